@@ -1,0 +1,117 @@
+//! The one place that asks what time it is; everyone else is handed a [`Clock`].
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+/// Wall-clock time as a value that can be handed around and, in tests, moved by hand.
+#[derive(Clone)]
+pub struct Clock(Source);
+
+#[derive(Clone)]
+enum Source {
+    System,
+    Manual(Arc<AtomicI64>),
+}
+
+impl Clock {
+    /// The operating system's clock.
+    pub fn system() -> Self {
+        Self(Source::System)
+    }
+
+    /// A clock that stands at `start` until its [`Hand`] moves it.
+    pub fn manual(start: SystemTime) -> (Self, Hand) {
+        let millis = Arc::new(AtomicI64::new(unix_millis(start)));
+        (Self(Source::Manual(Arc::clone(&millis))), Hand(millis))
+    }
+
+    /// The time now, to the millisecond on a manual clock.
+    pub fn now(&self) -> SystemTime {
+        match &self.0 {
+            #[expect(clippy::disallowed_methods, reason = "the one caller of SystemTime::now")]
+            Source::System => SystemTime::now(),
+            Source::Manual(millis) => from_unix_millis(millis.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// The time now in whole seconds since 1970, as tokens and certificates count it.
+    pub fn unix_seconds(&self) -> i64 {
+        unix_millis(self.now()).div_euclid(1000)
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Clock({})", rfc3339(self.now()))
+    }
+}
+
+/// Moves a manual [`Clock`].
+#[derive(Clone, Debug)]
+pub struct Hand(Arc<AtomicI64>);
+
+impl Hand {
+    /// Moves the clock forward.
+    pub fn advance(&self, by: Duration) {
+        let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        self.0.fetch_add(millis, Ordering::SeqCst);
+    }
+}
+
+/// Milliseconds since 1970; negative before.
+pub fn unix_millis(at: SystemTime) -> i64 {
+    match at.duration_since(UNIX_EPOCH) {
+        Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
+        Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |m| -m),
+    }
+}
+
+/// The instant that many milliseconds after 1970.
+pub fn from_unix_millis(millis: i64) -> SystemTime {
+    if millis >= 0 {
+        UNIX_EPOCH + Duration::from_millis(millis.unsigned_abs())
+    } else {
+        UNIX_EPOCH - Duration::from_millis(millis.unsigned_abs())
+    }
+}
+
+/// UTC, RFC 3339, milliseconds: `2026-11-23T07:15:46.123Z`.
+pub fn rfc3339(at: SystemTime) -> String {
+    let utc = OffsetDateTime::from(at);
+    let (y, mo, d) = utc.to_calendar_date();
+    let (h, mi, s, ms) = utc.to_hms_milli();
+    format!("{y:04}-{:02}-{d:02}T{h:02}:{mi:02}:{s:02}.{ms:03}Z", u8::from(mo))
+}
+
+/// Reads an RFC 3339 time.
+pub fn parse_rfc3339(text: &str) -> Option<SystemTime> {
+    OffsetDateTime::parse(text, &Rfc3339).ok().map(Into::into)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manual_clock_moves_only_by_its_hand() {
+        let (clock, hand) = Clock::manual(UNIX_EPOCH + Duration::from_secs(1_000));
+        assert_eq!(clock.unix_seconds(), 1_000);
+        hand.advance(Duration::from_millis(1_500));
+        assert_eq!(unix_millis(clock.now()), 1_001_500);
+    }
+
+    #[test]
+    fn rfc3339_round_trips_to_the_millisecond() {
+        let at = from_unix_millis(1_795_418_146_123);
+        assert_eq!(rfc3339(at), "2026-11-23T07:15:46.123Z");
+        assert_eq!(parse_rfc3339(&rfc3339(at)), Some(at));
+    }
+}

@@ -1,0 +1,192 @@
+//! Secrets: where they come from, how they are compared and kept, and that they are never printed.
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+pub use secrecy::{ExposeSecret, SecretString};
+
+/// Whether two secrets are equal, in time that depends only on their lengths.
+pub fn same(a: &[u8], b: &[u8]) -> bool {
+    aws_lc_rs::constant_time::verify_slices_are_equal(a, b).is_ok()
+}
+
+/// Where a secret in a configuration comes from; literals do not exist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// An environment variable of the gateway's process.
+    Env(String),
+    /// A file; trailing newlines are not part of the secret.
+    File(PathBuf),
+    /// The standard output of a command, run without a shell; trailing newlines are not part of the secret.
+    Command(Vec<String>),
+}
+
+/// Why a secret could not be read. Never holds the secret.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The variable is not set or empty.
+    #[error("the environment variable {0} is not set")]
+    Env(String),
+    /// The file cannot be read, is empty, or is not text.
+    #[error("the secret file {} cannot be used: {cause}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// The command failed or printed nothing.
+    #[error("the secret command {program} cannot be used: {cause}")]
+    Command {
+        /// Its first word.
+        program: String,
+        /// What went wrong.
+        cause: String,
+    },
+}
+
+/// The longest secret that is read from a file or a command.
+const MAX_SECRET: u64 = 64 * 1024;
+
+impl Source {
+    /// Reads the secret now. Blocks for files and commands.
+    ///
+    /// # Errors
+    /// When it is missing, empty, longer than 64 KiB or not UTF-8.
+    pub fn read(&self) -> Result<SecretString, SourceError> {
+        match self {
+            Self::Env(name) => match std::env::var(name) {
+                Ok(value) if !value.is_empty() => Ok(value.into()),
+                _ => Err(SourceError::Env(name.clone())),
+            },
+            Self::File(path) => {
+                read_file(path).map_err(|cause| SourceError::File { path: path.clone(), cause })
+            }
+            Self::Command(argv) => read_command(argv).map_err(|cause| SourceError::Command {
+                program: argv.first().cloned().unwrap_or_default(),
+                cause,
+            }),
+        }
+    }
+}
+
+fn read_file(path: &Path) -> Result<SecretString, String> {
+    let length = fs::metadata(path).map_err(|e| e.to_string())?.len();
+    if length > MAX_SECRET {
+        return Err(format!("it is longer than {MAX_SECRET} bytes"));
+    }
+    trimmed(fs::read(path).map_err(|e| e.to_string())?)
+}
+
+fn read_command(argv: &[String]) -> Result<SecretString, String> {
+    let (program, args) = argv.split_first().ok_or("it is empty")?;
+    let output = Command::new(program)
+        .args(args)
+        .stdin(std::process::Stdio::null())
+        .output()
+        .map_err(|e| e.to_string())?;
+    if !output.status.success() {
+        return Err(format!("it ended with {}", output.status));
+    }
+    if output.stdout.len() as u64 > MAX_SECRET {
+        return Err(format!("it printed more than {MAX_SECRET} bytes"));
+    }
+    trimmed(output.stdout)
+}
+
+fn trimmed(bytes: Vec<u8>) -> Result<SecretString, String> {
+    let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
+    let text = text.trim_end_matches(['\r', '\n']);
+    if text.is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    Ok(text.to_owned().into())
+}
+
+/// Writes a file that only its owner can read (0600), replacing an older one in one step: a reader
+/// sees the old content or the new, never a part.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let partial = path.with_file_name(format!(".{name}.{:016x}", u64::from_ne_bytes(crate::id::random())));
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let written = options.open(&partial).and_then(|mut file| {
+        file.write_all(content)?;
+        file.sync_all()
+    });
+    let moved = written.and_then(|()| fs::rename(&partial, path));
+    if moved.is_err() {
+        // The partial file holds a secret; that it could not be moved is the error worth telling.
+        let _ = fs::remove_file(&partial);
+    }
+    moved
+}
+
+/// Makes a folder, and those above it, that only its owner can enter (0700).
+///
+/// # Errors
+/// When it cannot be made, or something else has its name.
+pub fn create_private_dir(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// Keeps this process's memory out of core files and away from other processes of the same user.
+pub fn forbid_core_files() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+    {
+        tracing::warn!(%error, "core files could not be switched off");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_private_file_is_readable_by_its_owner_alone_and_replaced_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        write_private(&path, b"one").unwrap();
+        write_private(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no partial file stays");
+    }
+
+    #[test]
+    fn a_secret_from_a_file_loses_its_newline_and_hides_in_debug() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        fs::write(&path, "hunter2\n").unwrap();
+        let secret = Source::File(path).read().unwrap();
+        assert_eq!(secret.expose_secret(), "hunter2");
+        assert!(!format!("{secret:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn an_empty_secret_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        fs::write(&path, "\n").unwrap();
+        assert!(Source::File(path).read().is_err());
+        assert!(Source::Command(vec!["true".into()]).read().is_err());
+    }
+}

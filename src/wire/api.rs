@@ -1,0 +1,142 @@
+//! Bodies of the gateway's HTTP API that the laptop reads and writes.
+
+use serde::{Deserialize, Serialize};
+
+/// `GET /.well-known/hoopctl`: what a laptop must know before it logs in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Discovery {
+    /// 1.
+    pub schema: u32,
+    /// The gateway's public URL and its authorization server's issuer (RFC 8414).
+    pub issuer: String,
+    /// Program and version.
+    pub gateway: String,
+    /// Protocol versions served ([`super::VERSION`]).
+    pub versions: Vec<u32>,
+    /// `/oauth2/authorize`, absolute.
+    pub authorization_endpoint: String,
+    /// `/oauth2/token`, absolute.
+    pub token_endpoint: String,
+    /// `/oauth2/revoke`, absolute (RFC 7009).
+    pub revocation_endpoint: String,
+    /// `/api/v1/credentials`, absolute.
+    pub credential_endpoint: String,
+    /// Names and kinds of the identity providers offered.
+    pub providers: Vec<Provider>,
+}
+
+/// An identity provider as the laptop sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provider {
+    /// Name in `gateway.toml`.
+    pub name: String,
+    /// `oidc`, `saml`, `workload` or `dev`.
+    pub kind: String,
+}
+
+/// The OAuth client identifier of the command line; public, so PKCE is required (RFC 8252).
+pub const CLIENT_ID: &str = "hoopctl";
+
+/// `POST /oauth2/token` (RFC 6749 §5.1).
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Tokens {
+    /// For `Authorization: Bearer` at the gateway's API.
+    pub access_token: String,
+    /// `Bearer`.
+    pub token_type: String,
+    /// Seconds.
+    pub expires_in: u64,
+    /// Rotates at each use; absent for workloads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<String>,
+}
+
+/// `POST /oauth2/token` when it fails (RFC 6749 §5.2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OAuthError {
+    /// `invalid_grant`, `invalid_request` …
+    pub error: String,
+    /// A sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_description: Option<String>,
+}
+
+/// `POST /api/v1/credentials`, request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CredentialRequest {
+    /// PKCS #10 request, PEM; its subject and extensions are ignored, its key is proven.
+    pub csr: String,
+}
+
+/// A certificate and what it stands for: answer of `POST /api/v1/credentials` and of an in-band renewal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credential {
+    /// The chain, leaf first, PEM.
+    pub certificate: String,
+    /// The certificate's end, RFC 3339.
+    pub expires_at: String,
+    /// The login session's end, RFC 3339; absent when a workload's token stands behind it.
+    pub session_expires_at: String,
+    /// The login session.
+    pub session: String,
+    /// Who.
+    pub user: String,
+    /// Groups as the provider said them last.
+    pub groups: Vec<String>,
+    /// The identity provider's name.
+    pub provider: String,
+    /// Every root the laptop should trust the gateway by, PEM, when the gateway's CA is its own: empty for public certificates.
+    #[serde(default)]
+    pub roots: String,
+}
+
+/// One of `GET /api/v1/models`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Model {
+    /// Name.
+    pub name: String,
+    /// `openai`, `anthropic`, `ollama`, `gemini`, `kserve`, `http` or `detect`.
+    pub dialect: String,
+    /// `required` or `relaxed`.
+    pub tls: String,
+    /// Labels of `gateway.toml`.
+    pub labels: std::collections::BTreeMap<String, String>,
+    /// `permit` or `ask`.
+    pub access: String,
+}
+
+/// `{"error": …}`: every error body of the gateway's own API.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// The error.
+    pub error: ErrorDetail,
+}
+
+/// What [`ErrorBody`] holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorDetail {
+    /// A word of [`super::code`].
+    pub code: String,
+    /// A sentence.
+    pub message: String,
+    /// The family of the error in the caller's dialect, such as `permission_error`.
+    #[serde(rename = "type", default)]
+    pub kind: String,
+    /// Finds the event in the gateway's log.
+    #[serde(default)]
+    pub request_id: Option<String>,
+    /// The next step.
+    #[serde(default)]
+    pub remedy: Option<String>,
+}
+
+impl From<ErrorDetail> for super::Refusal {
+    fn from(detail: ErrorDetail) -> Self {
+        Self {
+            code: detail.code,
+            message: detail.message,
+            remedy: detail.remedy,
+            request_id: detail.request_id,
+        }
+    }
+}
