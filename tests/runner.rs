@@ -1,0 +1,18 @@
+//! The one integration binary. A file in this folder that is not listed here fails `no_test_file_is_forgotten`.
+#![allow(missing_docs, reason = "tests are read by their names")]
+
+mod architecture;
+
+#[test]
+fn no_test_file_is_forgotten() {
+    let runner = include_str!("runner.rs");
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let Some(module) = name.strip_suffix(".rs").filter(|m| *m != "runner") else { continue };
+        assert!(
+            runner.contains(&format!("\nmod {module};")),
+            "tests/{name} is in no binary: add `mod {module};` to runner.rs"
+        );
+    }
+}
