@@ -1,0 +1,62 @@
+"""Browser login in headless Chromium, against a certified OpenID provider and against the gateway's own dev provider."""
+
+import subprocess
+
+from conftest import CACHE, HERE, free_port, wait_until
+
+
+def identity_provider(world):
+    port, secret = free_port(), "gateway-secret-0123456789abcdef0123"
+    process = world.processes.start("idp", ["node", str(HERE / "oidc-idp.mjs")], env={
+        "PORT": str(port), "CLIENT_SECRET": secret, "REDIRECT_URI": f"{world.url}/login/callback",
+        "NODE_MODULES": str(CACHE / "node" / "node_modules")})
+    wait_until("the provider listens", lambda: "listening" in process.log.read_text())
+    world.identity = (f'[[identity]]\nkind = "oidc"\nname = "company"\nissuer = "http://127.0.0.1:{port}"\n'
+                      'client_id = "hoop-gateway"\nclient_secret = { env = "OIDC_SECRET" }\ngroups_claim = "groups"\n')
+    return {"OIDC_SECRET": secret}
+
+
+def test_groups_of_the_company_reach_the_decision(world):
+    env = identity_provider(world)
+    world.policy('@id("readers") permit(principal in Group::"fraud-readers", action, resource);')
+    world.model("fraud", "https://127.0.0.1:9")
+    world.gateway(env=env)
+
+    alice = world.laptop("alice")
+    alice.login("alice", shots=world.folder)
+    status = alice.json("status")
+    assert status["user"] == "alice@example.test" and status["provider"] == "company"
+    assert status["groups"] == ["ml-users", "fraud-readers"]
+    assert [m["name"] for m in alice.json("models")] == ["fraud"]
+    assert "127.0.0.1" in (alice.home / "browser.log").read_text()
+
+    bob = world.laptop("bob")
+    bob.login("bob")
+    assert bob.json("status")["groups"] == ["guests"]
+    assert bob.json("models") == []
+    refused = bob.run("connect", "fraud", expect=3)
+    assert b"fraud" in refused.stderr
+
+    alice.run("logout")
+    alice.run("models", expect=4)
+
+
+def test_the_dev_providers_page_works_in_a_browser(world):
+    world.gateway()
+    laptop = world.laptop()
+    laptop.login("bob", shots=world.folder)
+    assert laptop.json("status")["groups"] == ["guests"]
+
+
+def test_a_script_without_login_gets_exit_4_and_no_browser(world):
+    world.gateway()
+    laptop = world.laptop()
+    opened = laptop.home / "opened"
+    browser = laptop.home / "browser"
+    browser.write_text(f"#!/bin/sh\ntouch {opened}\n")
+    browser.chmod(0o755)
+    laptop.env["BROWSER"] = str(browser)
+    for verb in (["models"], ["status"], ["connect", "m"], ["call", "m", "/"]):
+        done = laptop.run(*verb, expect=4)
+        assert b"hoopctl login" in done.stderr
+    assert not opened.exists()
