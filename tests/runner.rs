@@ -2,6 +2,9 @@
 #![allow(missing_docs, reason = "tests are read by their names")]
 
 mod architecture;
+mod bad_input;
+mod path;
+mod world;
 
 #[test]
 fn no_test_file_is_forgotten() {

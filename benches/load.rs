@@ -1,0 +1,145 @@
+//! The load: an HTTP/1.1 client that opens connections the way an application does.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::{Request, client::conn::http1, client::conn::http1::SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+/// A door an application talks to: plain on a local port, or TLS when nothing stands between it and the model.
+#[derive(Clone)]
+pub struct Target {
+    pub port: u16,
+    pub tls: Option<Arc<rustls::ClientConfig>>,
+}
+
+type Sender = SendRequest<Empty<Bytes>>;
+
+async fn connect(target: &Target) -> Sender {
+    let stream = TcpStream::connect(("127.0.0.1", target.port)).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    match &target.tls {
+        None => handshake(TokioIo::new(stream)).await,
+        Some(config) => {
+            let name = "localhost".try_into().unwrap();
+            let stream = TlsConnector::from(Arc::clone(config)).connect(name, stream).await.unwrap();
+            handshake(TokioIo::new(stream)).await
+        }
+    }
+}
+
+async fn handshake<T>(io: T) -> Sender
+where
+    T: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    let (sender, connection) = http1::handshake(io).await.unwrap();
+    tokio::spawn(connection);
+    sender
+}
+
+async fn get(sender: &mut Sender, target: &Target, path: &str) -> hyper::body::Incoming {
+    sender.ready().await.unwrap();
+    let host = format!("127.0.0.1:{}", target.port);
+    let request = Request::get(path).header("host", host).body(Empty::new()).unwrap();
+    let response = sender.send_request(request).await.unwrap();
+    assert_eq!(response.status(), 200, "{path}");
+    response.into_body()
+}
+
+/// `total` small requests over `at_once` connections that stay.
+pub async fn requests(target: &Target, at_once: usize, total: usize) {
+    let workers: Vec<_> = (0..at_once)
+        .map(|_| {
+            let target = target.clone();
+            tokio::spawn(async move {
+                let mut sender = connect(&target).await;
+                for _ in 0..total / at_once {
+                    get(&mut sender, &target, "/small").await.collect().await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for worker in workers {
+        worker.await.unwrap();
+    }
+}
+
+/// The time of each of `total` small requests, one after the other on one connection.
+pub async fn one_by_one(target: &Target, total: usize) -> Vec<Duration> {
+    let mut sender = connect(target).await;
+    let mut times = Vec::with_capacity(total);
+    for _ in 0..total + 50 {
+        let start = Instant::now();
+        get(&mut sender, target, "/small").await.collect().await.unwrap();
+        times.push(start.elapsed());
+    }
+    times.split_off(50)
+}
+
+/// One download.
+pub async fn bulk(target: &Target, bytes: u64) -> Duration {
+    let mut sender = connect(target).await;
+    let start = Instant::now();
+    let mut body = get(&mut sender, target, &format!("/bulk/{bytes}")).await;
+    let mut got = 0;
+    while let Some(frame) = body.frame().await {
+        got += frame.unwrap().data_ref().map_or(0, Bytes::len) as u64;
+    }
+    assert_eq!(got, bytes);
+    start.elapsed()
+}
+
+/// From the model's write of each event to its arrival here, over `streams` at once.
+pub async fn sse(target: &Target, streams: usize, events: usize) -> Vec<Duration> {
+    let workers: Vec<_> = (0..streams)
+        .map(|_| {
+            let target = target.clone();
+            tokio::spawn(async move {
+                let mut sender = connect(&target).await;
+                let mut body = get(&mut sender, &target, &format!("/sse/{events}")).await;
+                let (mut delays, mut text) = (Vec::with_capacity(events), Vec::new());
+                while let Some(frame) = body.frame().await {
+                    let now = crate::model::now();
+                    text.extend_from_slice(frame.unwrap().data_ref().unwrap());
+                    while let Some(end) = text.windows(2).position(|w| w == b"\n\n") {
+                        let event: Vec<u8> = text.drain(..end + 2).collect();
+                        let said: u64 = std::str::from_utf8(&event[6..26]).unwrap().parse().unwrap();
+                        delays.push(Duration::from_nanos(now.saturating_sub(said)));
+                    }
+                }
+                assert_eq!(delays.len(), events);
+                delays
+            })
+        })
+        .collect();
+    let mut all = Vec::new();
+    for worker in workers {
+        all.extend(worker.await.unwrap());
+    }
+    all
+}
+
+/// `count` connections one after the other, one request on each.
+pub async fn new_connections(target: &Target, count: usize) {
+    for _ in 0..count {
+        let mut sender = connect(target).await;
+        get(&mut sender, target, "/small").await.collect().await.unwrap();
+    }
+}
+
+/// Connections that have made one request and now do nothing.
+pub async fn idle(target: &Target, count: usize) -> Vec<Sender> {
+    let mut held = Vec::with_capacity(count);
+    for _ in 0..count {
+        let mut sender = connect(target).await;
+        get(&mut sender, target, "/small").await.collect().await.unwrap();
+        held.push(sender);
+    }
+    held
+}
