@@ -19,7 +19,8 @@ fn identity(folder: &str) -> (HotKey, Vec<tls::CertificateDer<'static>>) {
 pub async fn laptop(args: &[String]) {
     let (key, roots) = identity(&args[0]);
     let prefer = if args[1] == "tcp" { Transport::Tcp } else { Transport::Quic };
-    let dialer = Dialer { host: "localhost".into(), port: args[2].parse().unwrap(), trust: Trust::Roots(roots), key };
+    let dialer =
+        Dialer { host: "localhost".into(), port: args[2].parse().unwrap(), trust: Trust::Roots(roots), key };
     let connection = dialer.dial(Some(prefer)).await.unwrap();
     assert_eq!(connection.transport(), prefer);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

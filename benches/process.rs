@@ -91,8 +91,12 @@ impl Drop for Process {
 /// Processor, cores and load, for the head of the table.
 pub fn machine() -> String {
     let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = cpuinfo.lines().find_map(|l| l.strip_prefix("model name")?.split_once(": ")).map_or("?", |(_, n)| n);
+    let name =
+        cpuinfo.lines().find_map(|l| l.strip_prefix("model name")?.split_once(": ")).map_or("?", |(_, n)| n);
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    format!("{name}, {cores} cores, load before: {}", load.split_whitespace().take(3).collect::<Vec<_>>().join(" "))
+    format!(
+        "{name}, {cores} cores, load before: {}",
+        load.split_whitespace().take(3).collect::<Vec<_>>().join(" ")
+    )
 }

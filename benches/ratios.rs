@@ -1,7 +1,12 @@
 //! One command, one table: hoopctl against direct TLS, a bare tunnel, haproxy and nginx in the same two-leg shape
 //! (local port → TLS → gateway → TLS → model), interleaved in one run. `cargo bench`, or `cargo bench -- --quick`.
 #![allow(missing_docs, clippy::print_stdout, reason = "a program that prints a table")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::expect_used, reason = "a benchmark that cannot measure must stop")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    reason = "a benchmark that cannot measure must stop"
+)]
 
 mod bare;
 #[path = "../tests/world/issuer.rs"]
@@ -43,9 +48,25 @@ struct Size {
 
 fn measure(runtime: &tokio::runtime::Runtime, quick: bool) {
     let size = if quick {
-        Size { rounds: 1, requests: 2_000, one_by_one: 300, bulk: 128 << 20, chunks: 100, connections: 300, idle: 200 }
+        Size {
+            rounds: 1,
+            requests: 2_000,
+            one_by_one: 300,
+            bulk: 128 << 20,
+            chunks: 100,
+            connections: 300,
+            idle: 200,
+        }
     } else {
-        Size { rounds: 5, requests: 10_000, one_by_one: 2_000, bulk: 512 << 20, chunks: 300, connections: 2_000, idle: 1_000 }
+        Size {
+            rounds: 5,
+            requests: 10_000,
+            one_by_one: 2_000,
+            bulk: 512 << 20,
+            chunks: 300,
+            connections: 2_000,
+            idle: 1_000,
+        }
     };
     let world = shapes::World::start();
     let shapes = world.shapes();
@@ -76,7 +97,11 @@ async fn one_round(shape: &Shape, size: &Size, report: &mut Report) {
 
     let cpu = shape.cpu();
     load::requests(target, 32, size.requests).await;
-    report.add(shape, "small requests, 32 at once, pair CPU s per 10 k", (shape.cpu() - cpu) * 10_000.0 / size.requests as f64);
+    report.add(
+        shape,
+        "small requests, 32 at once, pair CPU s per 10 k",
+        (shape.cpu() - cpu) * 10_000.0 / size.requests as f64,
+    );
 
     let mut times = load::one_by_one(target, size.one_by_one).await;
     times.sort_unstable();
@@ -95,11 +120,19 @@ async fn one_round(shape: &Shape, size: &Size, report: &mut Report) {
     delays.sort_unstable();
     report.add(shape, "SSE every 10 ms, delay p50 µs", micros(delays[chunks / 2]));
     report.add(shape, "SSE every 10 ms, delay p99 µs", micros(delays[chunks * 99 / 100]));
-    report.add(shape, "SSE, pair CPU ms per 1 k chunks", (shape.cpu() - cpu) * 1_000.0 * 1_000.0 / chunks as f64);
+    report.add(
+        shape,
+        "SSE, pair CPU ms per 1 k chunks",
+        (shape.cpu() - cpu) * 1_000.0 * 1_000.0 / chunks as f64,
+    );
 
     let cpu = shape.cpu();
     load::new_connections(target, size.connections).await;
-    report.add(shape, "new connections, pair CPU s per 10 k", (shape.cpu() - cpu) * 10_000.0 / size.connections as f64);
+    report.add(
+        shape,
+        "new connections, pair CPU s per 10 k",
+        (shape.cpu() - cpu) * 10_000.0 / size.connections as f64,
+    );
 }
 
 fn micros(time: Duration) -> f64 {

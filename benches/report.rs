@@ -67,11 +67,19 @@ impl fmt::Display for Report {
             writeln!(f, "{row:<50}{value:>14.2}")?;
         }
         writeln!(f, "\nadded over direct, and bulk as a share of direct")?;
-        for row in ["one at a time, p50 µs", "one at a time, p99 µs", "SSE every 10 ms, delay p50 µs", "SSE every 10 ms, delay p99 µs", "bulk, MB/s"] {
+        for row in [
+            "one at a time, p50 µs",
+            "one at a time, p99 µs",
+            "SSE every 10 ms, delay p50 µs",
+            "SSE every 10 ms, delay p99 µs",
+            "bulk, MB/s",
+        ] {
             write!(f, "{row:<50}")?;
             for shape in &self.shapes {
                 match (self.median(row, shape), self.median(row, "direct")) {
-                    (Some(value), Some(direct)) if row.starts_with("bulk") => write!(f, "{:>14.2}", value / direct)?,
+                    (Some(value), Some(direct)) if row.starts_with("bulk") => {
+                        write!(f, "{:>14.2}", value / direct)?
+                    }
                     (Some(value), Some(direct)) => write!(f, "{:>14.2}", value - direct)?,
                     _ => write!(f, "{:>14}", "–")?,
                 }

@@ -54,13 +54,15 @@ impl World {
         let mut command = myself();
         command.arg("part-model").arg(dir.path());
         let (model, line) = Process::start(command, "port", true);
-        let mut world = Self { dir, model_port: port_in(&line), url: String::new(), _model: Some(model), gateway: None };
+        let mut world =
+            Self { dir, model_port: port_in(&line), url: String::new(), _model: Some(model), gateway: None };
         world.start_gateway();
         world
     }
 
     pub fn shapes(&self) -> Vec<Shape> {
-        let roots = hoopctl::tls::parse_certificates(&fs::read_to_string(self.file("ca.pem")).unwrap(), "ca").unwrap();
+        let roots = hoopctl::tls::parse_certificates(&fs::read_to_string(self.file("ca.pem")).unwrap(), "ca")
+            .unwrap();
         let mut tls = hoopctl::tls::https_client(&Trust::Roots(roots)).unwrap();
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         let direct = Target { port: self.model_port, tls: Some(Arc::new(tls)) };
@@ -95,7 +97,11 @@ impl World {
 
     fn bare(&self, name: &'static str, carrier: &str) -> Shape {
         let mut command = myself();
-        command.args(["part-bare-gateway"]).arg(self.dir.path()).arg(carrier).arg(self.model_port.to_string());
+        command
+            .args(["part-bare-gateway"])
+            .arg(self.dir.path())
+            .arg(carrier)
+            .arg(self.model_port.to_string());
         let (gateway, line) = Process::start(command, "port", true);
         let mut command = myself();
         command.args(["part-bare-laptop"]).arg(self.dir.path()).arg(carrier).arg(port_in(&line).to_string());
@@ -129,14 +135,22 @@ impl World {
         )
         .unwrap();
         let mut command = hoopctl();
-        command.args(["gateway", "run", "--config"]).arg(self.file("gateway.toml")).env("HOOPCTL_LOG", "info");
+        command
+            .args(["gateway", "run", "--config"])
+            .arg(self.file("gateway.toml"))
+            .env("HOOPCTL_LOG", "info");
         self.gateway = Some(Process::start(command, "ready", false).0);
     }
 
     /// hoopctl's own pair. Each shape has a gateway of its own, so that its processor time is its own.
     fn hoopctl(&self, name: &'static str, carrier: &str) -> Shape {
-        let mut other =
-            Self { dir: tempfile::tempdir().unwrap(), model_port: self.model_port, url: String::new(), _model: None, gateway: None };
+        let mut other = Self {
+            dir: tempfile::tempdir().unwrap(),
+            model_port: self.model_port,
+            url: String::new(),
+            _model: None,
+            gateway: None,
+        };
         fs::copy(self.file("ca.pem"), other.file("ca.pem")).unwrap();
         other.start_gateway();
         let (laptop, target) = other.connect(carrier, "home");
@@ -176,7 +190,11 @@ impl World {
             let file = self.file(&format!("{name}-{role}.conf"));
             let text = match name {
                 "haproxy" => {
-                    let tls = if role == "far" { format!(" ssl crt {dir}/model.both ssl-min-ver TLSv1.3") } else { String::new() };
+                    let tls = if role == "far" {
+                        format!(" ssl crt {dir}/model.both ssl-min-ver TLSv1.3")
+                    } else {
+                        String::new()
+                    };
                     format!(
                         "global\n  nbthread 2\ndefaults\n  mode http\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n  \
                          option http-no-delay\n  http-reuse always\nfrontend f\n  bind 127.0.0.1:{listen}{tls}\n  default_backend b\n\
@@ -185,7 +203,9 @@ impl World {
                 }
                 _ => {
                     let tls = if role == "far" {
-                        format!(" ssl; ssl_certificate {dir}/model.pem; ssl_certificate_key {dir}/model.key; ssl_protocols TLSv1.3")
+                        format!(
+                            " ssl; ssl_certificate {dir}/model.pem; ssl_certificate_key {dir}/model.key; ssl_protocols TLSv1.3"
+                        )
                     } else {
                         String::new()
                     };

@@ -96,6 +96,34 @@ pub fn parse_rfc3339(text: &str) -> Option<SystemTime> {
     OffsetDateTime::parse(text, &Rfc3339).ok().map(Into::into)
 }
 
+/// Reads a duration as people write it: whole numbers with `ms`, `s`, `m`, `h` or `d`, largest first or alone, such as
+/// `10m`, `1h30m`, `500ms`. `None` for anything else, and for more than 10,000 days.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let mut rest = text.trim();
+    let mut total = Duration::ZERO;
+    let mut last = u64::MAX;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        let (number, tail) = rest.split_at(digits);
+        let unit = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(unit);
+        let millis: u64 = match unit {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => return None,
+        };
+        if millis >= last {
+            return None;
+        }
+        total = total.checked_add(Duration::from_millis(number.parse::<u64>().ok()?.checked_mul(millis)?))?;
+        (last, rest) = (millis, tail);
+    }
+    (last != u64::MAX && total <= Duration::from_hours(24 * 10_000)).then_some(total)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,5 +141,19 @@ mod tests {
         let at = from_unix_millis(1_795_418_146_123);
         assert_eq!(rfc3339(at), "2026-11-23T07:15:46.123Z");
         assert_eq!(parse_rfc3339(&rfc3339(at)), Some(at));
+    }
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        let read = |text: &str| parse_duration(text).map(|d| d.as_millis());
+        assert_eq!(read("10m"), Some(600_000));
+        assert_eq!(read("1h30m"), Some(5_400_000));
+        assert_eq!(read("1d2h3m4s5ms"), Some(93_784_005));
+        assert_eq!(read("0s"), Some(0));
+        for wrong in
+            ["", "10", "m", "1.5h", "-1s", "1m1h", "1m1m", "1 h", "1y", "99999999999999999999s", "10001d"]
+        {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
     }
 }

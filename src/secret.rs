@@ -131,6 +131,30 @@ pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     moved
 }
 
+/// Reads a file that only its owner may read: the counterpart of [`write_private`].
+///
+/// # Errors
+/// When it cannot be read, is longer than `longest` bytes, or others than its owner can open it.
+pub fn read_private(path: &Path, longest: u64) -> io::Result<zeroize::Zeroizing<Vec<u8>>> {
+    let file = fs::File::open(path)?;
+    let metadata = file.metadata()?;
+    #[cfg(unix)]
+    if std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o077 != 0 {
+        return Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            format!("others than its owner can open it; run `chmod 600 {}`", path.display()),
+        ));
+    }
+    // One allocation of the final size: a growing buffer would leave copies of the secret behind.
+    let length = metadata.len();
+    if length > longest {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it is longer than {longest} bytes")));
+    }
+    let mut content = zeroize::Zeroizing::new(Vec::with_capacity(usize::try_from(length).unwrap_or(0)));
+    io::Read::read_to_end(&mut io::Read::take(file, length), &mut content)?;
+    Ok(content)
+}
+
 /// Makes a folder, and those above it, that only its owner can enter (0700).
 ///
 /// # Errors
@@ -169,6 +193,21 @@ mod tests {
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         }
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no partial file stays");
+    }
+
+    #[test]
+    fn a_private_file_that_others_can_open_or_that_is_too_long_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        write_private(&path, b"secret").unwrap();
+        assert_eq!(*read_private(&path, 6).unwrap(), b"secret");
+        assert!(read_private(&path, 5).is_err());
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+            assert!(read_private(&path, 6).unwrap_err().to_string().contains("chmod 600"));
+        }
     }
 
     #[test]

@@ -4,10 +4,13 @@ use std::{
     fs,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
+    process::Stdio,
     sync::atomic::Ordering,
 };
 
-use crate::world::{Model, PATIENCE, World, eventually, fails, hoopctl, resident_kib, signal, succeed, text};
+use crate::world::{
+    Model, PATIENCE, Process, World, eventually, fails, hoopctl, resident_kib, signal, succeed, text,
+};
 
 #[test]
 fn a_wrong_fingerprint_or_ca_sends_nothing() {
@@ -184,12 +187,32 @@ fn a_local_key_is_asked_for_and_never_passed_on() {
     let model = Model::start();
     let world = World::with_model(&model);
     let laptop = world.logged_in("ana", &["ml"]);
-    let script = r#"curl -s -o /dev/null -w '%{http_code} ' "$HOOPCTL_URL/headers"; curl -s -H "authorization: Bearer $OPENAI_API_KEY" "$HOOPCTL_URL/headers"; echo; echo "$OPENAI_API_KEY""#;
-    let output = laptop.run(&["connect", "m", "--local-key", "--", "bash", "-c", script]);
-    let said = text(&output.stdout);
-    let key = said.lines().last().unwrap();
-    assert!(said.starts_with("403 {"), "{said} {}", text(&output.stderr));
-    assert!(key.len() > 20 && said.matches(key).count() == 1, "the model never saw the key: {said}");
+    let mut command = laptop.command();
+    command.args(["connect", "m", "--local-key", "--", "sh", "-c"]);
+    command.arg(r#"echo "$HOOPCTL_PORT $OPENAI_API_KEY"; read line"#).stdin(Stdio::piped());
+    let mut process = Process::start(command);
+    let line = process.first_line();
+    let (port, key) = line.trim().split_once(' ').unwrap();
+    let get = |authorization: &str| {
+        let mut app = TcpStream::connect(("127.0.0.1", port.parse::<u16>().unwrap())).unwrap();
+        write!(
+            app,
+            "GET /headers HTTP/1.1\r\nhost: localhost:{port}\r\n{authorization}connection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut answer = Vec::new();
+        app.read_to_end(&mut answer).unwrap();
+        text(&answer)
+    };
+    assert!(key.len() > 20, "{line}");
+    assert!(get("").starts_with("HTTP/1.1 403"));
+    assert!(get("authorization: Bearer wrong\r\n").starts_with("HTTP/1.1 403"));
+    assert_eq!(model.requests(), 0);
+    let answer = get(&format!("authorization: Bearer {key}\r\n"));
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && !answer.contains(key),
+        "the model never sees the key: {answer}"
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod architecture;
 mod bad_input;
+mod generated;
 mod path;
 mod world;
 

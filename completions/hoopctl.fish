@@ -1,0 +1,353 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_hoopctl_global_optspecs
+    string join \n gateway= profile= o/output= q/quiet v/verbose color= credential-store= h/help V/version
+end
+
+function __fish_hoopctl_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_hoopctl_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_hoopctl_using_subcommand
+    set -l cmd (__fish_hoopctl_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -l gateway -d 'The gateway\'s address; the profile\'s unless said [env: HOOPCTL_GATEWAY]' -r -f
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -l profile -d 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]' -r
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -s o -l output -d 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]' -r -f -a "human\t''
+json\t''
+jsonl\t''"
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -l color -d 'When to use colours [env: HOOPCTL_COLOR, NO_COLOR] [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -l credential-store -d 'Where the login is kept; the best this machine has unless said [env: HOOPCTL_CREDENTIAL_STORE]' -r -f -a "keyring\t''
+file\t''
+memory\t''"
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -s q -l quiet -d 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]'
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -s v -l verbose -d 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]'
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "login" -d 'Log in to a gateway, in the browser or with a workload\'s token'
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "logout" -d 'End the login and forget its secrets'
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "status" -d 'Show who is logged in, where and until when'
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "models" -d 'List the models you may use'
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "connect" -d 'Open a local door to models, or run a command with one'
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "ps" -d 'List background connections'
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "stop" -d 'End background connections'
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "call" -d 'Send one request to a model: stdin → model → stdout'
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "audit" -d 'Read the gateway\'s audit log'
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "completions" -d 'Print a shell\'s completion script'
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "demo" -d 'See the whole system work, in one process, without network or setup'
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "gateway" -d 'Set up, check and run a gateway'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l ca-fingerprint -d 'Believe the gateway only by a certificate authority with this SHA-256, `sha256:HEX`' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l ca-file -d 'Believe the gateway only by the certificate authorities of this PEM file' -r -F
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l callback-port -d 'The loopback port the browser comes back to [default: any free one]' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l workload-token-file -d 'Log in as a workload, with the token in this file [env: HOOPCTL_WORKLOAD_TOKEN, the token itself]' -r -F
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l gateway -d 'The gateway\'s address; the profile\'s unless said [env: HOOPCTL_GATEWAY]' -r -f
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l profile -d 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -s o -l output -d 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]' -r -f -a "human\t''
+json\t''
+jsonl\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l color -d 'When to use colours [env: HOOPCTL_COLOR, NO_COLOR] [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l credential-store -d 'Where the login is kept; the best this machine has unless said [env: HOOPCTL_CREDENTIAL_STORE]' -r -f -a "keyring\t''
+file\t''
+memory\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l no-browser -d 'Print the address to visit and open no browser'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -s q -l quiet -d 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -s v -l verbose -d 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -s h -l help -d 'Print help'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand logout" -l gateway -d 'The gateway\'s address; the profile\'s unless said [env: HOOPCTL_GATEWAY]' -r -f
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand logout" -l profile -d 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand logout" -s o -l output -d 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]' -r -f -a "human\t''
+json\t''
+jsonl\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand logout" -l color -d 'When to use colours [env: HOOPCTL_COLOR, NO_COLOR] [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand logout" -l credential-store -d 'Where the login is kept; the best this machine has unless said [env: HOOPCTL_CREDENTIAL_STORE]' -r -f -a "keyring\t''
+file\t''
+memory\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand logout" -s q -l quiet -d 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand logout" -s v -l verbose -d 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand logout" -s h -l help -d 'Print help'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand status" -l gateway -d 'The gateway\'s address; the profile\'s unless said [env: HOOPCTL_GATEWAY]' -r -f
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand status" -l profile -d 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand status" -s o -l output -d 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]' -r -f -a "human\t''
+json\t''
+jsonl\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand status" -l color -d 'When to use colours [env: HOOPCTL_COLOR, NO_COLOR] [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand status" -l credential-store -d 'Where the login is kept; the best this machine has unless said [env: HOOPCTL_CREDENTIAL_STORE]' -r -f -a "keyring\t''
+file\t''
+memory\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand status" -s q -l quiet -d 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand status" -s v -l verbose -d 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand status" -s h -l help -d 'Print help'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand models" -l gateway -d 'The gateway\'s address; the profile\'s unless said [env: HOOPCTL_GATEWAY]' -r -f
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand models" -l profile -d 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand models" -s o -l output -d 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]' -r -f -a "human\t''
+json\t''
+jsonl\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand models" -l color -d 'When to use colours [env: HOOPCTL_COLOR, NO_COLOR] [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand models" -l credential-store -d 'Where the login is kept; the best this machine has unless said [env: HOOPCTL_CREDENTIAL_STORE]' -r -f -a "keyring\t''
+file\t''
+memory\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand models" -s q -l quiet -d 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand models" -s v -l verbose -d 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand models" -s h -l help -d 'Print help'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l port -d 'The loopback port [default: the model\'s own, the same every time]' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l socket -d 'A Unix socket instead of a port, only for this user' -r -F
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l gateway -d 'The gateway\'s address; the profile\'s unless said [env: HOOPCTL_GATEWAY]' -r -f
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l profile -d 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -s o -l output -d 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]' -r -f -a "human\t''
+json\t''
+jsonl\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l color -d 'When to use colours [env: HOOPCTL_COLOR, NO_COLOR] [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l credential-store -d 'Where the login is kept; the best this machine has unless said [env: HOOPCTL_CREDENTIAL_STORE]' -r -f -a "keyring\t''
+file\t''
+memory\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l stdio -d 'One stream between stdin and stdout and the model, instead of a port'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l local-key -d 'Every request must present a key: HOOPCTL_LOCAL_KEY, or else a new one that is shown'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l background -d 'Serve in the background; see `hoopctl ps` and `hoopctl stop`'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -s q -l quiet -d 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -s v -l verbose -d 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand ps" -l gateway -d 'The gateway\'s address; the profile\'s unless said [env: HOOPCTL_GATEWAY]' -r -f
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand ps" -l profile -d 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand ps" -s o -l output -d 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]' -r -f -a "human\t''
+json\t''
+jsonl\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand ps" -l color -d 'When to use colours [env: HOOPCTL_COLOR, NO_COLOR] [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand ps" -l credential-store -d 'Where the login is kept; the best this machine has unless said [env: HOOPCTL_CREDENTIAL_STORE]' -r -f -a "keyring\t''
+file\t''
+memory\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand ps" -s q -l quiet -d 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand ps" -s v -l verbose -d 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand ps" -s h -l help -d 'Print help'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand stop" -l gateway -d 'The gateway\'s address; the profile\'s unless said [env: HOOPCTL_GATEWAY]' -r -f
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand stop" -l profile -d 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand stop" -s o -l output -d 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]' -r -f -a "human\t''
+json\t''
+jsonl\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand stop" -l color -d 'When to use colours [env: HOOPCTL_COLOR, NO_COLOR] [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand stop" -l credential-store -d 'Where the login is kept; the best this machine has unless said [env: HOOPCTL_CREDENTIAL_STORE]' -r -f -a "keyring\t''
+file\t''
+memory\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand stop" -l all -d 'End them all'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand stop" -s q -l quiet -d 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand stop" -s v -l verbose -d 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand stop" -s h -l help -d 'Print help'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand call" -s X -l method -d 'The method [default: POST with data, GET without]' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand call" -s H -l header -d 'A header; may be repeated' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand call" -s d -l data -d 'The body: @- is stdin, @FILE a file, anything else itself' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand call" -l concurrency -d 'How many lines are under way at once' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand call" -l gateway -d 'The gateway\'s address; the profile\'s unless said [env: HOOPCTL_GATEWAY]' -r -f
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand call" -l profile -d 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand call" -s o -l output -d 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]' -r -f -a "human\t''
+json\t''
+jsonl\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand call" -l color -d 'When to use colours [env: HOOPCTL_COLOR, NO_COLOR] [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand call" -l credential-store -d 'Where the login is kept; the best this machine has unless said [env: HOOPCTL_CREDENTIAL_STORE]' -r -f -a "keyring\t''
+file\t''
+memory\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand call" -l jsonl -d 'Each line of the data (stdin unless said) is a request; each answer is a line, in the same order'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand call" -s q -l quiet -d 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand call" -s v -l verbose -d 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand call" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and not __fish_seen_subcommand_from query" -l gateway -d 'The gateway\'s address; the profile\'s unless said [env: HOOPCTL_GATEWAY]' -r -f
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and not __fish_seen_subcommand_from query" -l profile -d 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and not __fish_seen_subcommand_from query" -s o -l output -d 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]' -r -f -a "human\t''
+json\t''
+jsonl\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and not __fish_seen_subcommand_from query" -l color -d 'When to use colours [env: HOOPCTL_COLOR, NO_COLOR] [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and not __fish_seen_subcommand_from query" -l credential-store -d 'Where the login is kept; the best this machine has unless said [env: HOOPCTL_CREDENTIAL_STORE]' -r -f -a "keyring\t''
+file\t''
+memory\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and not __fish_seen_subcommand_from query" -s q -l quiet -d 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and not __fish_seen_subcommand_from query" -s v -l verbose -d 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and not __fish_seen_subcommand_from query" -s h -l help -d 'Print help'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and not __fish_seen_subcommand_from query" -f -a "query" -d 'Show events, the newest last'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from query" -l since -d 'Not before: RFC 3339, or how long ago, such as 30m, 12h or 7d' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from query" -l until -d 'Not after: RFC 3339, or how long ago' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from query" -l user -d 'Only of this user' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from query" -l model -d 'Only of this model' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from query" -l kind -d 'Only of this kind: exchange, login, login_failed, renewal …' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from query" -l exchange -d 'Only of this exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from query" -l session -d 'Only of this session' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from query" -l verdict -d 'Only with this verdict' -r -f -a "permit\t''
+ask\t''
+deny\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from query" -l after -d 'Only after this cursor, the `next` of an earlier answer' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from query" -l limit -d 'At most this many' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from query" -l gateway -d 'The gateway\'s address; the profile\'s unless said [env: HOOPCTL_GATEWAY]' -r -f
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from query" -l profile -d 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from query" -s o -l output -d 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]' -r -f -a "human\t''
+json\t''
+jsonl\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from query" -l color -d 'When to use colours [env: HOOPCTL_COLOR, NO_COLOR] [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from query" -l credential-store -d 'Where the login is kept; the best this machine has unless said [env: HOOPCTL_CREDENTIAL_STORE]' -r -f -a "keyring\t''
+file\t''
+memory\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from query" -s q -l quiet -d 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from query" -s v -l verbose -d 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from query" -s h -l help -d 'Print help'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand completions" -l gateway -d 'The gateway\'s address; the profile\'s unless said [env: HOOPCTL_GATEWAY]' -r -f
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand completions" -l profile -d 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand completions" -s o -l output -d 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]' -r -f -a "human\t''
+json\t''
+jsonl\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand completions" -l color -d 'When to use colours [env: HOOPCTL_COLOR, NO_COLOR] [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand completions" -l credential-store -d 'Where the login is kept; the best this machine has unless said [env: HOOPCTL_CREDENTIAL_STORE]' -r -f -a "keyring\t''
+file\t''
+memory\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand completions" -s q -l quiet -d 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand completions" -s v -l verbose -d 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo" -l dir -d 'Keep the gateway\'s files here [default: a folder that is removed in the end]' -r -f -a "(__fish_complete_directories)"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo" -l gateway -d 'The gateway\'s address; the profile\'s unless said [env: HOOPCTL_GATEWAY]' -r -f
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo" -l profile -d 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo" -s o -l output -d 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]' -r -f -a "human\t''
+json\t''
+jsonl\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo" -l color -d 'When to use colours [env: HOOPCTL_COLOR, NO_COLOR] [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo" -l credential-store -d 'Where the login is kept; the best this machine has unless said [env: HOOPCTL_CREDENTIAL_STORE]' -r -f -a "keyring\t''
+file\t''
+memory\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo" -l once -d 'End after one answer: exit 0 only if it came through the tunnel'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo" -s q -l quiet -d 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo" -s v -l verbose -d 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo" -s h -l help -d 'Print help'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain ca" -l gateway -d 'The gateway\'s address; the profile\'s unless said [env: HOOPCTL_GATEWAY]' -r -f
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain ca" -l profile -d 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain ca" -s o -l output -d 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]' -r -f -a "human\t''
+json\t''
+jsonl\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain ca" -l color -d 'When to use colours [env: HOOPCTL_COLOR, NO_COLOR] [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain ca" -l credential-store -d 'Where the login is kept; the best this machine has unless said [env: HOOPCTL_CREDENTIAL_STORE]' -r -f -a "keyring\t''
+file\t''
+memory\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain ca" -s q -l quiet -d 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain ca" -s v -l verbose -d 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain ca" -s h -l help -d 'Print help'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain ca" -f -a "init" -d 'Write a first gateway.toml and policies into a folder'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain ca" -f -a "run" -d 'Run the gateway until SIGTERM or Ctrl-C'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain ca" -f -a "check" -d 'Find every mistake in gateway.toml and its policies, offline'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain ca" -f -a "explain" -d 'Say what policy answers to whom, and why, offline'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain ca" -f -a "ca" -d 'The gateway\'s own certificate authority'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from init" -l gateway -d 'The gateway\'s address; the profile\'s unless said [env: HOOPCTL_GATEWAY]' -r -f
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from init" -l profile -d 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from init" -s o -l output -d 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]' -r -f -a "human\t''
+json\t''
+jsonl\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from init" -l color -d 'When to use colours [env: HOOPCTL_COLOR, NO_COLOR] [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from init" -l credential-store -d 'Where the login is kept; the best this machine has unless said [env: HOOPCTL_CREDENTIAL_STORE]' -r -f -a "keyring\t''
+file\t''
+memory\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from init" -s q -l quiet -d 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from init" -s v -l verbose -d 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from init" -s h -l help -d 'Print help'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from run" -l config -d 'The configuration file' -r -F
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from run" -l gateway -d 'The gateway\'s address; the profile\'s unless said [env: HOOPCTL_GATEWAY]' -r -f
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from run" -l profile -d 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from run" -s o -l output -d 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]' -r -f -a "human\t''
+json\t''
+jsonl\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from run" -l color -d 'When to use colours [env: HOOPCTL_COLOR, NO_COLOR] [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from run" -l credential-store -d 'Where the login is kept; the best this machine has unless said [env: HOOPCTL_CREDENTIAL_STORE]' -r -f -a "keyring\t''
+file\t''
+memory\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from run" -s q -l quiet -d 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from run" -s v -l verbose -d 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from run" -s h -l help -d 'Print help'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from check" -l config -d 'The configuration file' -r -F
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from check" -l gateway -d 'The gateway\'s address; the profile\'s unless said [env: HOOPCTL_GATEWAY]' -r -f
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from check" -l profile -d 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from check" -s o -l output -d 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]' -r -f -a "human\t''
+json\t''
+jsonl\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from check" -l color -d 'When to use colours [env: HOOPCTL_COLOR, NO_COLOR] [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from check" -l credential-store -d 'Where the login is kept; the best this machine has unless said [env: HOOPCTL_CREDENTIAL_STORE]' -r -f -a "keyring\t''
+file\t''
+memory\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from check" -s v -l verbose -d 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from explain" -l config -d 'The configuration file' -r -F
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from explain" -l user -d 'Who asks: email, name or subject, as `hoopctl status` shows it' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from explain" -l group -d 'A group the user is in; may be repeated' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from explain" -l model -d 'The model asked for' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from explain" -l method -d 'The request\'s method' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from explain" -l path -d 'The request\'s path' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from explain" -l source-ip -d 'The address the user comes from' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from explain" -l gateway -d 'The gateway\'s address; the profile\'s unless said [env: HOOPCTL_GATEWAY]' -r -f
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from explain" -l profile -d 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from explain" -s o -l output -d 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]' -r -f -a "human\t''
+json\t''
+jsonl\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from explain" -l color -d 'When to use colours [env: HOOPCTL_COLOR, NO_COLOR] [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from explain" -l credential-store -d 'Where the login is kept; the best this machine has unless said [env: HOOPCTL_CREDENTIAL_STORE]' -r -f -a "keyring\t''
+file\t''
+memory\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from explain" -l approved -d 'As if a person had approved it'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from explain" -s q -l quiet -d 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from explain" -s v -l verbose -d 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from explain" -s h -l help -d 'Print help'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from ca" -l gateway -d 'The gateway\'s address; the profile\'s unless said [env: HOOPCTL_GATEWAY]' -r -f
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from ca" -l profile -d 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from ca" -s o -l output -d 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]' -r -f -a "human\t''
+json\t''
+jsonl\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from ca" -l color -d 'When to use colours [env: HOOPCTL_COLOR, NO_COLOR] [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from ca" -l credential-store -d 'Where the login is kept; the best this machine has unless said [env: HOOPCTL_CREDENTIAL_STORE]' -r -f -a "keyring\t''
+file\t''
+memory\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from ca" -s q -l quiet -d 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from ca" -s v -l verbose -d 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from ca" -s h -l help -d 'Print help'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from ca" -f -a "fingerprint" -d 'Print the authority\'s SHA-256, for `hoopctl login --ca-fingerprint`'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from ca" -f -a "export" -d 'Print the authority\'s certificate as PEM, for `hoopctl login --ca-file`'

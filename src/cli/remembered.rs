@@ -1,0 +1,84 @@
+//! Names of models as the gateway listed them last, so that a shell can complete them offline.
+
+use std::{fs, path::PathBuf};
+
+use clap_complete::CompletionCandidate;
+
+use super::{invocation::Invocation, run};
+use crate::{
+    config::laptop::{self, Flags, Laptop, Places},
+    secret,
+    wire::api::Model,
+};
+
+/// The most bytes that are read back.
+const MAX_FILE: u64 = 256 * 1024;
+
+/// Remembers the names. That it cannot is worth no word to the person.
+pub(super) fn remember(models: &[Model], with: &Invocation) {
+    let Some(path) = file(&with.config) else { return };
+    let names: Vec<&str> = models.iter().map(|model| model.name.as_str()).collect();
+    if recall(&path) == names {
+        return;
+    }
+    let written = path
+        .parent()
+        .map_or(Ok(()), secret::create_private_dir)
+        .and_then(|()| secret::write_private(&path, serde_json::json!(names).to_string().as_bytes()));
+    if let Err(error) = written {
+        tracing::debug!(%error, "the models' names could not be remembered");
+    }
+}
+
+/// What a shell offers for a model.
+pub(super) fn candidates() -> Vec<CompletionCandidate> {
+    let environment = |name: &str| std::env::var_os(name);
+    let config =
+        laptop::load(&Flags::default(), &environment, Places::of_process(), run::SYSTEM_CONFIG.as_ref());
+    let path = config.ok().as_ref().and_then(file);
+    let names = path.map(|path| recall(&path)).unwrap_or_default();
+    // A name that a terminal would obey is not offered to one.
+    let plain = names.into_iter().filter(|name| !name.chars().any(char::is_control));
+    plain.map(CompletionCandidate::new).collect()
+}
+
+fn file(config: &Laptop) -> Option<PathBuf> {
+    let state = &config.places.as_ref()?.state_dir;
+    Some(state.join("models").join(format!("{}.json", config.profile.value)))
+}
+
+fn recall(path: &PathBuf) -> Vec<String> {
+    let small = fs::metadata(path).is_ok_and(|file| file.len() <= MAX_FILE);
+    let text = if small { fs::read(path).unwrap_or_default() } else { Vec::new() };
+    serde_json::from_slice(&text).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{cli::printer::paper, clock::Clock, config::laptop::Output};
+
+    #[test]
+    fn names_are_remembered_per_profile() {
+        let dir = tempfile::tempdir().unwrap();
+        let places = Places { config_dir: dir.path().join("config"), state_dir: dir.path().join("state") };
+        let flags = Flags { profile: Some("work".into()), ..Flags::default() };
+        let config =
+            laptop::load(&flags, &|_| None, Some(places), dir.path()).unwrap_or_else(|m| panic!("{m:?}"));
+        let (printer, ..) = paper::printer(Output::Human);
+        let with = Invocation { config, printer, clock: Clock::system() };
+        let model = |name: &str| Model {
+            name: name.into(),
+            dialect: "http".into(),
+            tls: "required".into(),
+            labels: Default::default(),
+            access: "permit".into(),
+        };
+        remember(&[model("a"), model("b")], &with);
+        let path = dir.path().join("state/models/work.json");
+        assert_eq!(file(&with.config).as_ref(), Some(&path));
+        assert_eq!(recall(&path), ["a", "b"]);
+        remember(&[], &with);
+        assert!(recall(&path).is_empty());
+    }
+}

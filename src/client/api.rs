@@ -1,0 +1,127 @@
+//! Calls through the tunnel: the gateway's own API, and requests that this process itself makes of a model.
+
+use std::{error::Error, time::Duration};
+
+use http::{HeaderValue, Request, Response, header};
+use http_body::Body;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper_util::rt::TokioIo;
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::time::timeout;
+
+use super::{ClientError, Link, ModelStream, PROGRAM, https, stream::of_stream};
+use crate::wire::{
+    api,
+    stream::{Door, Fin, Target},
+};
+
+/// One call of the API, from the first byte to the last.
+const CALL: Duration = Duration::from_secs(60);
+/// The longest answer of the API, in bytes.
+const MAX_ANSWER: usize = 16 * 1024 * 1024;
+
+impl Link {
+    /// One call of the gateway's API over the same connection. `path` begins with `/api/`; an empty answer reads as `null`.
+    ///
+    /// # Errors
+    /// What the gateway refused with, by its code; [`crate::client::Kind::Unreachable`] after 60 s or when the connection broke; an answer
+    /// above 16 MiB or not of the expected shape.
+    pub async fn api<B: Serialize + Sync, T: DeserializeOwned>(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&B>,
+    ) -> Result<T, ClientError> {
+        let request = api_request(method, path, body)?;
+        let answer = timeout(CALL, async {
+            let stream = self.open(Target::Api).await?;
+            let (head, body) = send(stream, request).await?.into_parts();
+            let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(|e| of_stream(e.as_ref()))?;
+            Ok::<_, ClientError>((head.status, body.to_bytes()))
+        });
+        let (status, body) = answer.await.unwrap_or_else(|_| {
+            Err(ClientError::unreachable(format!("the gateway did not answer within {} s", CALL.as_secs())))
+        })?;
+        if !status.is_success() {
+            return Err(https::refused(status, &body));
+        }
+        let text: &[u8] = if body.is_empty() { b"null" } else { &body };
+        serde_json::from_slice(text).map_err(|e| {
+            ClientError::failed("protocol", format!("the gateway's answer to {path} is not understood: {e}"))
+                .remedy("compare the versions: `hoopctl --version` here and on the gateway")
+        })
+    }
+
+    /// The models that the caller may see.
+    ///
+    /// # Errors
+    /// As [`api`](Self::api).
+    pub async fn models(&self) -> Result<Vec<api::Model>, ClientError> {
+        self.api("GET", "/api/v1/models", None::<&()>).await
+    }
+
+    /// One request of this process itself to a model (`hoopctl call`), both bodies streamed. The URI is a path
+    /// with query, such as `/v1/models`; a missing `Host` becomes the model's name.
+    ///
+    /// # Errors
+    /// The gateway's refusal of the stream, or what the connection broke with. What the gateway or the model
+    /// answers in HTTP is a response.
+    pub async fn request<B>(
+        &self,
+        model: &str,
+        mut request: Request<B>,
+    ) -> Result<Response<Incoming>, ClientError>
+    where
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        if !request.headers().contains_key(header::HOST) {
+            let name = HeaderValue::from_str(model)
+                .map_err(|_| ClientError::usage(format!("{model:?} cannot be the name of a model")))?;
+            request.headers_mut().insert(header::HOST, name);
+        }
+        let stream = self.open_model(model, self.own_session(), Door::Private, Fin::Finish).await?;
+        send(stream, request).await
+    }
+}
+
+fn api_request<B: Serialize>(
+    method: &str,
+    path: &str,
+    body: Option<&B>,
+) -> Result<Request<Full<Bytes>>, ClientError> {
+    let wrong =
+        |e: &dyn std::fmt::Display| ClientError::usage(format!("{method} {path} cannot be asked: {e}"));
+    let bytes = match body {
+        Some(body) => serde_json::to_vec(body).map_err(|e| wrong(&e))?,
+        None => Vec::new(),
+    };
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::HOST, "gateway")
+        .header(header::USER_AGENT, PROGRAM)
+        .header(header::ACCEPT, "application/json");
+    if body.is_some() {
+        request = request.header(header::CONTENT_TYPE, "application/json");
+    }
+    request.body(Full::new(bytes.into())).map_err(|e| wrong(&e))
+}
+
+/// HTTP/1.1 on a stream of its own, which ends with the answer's body.
+async fn send<B>(stream: ModelStream, request: Request<B>) -> Result<Response<Incoming>, ClientError>
+where
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| of_stream(&e))?;
+    tokio::spawn(async move {
+        // Its errors reach whoever awaits the answer or reads its body.
+        let _ = connection.await;
+    });
+    sender.send_request(request).await.map_err(|e| of_stream(&e))
+}

@@ -1,0 +1,362 @@
+//! The credential: a key made here, certified by the gateway, refreshed by one process for all.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
+use zeroize::Zeroizing;
+
+use crate::{
+    client::{
+        ClientError, Laptop, Status,
+        https::Https,
+        oauth, off_thread,
+        profile::{Believed, Profile, Who},
+        state,
+        vault::{Secrets, Vault},
+    },
+    clock,
+    secret::ExposeSecret,
+    tls::{self, Identity, Trust},
+    wire::api::Credential,
+};
+
+/// A certificate with less life than this is refreshed before use.
+pub(super) const MARGIN: Duration = Duration::from_mins(1);
+
+/// A key that has no certificate yet.
+pub(super) struct FreshKey {
+    /// PEM; wiped when dropped.
+    pub(super) key: Zeroizing<String>,
+    /// PKCS #10, PEM. Its names are empty: the gateway decides who this is.
+    pub(super) csr: String,
+}
+
+impl FreshKey {
+    /// A new P-256 key. It never leaves this machine.
+    pub(super) fn make() -> Result<Self, ClientError> {
+        let failed = |e| ClientError::failed("internal", format!("a key could not be made: {e}"));
+        let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(failed)?;
+        let request = CertificateParams::default().serialize_request(&pair).map_err(failed)?;
+        Ok(Self { key: Zeroizing::new(pair.serialize_pem()), csr: request.pem().map_err(failed)? })
+    }
+}
+
+/// A login as it is in profile and vault.
+pub(super) struct Held {
+    pub(super) profile: Profile,
+    pub(super) trust: Trust,
+    pub(super) secrets: Secrets,
+}
+
+impl Held {
+    /// Reads profile and vault; whatever is missing means that a login is needed.
+    pub(super) fn load(laptop: &Laptop) -> Result<Self, ClientError> {
+        let Some(profile) = Profile::load(&laptop.places)? else {
+            let address = laptop.settings.gateway.as_ref().map_or("https://GATEWAY", |url| url.as_str());
+            return Err(ClientError::login_needed("nobody is logged in here")
+                .remedy(format!("hoopctl login {address}")));
+        };
+        if let Some(wanted) = laptop.settings.gateway.as_ref().filter(|url| **url != profile.gateway) {
+            return Err(ClientError::login_needed(format!(
+                "the profile {:?} belongs to {}, not {wanted}",
+                laptop.settings.profile, profile.gateway
+            ))
+            .remedy(format!("hoopctl login {wanted} --profile NAME")));
+        }
+        let secrets = laptop.vault(&profile).load()?.filter(|held| held.gateway == profile.gateway.as_str());
+        let (Some(secrets), Some(_)) = (secrets, &profile.who) else {
+            return Err(ClientError::login_needed(format!("nobody is logged in to {}", profile.gateway)));
+        };
+        let trust = profile.trust(&laptop.places)?;
+        Ok(Self { profile, trust, secrets })
+    }
+
+    /// Certificate and key, checked to belong together.
+    pub(super) fn identity(&self) -> Result<Identity, ClientError> {
+        Identity::from_pem(&self.secrets.certificate, &self.secrets.key)
+            .map_err(|e| ClientError::login_needed(format!("the stored credential is damaged: {e}")))
+    }
+
+    /// Fails when the login session is over, or the certificate is and nothing can renew it.
+    fn not_over(&self, now: SystemTime) -> Result<(), ClientError> {
+        let over = |text: &str| clock::parse_rfc3339(text).is_some_and(|end| end <= now);
+        if over(&self.secrets.session_expires_at) {
+            return Err(ClientError::login_needed(format!(
+                "the login ended at {}",
+                self.secrets.session_expires_at
+            )));
+        }
+        if self.secrets.refresh_token.is_none() && over(&self.secrets.expires_at) {
+            return Err(ClientError::login_needed(format!(
+                "the credential ended at {} and nothing here can renew it",
+                self.secrets.expires_at
+            )));
+        }
+        Ok(())
+    }
+
+    /// Whether the certificate can be shown now: not about to end, and not the one that was refused.
+    fn usable(&self, now: SystemTime, refused: Option<&str>) -> bool {
+        let end = clock::parse_rfc3339(&self.secrets.expires_at);
+        end.is_some_and(|end| end > now + MARGIN) && refused != Some(self.secrets.certificate.as_str())
+    }
+}
+
+/// A valid credential, refreshed when need be by exactly one of all processes that want it. `refused` is a
+/// certificate, PEM, that the gateway did not accept although its time is not over.
+pub(super) async fn valid(laptop: &Arc<Laptop>, refused: Option<&str>) -> Result<Held, ClientError> {
+    let held = load(laptop).await?;
+    if held.usable(laptop.settings.clock.now(), refused) {
+        return Ok(held);
+    }
+    let (laptop, refused) = (Arc::clone(laptop), refused.map(str::to_owned));
+    // On a task of its own: a caller that gives up must not lose a token that was just rotated.
+    tokio::spawn(async move {
+        let _lock = laptop.lock().await?;
+        let held = load(&laptop).await?;
+        if held.usable(laptop.settings.clock.now(), refused.as_deref()) {
+            return Ok(held);
+        }
+        refresh(&laptop, held).await
+    })
+    .await
+    .unwrap_or_else(|e| Err(ClientError::failed("internal", format!("the refresh did not end well: {e}"))))
+}
+
+async fn load(laptop: &Arc<Laptop>) -> Result<Held, ClientError> {
+    let laptop = Arc::clone(laptop);
+    off_thread(move || Held::load(&laptop)).await
+}
+
+/// Trades the refresh token for a new credential. The caller holds the lock.
+async fn refresh(laptop: &Arc<Laptop>, mut held: Held) -> Result<Held, ClientError> {
+    held.not_over(laptop.settings.clock.now())?;
+    let Some(token) = held.secrets.refresh_token.clone().map(Zeroizing::new) else {
+        return Err(ClientError::login_needed(
+            "the credential is about to end and nothing here can renew it",
+        ));
+    };
+    let vault = laptop.vault(&held.profile);
+    let https = Https::new(&held.profile.gateway, &held.trust)?;
+    let discovery = https.discover().await?;
+    let granted = match oauth::refresh(&https, &discovery, &token).await {
+        Ok(granted) => granted,
+        Err(error) => {
+            if error.code == "invalid_grant" {
+                // Void for ever: the gateway is not asked again with it.
+                held.secrets.refresh_token = None;
+                store(laptop, &vault, &held.secrets).await?;
+            }
+            return Err(error);
+        }
+    };
+    if let Some(rotated) = &granted.refresh_token {
+        // Before anything else: the old one is void from now on.
+        held.secrets.refresh_token = Some(rotated.expose_secret().to_owned());
+        store(laptop, &vault, &held.secrets).await?;
+    }
+    let fresh = FreshKey::make()?;
+    let credential = oauth::certify(&https, &discovery, &granted.access_token, &fresh.csr).await?;
+    let refresh_token = held.secrets.refresh_token.clone();
+    adopt(laptop, &vault, held.profile, held.trust, refresh_token, &fresh, &credential).await
+}
+
+/// Keeps what the gateway issued, in vault and profile. The caller holds the lock.
+pub(super) async fn adopt(
+    laptop: &Arc<Laptop>,
+    vault: &Vault,
+    mut profile: Profile,
+    trust: Trust,
+    refresh_token: Option<String>,
+    fresh: &FreshKey,
+    credential: &Credential,
+) -> Result<Held, ClientError> {
+    let wrong = |what: String| {
+        ClientError::failed(
+            "protocol",
+            format!("the gateway issued a credential that cannot be used: {what}"),
+        )
+    };
+    Identity::from_pem(&credential.certificate, &fresh.key).map_err(|e| wrong(e.to_string()))?;
+    if clock::parse_rfc3339(&credential.expires_at).is_none() {
+        return Err(wrong(format!("{:?} is not a time", credential.expires_at)));
+    }
+    let trust = if credential.roots.is_empty() {
+        trust
+    } else {
+        Trust::Roots(tls::parse_certificates(&credential.roots, "the gateway's roots")?)
+    };
+    profile.trust = match trust {
+        Trust::Roots(_) => Believed::Pinned,
+        Trust::Platform => Believed::Platform,
+    };
+    profile.credential_store = vault.backend;
+    profile.who = Some(Who {
+        user: credential.user.clone(),
+        groups: credential.groups.clone(),
+        provider: credential.provider.clone(),
+        session: credential.session.clone(),
+    });
+    let secrets = Secrets {
+        schema: 1,
+        gateway: profile.gateway.to_string(),
+        refresh_token,
+        key: fresh.key.to_string(),
+        certificate: credential.certificate.clone(),
+        expires_at: credential.expires_at.clone(),
+        session_expires_at: credential.session_expires_at.clone(),
+    };
+    store(laptop, vault, &secrets).await?;
+    let held = Held { profile, trust, secrets };
+    held.profile.store(&laptop.places, &held.trust)?;
+    Ok(held)
+}
+
+/// Keeps what was renewed in-band, unless the login it belongs to is no longer the profile's.
+pub(super) async fn keep_renewed(
+    laptop: &Arc<Laptop>,
+    fresh: &FreshKey,
+    credential: &Credential,
+) -> Result<(), ClientError> {
+    let _lock = laptop.lock().await?;
+    let Ok(held) = load(laptop).await else {
+        return Ok(());
+    };
+    if held.profile.who.as_ref().is_none_or(|who| who.session != credential.session) {
+        return Ok(());
+    }
+    let vault = laptop.vault(&held.profile);
+    let refresh_token = held.secrets.refresh_token.clone();
+    adopt(laptop, &vault, held.profile, held.trust, refresh_token, fresh, credential).await.map(drop)
+}
+
+async fn store(laptop: &Arc<Laptop>, vault: &Vault, secrets: &Secrets) -> Result<(), ClientError> {
+    let (vault, secrets, now) = (vault.clone(), secrets.clone(), laptop.settings.clock.now());
+    off_thread(move || vault.store(&secrets, now)).await
+}
+
+/// What the profile and the vault say, without asking anybody.
+pub(super) fn status(laptop: &Laptop) -> Result<Status, ClientError> {
+    let held = Held::load(laptop)?;
+    held.not_over(laptop.settings.clock.now())?;
+    let who = held.profile.who.as_ref();
+    let gateway = held.profile.gateway.as_str();
+    Ok(Status {
+        schema: 1,
+        gateway: gateway.trim_end_matches('/').to_owned(),
+        user: who.map(|w| w.user.clone()).unwrap_or_default(),
+        groups: who.map(|w| w.groups.clone()).unwrap_or_default(),
+        provider: who.map(|w| w.provider.clone()).unwrap_or_default(),
+        expires_at: held.secrets.expires_at.clone(),
+        session_expires_at: held.secrets.session_expires_at.clone(),
+        credential_store: laptop.vault(&held.profile).backend.to_string(),
+        transport: state::last_transport(&laptop.places, gateway),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::{Kind, testing};
+
+    #[tokio::test]
+    async fn fifty_at_once_refresh_once() {
+        let fake = testing::Fake::start().await;
+        let home = tempfile::tempdir().unwrap();
+        let (laptop, hand) = testing::logged_in(&fake, home.path()).await;
+        let before = laptop.status().unwrap();
+        hand.advance(testing::LIFE);
+        // Each with its own eyes on the same files, as fifty processes would.
+        let all: Vec<_> = (0..50)
+            .map(|_| {
+                let laptop = Laptop::open(laptop.settings.clone()).unwrap();
+                tokio::spawn(async move {
+                    valid(&laptop, None).await.map(|held| held.secrets.certificate.clone())
+                })
+            })
+            .collect();
+        let mut certificates = Vec::new();
+        for one in all {
+            certificates.push(one.await.unwrap().unwrap());
+        }
+        certificates.dedup();
+        assert_eq!(certificates.len(), 1);
+        assert_eq!(fake.state.lock().unwrap().refreshes, 1);
+        assert!(laptop.status().unwrap().expires_at > before.expires_at);
+    }
+
+    #[tokio::test]
+    async fn a_rotated_token_survives_a_failure_right_after_it() {
+        let fake = testing::Fake::start().await;
+        let home = tempfile::tempdir().unwrap();
+        let (laptop, hand) = testing::logged_in(&fake, home.path()).await;
+        hand.advance(testing::LIFE);
+        fake.state.lock().unwrap().refuse_credentials = true;
+        assert!(valid(&laptop, None).await.is_err());
+        fake.state.lock().unwrap().refuse_credentials = false;
+        valid(&laptop, None).await.unwrap();
+        assert_eq!(fake.state.lock().unwrap().refreshes, 2, "the second used the rotated token");
+    }
+
+    #[tokio::test]
+    async fn a_void_refresh_token_needs_a_login_and_is_not_shown_again() {
+        let fake = testing::Fake::start().await;
+        let home = tempfile::tempdir().unwrap();
+        let (laptop, hand) = testing::logged_in(&fake, home.path()).await;
+        hand.advance(testing::LIFE);
+        fake.state.lock().unwrap().refresh_token.clear();
+        for _ in 0..2 {
+            let error = valid(&laptop, None).await.err().unwrap();
+            assert_eq!((error.kind, error.remedy.as_deref()), (Kind::LoginNeeded, Some("hoopctl login")));
+        }
+        assert_eq!(fake.state.lock().unwrap().refreshes, 1);
+        assert_eq!(laptop.status().unwrap_err().kind, Kind::LoginNeeded);
+    }
+
+    #[tokio::test]
+    async fn a_refused_certificate_is_replaced_although_its_time_is_not_over() {
+        let fake = testing::Fake::start().await;
+        let home = tempfile::tempdir().unwrap();
+        let (laptop, _hand) = testing::logged_in(&fake, home.path()).await;
+        let first = valid(&laptop, None).await.unwrap();
+        assert_eq!(fake.state.lock().unwrap().refreshes, 0);
+        let second = valid(&laptop, Some(&first.secrets.certificate)).await.unwrap();
+        assert_ne!(first.secrets.certificate, second.secrets.certificate);
+        let third = valid(&laptop, Some(&first.secrets.certificate)).await.unwrap();
+        assert_eq!(second.secrets.certificate, third.secrets.certificate, "another's refresh is taken");
+        assert_eq!(fake.state.lock().unwrap().refreshes, 1);
+    }
+
+    #[tokio::test]
+    async fn the_session_has_an_end() {
+        let fake = testing::Fake::start().await;
+        let home = tempfile::tempdir().unwrap();
+        let (laptop, hand) = testing::logged_in(&fake, home.path()).await;
+        hand.advance(testing::SESSION);
+        assert_eq!(valid(&laptop, None).await.err().unwrap().kind, Kind::LoginNeeded);
+        assert_eq!(laptop.status().unwrap_err().kind, Kind::LoginNeeded);
+        assert_eq!(fake.state.lock().unwrap().refreshes, 0);
+    }
+
+    #[tokio::test]
+    async fn a_renewal_of_an_older_login_is_not_kept() {
+        let fake = testing::Fake::start().await;
+        let home = tempfile::tempdir().unwrap();
+        let (laptop, _hand) = testing::logged_in(&fake, home.path()).await;
+        let fresh = FreshKey::make().unwrap();
+        let mut credential = fake.state.lock().unwrap().certify(&fresh.csr);
+        let before = Held::load(&laptop).unwrap().secrets;
+        credential.session = "an older one".into();
+        keep_renewed(&laptop, &fresh, &credential).await.unwrap();
+        assert_eq!(Held::load(&laptop).unwrap().secrets, before);
+        credential.session = "ls_1".into();
+        keep_renewed(&laptop, &fresh, &credential).await.unwrap();
+        let after = Held::load(&laptop).unwrap();
+        assert_eq!(after.secrets.certificate, credential.certificate);
+        assert_eq!(after.secrets.refresh_token, before.refresh_token);
+        after.identity().unwrap();
+    }
+}

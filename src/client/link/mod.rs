@@ -1,0 +1,244 @@
+//! The warm connection to a gateway: reconnects for ever, renews its lease, hands out streams.
+
+mod backoff;
+mod dial;
+mod lease;
+mod supervisor;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use tokio::sync::{Semaphore, broadcast, watch};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+
+use url::Url;
+
+use crate::{
+    client::{ClientError, Kind, Laptop, ModelStream, credential},
+    id,
+    tls::HotKey,
+    tunnel::{Connection, Stream, Transport, TunnelError, write_frame},
+    wire::{
+        control::Notice,
+        stream::{Door, Fin, Preamble, Target},
+    },
+};
+
+/// What happens to a link, for one line on stderr each.
+#[derive(Clone, Debug)]
+pub enum LinkEvent {
+    /// The gateway has said welcome, over this carrier.
+    Connected(Transport),
+    /// The connection has ended, and why.
+    Lost(String),
+    /// The so-manieth attempt in a row begins.
+    Reconnecting {
+        /// From 1.
+        attempt: u32,
+    },
+    /// The lease was extended.
+    Renewed {
+        /// The new certificate's end.
+        until: SystemTime,
+    },
+    /// The gateway has something to say.
+    Notice(Notice),
+    /// Only a person can go on, and why. The link keeps trying: a `hoopctl login` elsewhere heals it.
+    LoginNeeded(String),
+}
+
+/// So many streams may wait for a connection at once; the next one is refused.
+const MAX_WAITERS: usize = 1024;
+/// Events that a slow listener may be behind.
+const EVENTS: usize = 64;
+/// How long a broken connection may take to be replaced in the eyes of a stream that met it first.
+const NOTICED: Duration = Duration::from_secs(5);
+
+/// The warm connection to a gateway: reconnects for ever with jittered back-off, renews its lease at 2/3 of
+/// life. It ends when its last clone and its last stream are dropped, or [`close`](Self::close) is called.
+#[derive(Clone)]
+pub struct Link {
+    core: Arc<Core>,
+    /// Dropped with the last clone.
+    _held: Arc<DropGuard>,
+}
+
+/// What the link's clones and its supervisor share.
+struct Core {
+    laptop: Arc<Laptop>,
+    gateway: Url,
+    key: HotKey,
+    gate: watch::Sender<Gate>,
+    waiters: Semaphore,
+    events: broadcast::Sender<LinkEvent>,
+    transport: Mutex<Option<Transport>>,
+    /// The session of what this process itself asks models.
+    own_session: String,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// What stands between a stream and the gateway.
+#[derive(Clone)]
+enum Gate {
+    Up(Arc<Line>),
+    /// Reconnecting: wait.
+    Down,
+    /// Waiting is of no use before a person has done something.
+    Shut(ClientError),
+}
+
+/// One welcomed connection, and the streams on it.
+struct Line {
+    connection: Connection,
+    streams: TaskTracker,
+}
+
+impl Link {
+    pub(super) async fn connect(laptop: Arc<Laptop>) -> Result<Self, ClientError> {
+        let held = credential::valid(&laptop, None).await?;
+        let stop = CancellationToken::new();
+        let own_session = id::new("ses", laptop.settings.clock.now());
+        let core = Arc::new(Core {
+            laptop,
+            gateway: held.profile.gateway.clone(),
+            key: HotKey::new(held.identity()?),
+            gate: watch::Sender::new(Gate::Down),
+            waiters: Semaphore::new(MAX_WAITERS),
+            events: broadcast::Sender::new(EVENTS),
+            transport: Mutex::new(None),
+            own_session,
+            stop: stop.clone(),
+            tasks: TaskTracker::new(),
+        });
+        let first = dial::establish_with(&core, held).await?;
+        supervisor::start(Arc::clone(&core), first);
+        Ok(Self { core, _held: Arc::new(stop.drop_guard()) })
+    }
+
+    /// A stream to a model, its preamble sent; waits while reconnecting. The answer has not been read yet: see
+    /// [`ModelStream`]. Cancel safe.
+    ///
+    /// # Errors
+    /// [`Kind::LoginNeeded`] when no connection can be had before a login, [`Kind::Failed`] when 1024 streams
+    /// wait already or the link was closed.
+    pub async fn open_model(
+        &self,
+        model: &str,
+        session: &str,
+        door: Door,
+        fin: Fin,
+    ) -> Result<ModelStream, ClientError> {
+        let target = Target::Model { model: model.to_owned(), session: session.to_owned(), door, fin };
+        self.open(target).await
+    }
+
+    /// A stream to `target`, its preamble sent.
+    pub(super) async fn open(&self, target: Target) -> Result<ModelStream, ClientError> {
+        let preamble = Preamble::to(target);
+        loop {
+            let line = self.core.line().await?;
+            let open = line.streams.token();
+            match begin(&line.connection, &preamble).await {
+                Ok(stream) => return Ok(ModelStream::new(stream, self.clone(), open)),
+                // The line is broken and nothing of the caller's was sent: the next one will do.
+                Err(
+                    TunnelError::Closed { .. } | TunnelError::Unreachable(_) | TunnelError::Credential(_),
+                ) => {
+                    drop(open);
+                    self.core.past(&line).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// The carrier of the present connection, or of the last one.
+    pub fn transport(&self) -> Option<Transport> {
+        *self.core.transport.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What happens from now on. A listener that is 64 events behind loses the oldest.
+    pub fn events(&self) -> broadcast::Receiver<LinkEvent> {
+        self.core.events.subscribe()
+    }
+
+    /// Ends the connection and every stream on it; resolves when that is done.
+    pub async fn close(self) {
+        self.core.stop.cancel();
+        self.core.tasks.wait().await;
+    }
+
+    /// The session of what this process itself asks models (`hoopctl call`).
+    pub fn own_session(&self) -> &str {
+        &self.core.own_session
+    }
+}
+
+async fn begin(connection: &Connection, preamble: &Preamble) -> Result<Stream, TunnelError> {
+    let mut stream = connection.open().await?;
+    write_frame(&mut stream, preamble).await?;
+    Ok(stream)
+}
+
+impl Core {
+    /// The present line; waits for one while there is none.
+    async fn line(&self) -> Result<Arc<Line>, ClientError> {
+        let mut gate = self.gate.subscribe();
+        let mut waiting = None;
+        loop {
+            match &*gate.borrow_and_update() {
+                Gate::Up(line) => return Ok(Arc::clone(line)),
+                Gate::Shut(error) => return Err(error.clone()),
+                Gate::Down => {}
+            }
+            if waiting.is_none() {
+                waiting = Some(self.waiters.try_acquire().map_err(|_| {
+                    ClientError::unreachable(format!(
+                        "the gateway is not connected and {MAX_WAITERS} streams wait for it already"
+                    ))
+                })?);
+            }
+            if gate.changed().await.is_err() {
+                return Err(closed());
+            }
+        }
+    }
+
+    /// Waits until `broken` is no longer the present line.
+    async fn past(&self, broken: &Arc<Line>) {
+        let mut gate = self.gate.subscribe();
+        let other = gate.wait_for(|gate| !matches!(gate, Gate::Up(line) if Arc::ptr_eq(line, broken)));
+        // When nothing changes, the line was not that broken: it is tried again.
+        let _ = tokio::time::timeout(NOTICED, other).await;
+    }
+
+    fn tell(&self, event: LinkEvent) {
+        tracing::debug!(?event, "link");
+        // Nobody may be listening.
+        let _ = self.events.send(event);
+    }
+
+    fn set(&self, gate: Gate) {
+        self.gate.send_replace(gate);
+    }
+
+    /// Opens the gate to a line that was just welcomed.
+    fn up(&self, line: &Arc<Line>) {
+        let transport = line.connection.transport();
+        *self.transport.lock().unwrap_or_else(PoisonError::into_inner) = Some(transport);
+        self.set(Gate::Up(Arc::clone(line)));
+        self.tell(LinkEvent::Connected(transport));
+    }
+}
+
+fn closed() -> ClientError {
+    ClientError::new(Kind::Failed, "closed", "the connection to the gateway was closed here")
+}

@@ -1,0 +1,168 @@
+//! Keeps the link connected: one task for its whole life.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::StreamExt;
+
+use super::{
+    Core, Gate, LinkEvent,
+    backoff::Backoff,
+    closed,
+    dial::{self, Session},
+    lease::Lease,
+};
+use crate::{
+    client::Kind,
+    tunnel::TunnelError,
+    wire::control::{FromGateway, Notice},
+};
+
+/// How often a link that needs a login looks whether there was one.
+const LOGIN_CHECK: Duration = Duration::from_secs(5);
+
+/// Spawns the supervisor of a link whose first connection stands.
+pub(super) fn start(core: Arc<Core>, first: Session) {
+    core.up(&first.line);
+    let tasks = core.tasks.clone();
+    tasks.spawn(async move {
+        let stop = core.stop.clone();
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = keep_connected(&core, first) => {}
+        }
+        if let Gate::Up(line) = core.gate.send_replace(Gate::Shut(closed())) {
+            line.connection.close(0, "the laptop has finished");
+        }
+    });
+    tasks.close();
+}
+
+async fn keep_connected(core: &Arc<Core>, first: Session) {
+    let mut session = first;
+    loop {
+        let lease = Lease::of(core, session.lease_end);
+        let mut held = Watch { session, lease };
+        match held.run(core, Standing::Serving).await {
+            End::Lost(why) => {
+                core.set(Gate::Down);
+                held.session.line.connection.close(0, "");
+                core.tell(LinkEvent::Lost(why));
+            }
+            End::Draining => {
+                core.set(Gate::Down);
+                retire(core, held);
+            }
+        }
+        session = reconnect(core).await;
+        core.up(&session.line);
+    }
+}
+
+/// The old connection stays, renewals and all, until its streams have ended.
+fn retire(core: &Arc<Core>, mut held: Watch) {
+    let core = Arc::clone(core);
+    core.tasks.clone().spawn(async move {
+        let line = Arc::clone(&held.session.line);
+        line.streams.close();
+        tokio::select! {
+            () = core.stop.cancelled() => {}
+            () = line.streams.wait() => {}
+            _ = held.run(&core, Standing::Retiring) => {}
+        }
+        line.connection.close(0, "drained");
+    });
+}
+
+async fn reconnect(core: &Arc<Core>) -> Session {
+    let mut backoff = Backoff::default();
+    let mut asked = None;
+    loop {
+        core.tell(LinkEvent::Reconnecting { attempt: backoff.failed() + 1 });
+        match dial::establish(core).await {
+            Ok(session) => return session,
+            Err(error) if error.kind == Kind::LoginNeeded => {
+                // Said once, not every few seconds.
+                if asked.as_ref() != Some(&error) {
+                    core.tell(LinkEvent::LoginNeeded(error.message.clone()));
+                    asked = Some(error.clone());
+                }
+                core.set(Gate::Shut(error));
+                backoff.next();
+                tokio::time::sleep(LOGIN_CHECK).await;
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the gateway could not be reached again");
+                core.set(Gate::Down);
+                tokio::time::sleep(backoff.next()).await;
+            }
+        }
+    }
+}
+
+/// Why a session is no longer the link's.
+enum End {
+    Lost(String),
+    Draining,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// New streams go here.
+    Serving,
+    /// The gateway has said that it is going away.
+    Retiring,
+}
+
+/// A session under watch.
+struct Watch {
+    session: Session,
+    lease: Lease,
+}
+
+impl Watch {
+    async fn run(&mut self, core: &Arc<Core>, standing: Standing) -> End {
+        let clock = core.laptop.settings.clock.clone();
+        let connection = self.session.line.connection.clone();
+        loop {
+            tokio::select! {
+                why = connection.closed() => return End::Lost(why.to_string()),
+                message = self.session.heard.next() => match message {
+                    Some(Ok(message)) => {
+                        if let Some(end) = self.heed(core, message, standing).await {
+                            return end;
+                        }
+                    }
+                    Some(Err(why)) => return End::Lost(better(&connection, why).await),
+                    None => return End::Lost("the gateway ended the control stream".to_owned()),
+                },
+                () = self.lease.wait(&clock) => {
+                    if let Err(why) = self.lease.ask(&clock, &mut self.session.say).await {
+                        return End::Lost(better(&connection, why).await);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn heed(&mut self, core: &Arc<Core>, message: FromGateway, standing: Standing) -> Option<End> {
+        match message {
+            FromGateway::Renewed(credential) => self.lease.renewed(core, &credential).await,
+            FromGateway::Refused(refusal) => self.lease.refused(core, refusal),
+            FromGateway::Notice(Notice::Draining) if standing == Standing::Serving => {
+                core.tell(LinkEvent::Notice(Notice::Draining));
+                return Some(End::Draining);
+            }
+            FromGateway::Notice(Notice::Draining | Notice::Unknown)
+            | FromGateway::Welcome { .. }
+            | FromGateway::Unknown => {}
+            FromGateway::Notice(notice) => core.tell(LinkEvent::Notice(notice)),
+        }
+        None
+    }
+}
+
+/// What the connection ended with says more than what its control stream did.
+async fn better(connection: &crate::tunnel::Connection, why: TunnelError) -> String {
+    let end = tokio::time::timeout(Duration::from_millis(200), connection.closed()).await;
+    end.unwrap_or(why).to_string()
+}

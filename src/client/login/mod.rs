@@ -1,0 +1,273 @@
+//! Login and logout: believe the gateway, prove who is here, have a key certified.
+
+mod browser;
+mod callback;
+mod first_trust;
+mod page;
+
+use std::{path::PathBuf, sync::Arc};
+
+use url::Url;
+
+use crate::{
+    client::{
+        ClientError, Laptop, LoggedOut,
+        credential::{self, FreshKey},
+        https::Https,
+        oauth::{self, Granted},
+        off_thread,
+        profile::{self, Believed, Profile},
+        vault::{Backend, Secrets, Vault},
+    },
+    secret::{ExposeSecret, SecretString},
+    tls::Trust,
+    wire::api::Discovery,
+};
+
+/// How the gateway is to be believed at first login.
+#[derive(Clone, Debug)]
+pub enum FirstTrust {
+    /// Roots already in the profile, else the platform's, else ask.
+    Known,
+    /// `sha256:` and 64 hex digits: the CA certificate with this fingerprint, which the gateway presents.
+    Fingerprint(String),
+    /// The certificates of a PEM file.
+    File(PathBuf),
+}
+
+/// How to log in.
+#[derive(Clone, Debug)]
+pub enum Method {
+    /// In the browser: authorization code with PKCE, answered on a loopback port (RFC 8252).
+    Browser {
+        /// The loopback port, 1–65535; `None`: any free one.
+        callback_port: Option<u16>,
+        /// Whether to open the browser; the address is told in any case.
+        open: bool,
+    },
+    /// With a workload's own token (RFC 8693). No browser is ever opened.
+    Workload {
+        /// A JWT of an issuer that the gateway knows.
+        token: SecretString,
+    },
+}
+
+/// What login says to the person; the CLI implements it.
+pub trait Talk: Send + Sync {
+    /// "Open this address". `opened`: a browser seems to have done so.
+    fn visit(&self, url: &Url, opened: bool);
+    /// One line of what is going on.
+    fn note(&self, line: &str);
+    /// Shows an unknown CA's fingerprint and asks; always false without a terminal. May block.
+    fn trust(&self, gateway: &Url, fingerprint: &str) -> bool;
+}
+
+/// Logs in; afterwards profile and vault hold the login.
+pub(super) async fn login(
+    laptop: &Arc<Laptop>,
+    trust: FirstTrust,
+    method: Method,
+    talk: &dyn Talk,
+) -> Result<(), ClientError> {
+    let before = match Profile::load(&laptop.places) {
+        // A damaged profile is what a login with an address repairs; whatever it pinned is pinned no more.
+        Err(_) if laptop.settings.gateway.is_some() => None,
+        read => read?,
+    };
+    let gateway = gateway(laptop, before.as_ref())?;
+    let vault = choose_vault(laptop).await?;
+    if vault.backend == Backend::KernelKeyring {
+        talk.note("no desktop keyring answers here: the login is kept sealed, and ends with the next reboot");
+    }
+    let known = before.as_ref().filter(|profile| profile.gateway == gateway);
+    let trust = first_trust::establish(laptop, &gateway, known, trust, talk).await?;
+    let https = Https::new(&gateway, &trust)?;
+    let discovery = https.discover().await?;
+    let profile =
+        Profile { schema: 1, gateway, trust: Believed::Platform, credential_store: vault.backend, who: None };
+    let visit = Visit { laptop, https: &https, discovery: &discovery, vault: &vault, profile, trust };
+    match method {
+        Method::Browser { callback_port, open } => browser::login(visit, callback_port, open, talk).await?,
+        Method::Workload { token } => {
+            let granted = oauth::exchange(&https, &discovery, &token).await?;
+            visit.complete(granted).await?;
+        }
+    }
+    if let Some(old) = before.filter(|old| old.credential_store != vault.backend) {
+        forget_elsewhere(laptop, &old).await;
+    }
+    Ok(())
+}
+
+/// A login under way: the gateway is believed, the person not yet known.
+struct Visit<'a> {
+    laptop: &'a Arc<Laptop>,
+    https: &'a Https,
+    discovery: &'a Discovery,
+    vault: &'a Vault,
+    profile: Profile,
+    trust: Trust,
+}
+
+impl Visit<'_> {
+    /// Has a key certified by what was granted, and keeps everything.
+    async fn complete(self, granted: Granted) -> Result<(), ClientError> {
+        let fresh = FreshKey::make()?;
+        let credential =
+            oauth::certify(self.https, self.discovery, &granted.access_token, &fresh.csr).await?;
+        let refresh_token = granted.refresh_token.map(|token| token.expose_secret().to_owned());
+        let _lock = self.laptop.lock().await?;
+        credential::adopt(
+            self.laptop,
+            self.vault,
+            self.profile,
+            self.trust,
+            refresh_token,
+            &fresh,
+            &credential,
+        )
+        .await
+        .map(drop)
+    }
+}
+
+fn gateway(laptop: &Laptop, before: Option<&Profile>) -> Result<Url, ClientError> {
+    match (&laptop.settings.gateway, before) {
+        (Some(url), _) => profile::origin(url),
+        (None, Some(profile)) => profile::origin(&profile.gateway),
+        (None, None) => Err(ClientError::usage("which gateway? This profile knows none yet")
+            .remedy("hoopctl login https://GATEWAY")),
+    }
+}
+
+async fn choose_vault(laptop: &Arc<Laptop>) -> Result<Vault, ClientError> {
+    let laptop = Arc::clone(laptop);
+    off_thread(move || Vault::choose(laptop.settings.credential_store, &laptop.places, &laptop.memory)).await
+}
+
+/// Removes what an earlier login left in another store; a store that is not there any more is no reason to fail.
+async fn forget_elsewhere(laptop: &Arc<Laptop>, old: &Profile) {
+    let vault = Vault::at(old.credential_store, laptop.places.clone(), laptop.memory.clone());
+    if let Err(error) = off_thread(move || vault.forget()).await {
+        tracing::debug!(%error, "the earlier credential store could not be cleared");
+    }
+}
+
+/// Ends the session at the gateway, if it can be told, and forgets everything secret.
+pub(super) async fn logout(laptop: &Arc<Laptop>) -> Result<LoggedOut, ClientError> {
+    let Some(mut profile) = Profile::load(&laptop.places)? else {
+        return Ok(LoggedOut::NotLoggedIn);
+    };
+    let _lock = laptop.lock().await?;
+    let vault = laptop.vault(&profile);
+    let secrets = {
+        let vault = vault.clone();
+        off_thread(move || vault.load()).await?
+    };
+    // Forgotten first: whatever the network does, nothing secret stays here.
+    off_thread(move || vault.forget()).await?;
+    let trust = profile.trust(&laptop.places);
+    profile.who = None;
+    profile.store_facts(&laptop.places)?;
+    let Some(secrets) = secrets else {
+        return Ok(LoggedOut::NotLoggedIn);
+    };
+    let told = match trust {
+        Ok(trust) => tell(&profile.gateway, &trust, &secrets).await,
+        Err(error) => Err(error),
+    };
+    Ok(match told {
+        Ok(()) => LoggedOut::Ended,
+        Err(error) => LoggedOut::OnlyHere(error.message),
+    })
+}
+
+async fn tell(gateway: &Url, trust: &Trust, secrets: &Secrets) -> Result<(), ClientError> {
+    let Some(token) = &secrets.refresh_token else {
+        return Err(ClientError::failed(
+            "no_refresh_token",
+            format!("there is no session to end; the certificate ends at {}", secrets.expires_at),
+        ));
+    };
+    let https = Https::new(gateway, trust)?;
+    let discovery = https.discover().await?;
+    oauth::revoke(&https, &discovery, token).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::{Kind, Settings, StoreChoice, testing};
+
+    #[tokio::test]
+    async fn a_workload_logs_in_without_any_browser() {
+        let fake = testing::Fake::start().await;
+        let home = tempfile::tempdir().unwrap();
+        let laptop = fake.laptop(home.path(), StoreChoice::File);
+        let method = Method::Workload { token: "a.workload.jwt".into() };
+        let talk = testing::Silent::default();
+        let status = laptop.login(fake.fingerprint(), method, &talk).await.unwrap();
+        assert_eq!((status.user.as_str(), status.credential_store.as_str()), ("alice@example.test", "file"));
+        assert!(talk.visited().is_empty());
+        assert!(credential::Held::load(&laptop).unwrap().secrets.refresh_token.is_none());
+        let refused = Method::Workload { token: "forged".into() };
+        let error = laptop.login(FirstTrust::Known, refused, &talk).await.unwrap_err();
+        assert_eq!((error.kind, error.code.as_str()), (Kind::LoginNeeded, "invalid_grant"));
+    }
+
+    #[tokio::test]
+    async fn logout_tells_the_gateway_and_forgets() {
+        let fake = testing::Fake::start().await;
+        let home = tempfile::tempdir().unwrap();
+        let (laptop, _hand) = testing::logged_in(&fake, home.path()).await;
+        assert_eq!(laptop.logout().await.unwrap(), LoggedOut::Ended);
+        assert_eq!(fake.state.lock().unwrap().revoked, 1);
+        assert_eq!(laptop.status().unwrap_err().kind, Kind::LoginNeeded);
+        assert_eq!(laptop.logout().await.unwrap(), LoggedOut::NotLoggedIn);
+        // The address and its CA stay, so that `hoopctl login` alone is enough next time.
+        let laptop = Laptop::open(Settings { gateway: None, ..laptop.settings.clone() }).unwrap();
+        testing::log_in(&fake, &laptop, FirstTrust::Known).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn logout_forgets_even_when_the_gateway_is_gone() {
+        let fake = testing::Fake::start().await;
+        let home = tempfile::tempdir().unwrap();
+        let (laptop, _hand) = testing::logged_in(&fake, home.path()).await;
+        drop(fake);
+        assert!(matches!(laptop.logout().await.unwrap(), LoggedOut::OnlyHere(_)));
+        assert_eq!(laptop.status().unwrap_err().kind, Kind::LoginNeeded);
+    }
+
+    #[tokio::test]
+    async fn memory_is_enough_within_one_process() {
+        let fake = testing::Fake::start().await;
+        let home = tempfile::tempdir().unwrap();
+        let laptop = fake.laptop(home.path(), StoreChoice::Memory);
+        let status = testing::log_in(&fake, &laptop, fake.fingerprint()).await.unwrap();
+        assert_eq!(status.credential_store, "memory");
+        credential::valid(&laptop, None).await.unwrap();
+        let other = fake.laptop(home.path(), StoreChoice::Memory);
+        assert_eq!(other.status().unwrap_err().kind, Kind::LoginNeeded);
+    }
+
+    #[tokio::test]
+    async fn a_login_repairs_a_damaged_profile() {
+        let fake = testing::Fake::start().await;
+        let home = tempfile::tempdir().unwrap();
+        let (laptop, _hand) = testing::logged_in(&fake, home.path()).await;
+        std::fs::write(home.path().join("config/profiles/default/profile.toml"), "nonsense").unwrap();
+        assert!(laptop.status().is_err());
+        testing::log_in(&fake, &laptop, fake.fingerprint()).await.unwrap();
+        laptop.status().unwrap();
+    }
+
+    #[tokio::test]
+    async fn without_an_address_login_asks_for_one() {
+        let home = tempfile::tempdir().unwrap();
+        let laptop = Laptop::open(testing::settings(home.path())).unwrap();
+        let method = Method::Workload { token: "t".into() };
+        let error = laptop.login(FirstTrust::Known, method, &testing::Silent::default()).await.unwrap_err();
+        assert_eq!(error.kind, Kind::Usage);
+    }
+}

@@ -1,0 +1,105 @@
+//! The page that the browser shows after a login: self-contained, no script, nothing from outside.
+
+use bytes::Bytes;
+use http::{Response, StatusCode, header};
+use http_body_util::Full;
+
+use crate::client::ClientError;
+
+/// What the browser is told.
+#[derive(Clone, Debug)]
+pub(super) struct Page {
+    status: StatusCode,
+    title: String,
+    text: String,
+}
+
+impl Page {
+    /// The login is done.
+    pub(super) fn done() -> Self {
+        Self::new(
+            StatusCode::OK,
+            "You are logged in",
+            "You can close this page and go back to your terminal.",
+        )
+    }
+
+    /// The login failed.
+    pub(super) fn failed(error: &ClientError) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "The login did not work", &error.message)
+    }
+
+    /// Not what belongs here.
+    pub(super) fn stray(status: StatusCode, text: &str) -> Self {
+        Self::new(status, "Nothing to see here", text)
+    }
+
+    fn new(status: StatusCode, title: &str, text: &str) -> Self {
+        Self { status, title: title.to_owned(), text: text.to_owned() }
+    }
+
+    /// The page as an answer. Everything in it is escaped.
+    pub(super) fn render(&self) -> Response<Full<Bytes>> {
+        let (title, text) = (escape(&self.title), escape(&self.text));
+        let mark = if self.status == StatusCode::OK { "✓" } else { "✗" };
+        let html = format!(
+            "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title} · hoopctl</title>\
+             <meta name=\"viewport\" content=\"width=device-width\"><style>{STYLE}</style></head>\
+             <body><main><p class=\"mark\" aria-hidden=\"true\">{mark}</p><h1>{title}</h1><p>{text}</p></main></body></html>"
+        );
+        let mut answer = Response::new(Full::new(Bytes::from(html)));
+        *answer.status_mut() = self.status;
+        for (name, value) in HEADERS {
+            answer.headers_mut().insert(name, header::HeaderValue::from_static(value));
+        }
+        answer
+    }
+}
+
+const STYLE: &str = "body{font:1.1rem/1.5 system-ui,sans-serif;margin:0;display:grid;place-items:center;\
+    min-height:100vh;background:Canvas;color:CanvasText;color-scheme:light dark}main{max-width:30rem;padding:2rem;\
+    text-align:center}h1{font-size:1.5rem}.mark{font-size:3rem;margin:0}p{overflow-wrap:anywhere}";
+
+const HEADERS: [(header::HeaderName, &str); 6] = [
+    (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+    (header::CACHE_CONTROL, "no-store"),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::CONNECTION, "close"),
+];
+
+fn escape(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut safe, c| {
+        match c {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            other => safe.push(other),
+        }
+        safe
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_stranger_wrote_is_text_never_markup() {
+        let error = ClientError::failed("x", "<script>alert('1')</script>&\"");
+        let answer = Page::failed(&error).render();
+        assert_eq!(answer.headers()[header::CACHE_CONTROL], "no-store");
+        let html =
+            String::from_utf8(answer.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap();
+        assert!(!html.contains("<script"), "{html}");
+        assert!(html.contains("&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&amp;&quot;"), "{html}");
+    }
+}

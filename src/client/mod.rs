@@ -1,0 +1,195 @@
+//! THE LAPTOP: profile, vault, login, the warm connection, local ports, and calls to the gateway's API.
+//!
+//! In the order a byte meets them: [`open_port`] and [`stdio()`] take it in, [`Link`] carries it; [`Laptop`]
+//! holds what both need (profile, vault, credential) and logs in and out.
+
+mod api;
+mod credential;
+mod error;
+mod https;
+mod link;
+mod lock;
+mod login;
+mod oauth;
+mod port;
+mod profile;
+mod state;
+mod stdio;
+mod stream;
+#[cfg(test)]
+mod testing;
+mod vault;
+
+use std::{path::PathBuf, sync::Arc};
+
+use serde::Serialize;
+use url::Url;
+
+pub use error::{ClientError, Kind, refusal};
+pub use link::{Link, LinkEvent};
+pub use login::{FirstTrust, Method, Talk};
+pub use port::{Opening, Port, open_port};
+pub use stdio::stdio;
+pub use stream::ModelStream;
+
+use crate::tunnel::Transport;
+use profile::{Places, Profile};
+use vault::{Memory, Vault};
+
+/// Program and version, as told to gateways.
+pub(crate) const PROGRAM: &str = concat!("hoopctl/", env!("CARGO_PKG_VERSION"));
+
+/// What the verbs of the laptop need to know; `config` assembles it.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// From flag, variable or file; `None`: the profile's.
+    pub gateway: Option<Url>,
+    /// The profile's name: letters, digits, `-`, `_`, `.`, at most 64 bytes.
+    pub profile: String,
+    /// Where secrets are kept; `None`: where the profile has them, else the best place this machine has.
+    pub credential_store: Option<StoreChoice>,
+    /// `$XDG_CONFIG_HOME/hoopctl`: profiles (public facts, roots).
+    pub config_dir: PathBuf,
+    /// `$XDG_STATE_HOME/hoopctl`: ports, remembered transport, locks, encrypted vault file.
+    pub state_dir: PathBuf,
+    /// What time it is.
+    pub clock: crate::clock::Clock,
+}
+
+/// Where secrets are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreChoice {
+    /// The operating system's keyring; on Linux without one, the kernel's keyring and a sealed file.
+    Keyring,
+    /// A file that only its owner can read.
+    File,
+    /// This [`Laptop`]; gone with it.
+    Memory,
+}
+
+/// `hoopctl status`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// 1.
+    pub schema: u32,
+    /// The gateway's address.
+    pub gateway: String,
+    /// Who is logged in.
+    pub user: String,
+    /// Groups as the provider said them last.
+    pub groups: Vec<String>,
+    /// The identity provider's name.
+    pub provider: String,
+    /// The certificate's end, RFC 3339; it renews itself until the session ends.
+    pub expires_at: String,
+    /// The session's end, RFC 3339; empty when the gateway names none.
+    pub session_expires_at: String,
+    /// `keyring (…)`, `keyring (kernel) + encrypted file`, `file` or `memory`.
+    pub credential_store: String,
+    /// The carrier that won last; `None` before the first connection.
+    pub transport: Option<Transport>,
+}
+
+/// What a logout did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LoggedOut {
+    /// The session has ended at the gateway, and nothing secret is left here.
+    Ended,
+    /// Nothing secret is left here, but the gateway was not told, and why: the session ends there at its time.
+    OnlyHere(String),
+    /// There was no login.
+    NotLoggedIn,
+}
+
+/// The laptop's side of one profile.
+pub struct Laptop {
+    settings: Settings,
+    places: Places,
+    memory: Memory,
+}
+
+impl Laptop {
+    /// The laptop's side of the profile that `settings` name. Reads and writes nothing yet.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] when the profile's name or the gateway's address cannot be one.
+    pub fn open(settings: Settings) -> Result<Arc<Self>, ClientError> {
+        let places = Places::of(&settings)?;
+        settings.gateway.as_ref().map(profile::origin).transpose()?;
+        Ok(Arc::new(Self { settings, places, memory: Memory::default() }))
+    }
+
+    /// Logs in and keeps the credential. The credential store is tried before a browser opens.
+    ///
+    /// # Errors
+    /// [`Kind::Trust`] when the gateway is not believed (nothing was sent then), [`Kind::LoginNeeded`] when
+    /// the person or the provider did not complete it, and what else can go wrong on the way.
+    pub async fn login(
+        self: &Arc<Self>,
+        trust: FirstTrust,
+        method: Method,
+        talk: &dyn Talk,
+    ) -> Result<Status, ClientError> {
+        login::login(self, trust, method, talk).await?;
+        self.status()
+    }
+
+    /// Ends the session at the gateway, as far as it can be reached, and forgets everything secret.
+    ///
+    /// # Errors
+    /// When the credential store or the profile does not let go.
+    pub async fn logout(self: &Arc<Self>) -> Result<LoggedOut, ClientError> {
+        login::logout(self).await
+    }
+
+    /// From the vault and profile; no network.
+    ///
+    /// # Errors
+    /// [`Kind::LoginNeeded`] when there is no login or it is over.
+    pub fn status(&self) -> Result<Status, ClientError> {
+        credential::status(self)
+    }
+
+    /// Connects and keeps connected: a valid credential is taken from the vault or refreshed under the lock.
+    ///
+    /// # Errors
+    /// When the first attempt fails: [`Kind::LoginNeeded`], [`Kind::Unreachable`], [`Kind::Trust`] …
+    pub async fn link(self: &Arc<Self>) -> Result<Link, ClientError> {
+        Link::connect(Arc::clone(self)).await
+    }
+
+    /// A model's port in this profile: the same every time.
+    pub fn stable_port(&self, model: &str) -> u16 {
+        state::Ports::load(&self.places).of(&self.settings.profile, model)
+    }
+
+    /// The vault that holds this profile's login.
+    fn vault(&self, profile: &Profile) -> Vault {
+        use vault::Backend;
+        let backend = match self.settings.credential_store {
+            None => profile.credential_store,
+            Some(StoreChoice::File) => Backend::File,
+            Some(StoreChoice::Memory) => Backend::Memory,
+            Some(StoreChoice::Keyring) if profile.credential_store == Backend::KernelKeyring => {
+                Backend::KernelKeyring
+            }
+            Some(StoreChoice::Keyring) => Backend::Keyring,
+        };
+        Vault::at(backend, self.places.clone(), self.memory.clone())
+    }
+
+    /// The lock that whoever changes the login holds.
+    async fn lock(&self) -> Result<lock::Lock, ClientError> {
+        self.places.create()?;
+        lock::Lock::acquire(&self.places.state("lock")).await
+    }
+}
+
+/// Runs what may block away from the threads that carry streams.
+async fn off_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ClientError> + Send + 'static,
+) -> Result<T, ClientError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|e| Err(ClientError::failed("internal", format!("a task did not end well: {e}"))))
+}

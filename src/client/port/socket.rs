@@ -1,0 +1,121 @@
+//! A socket in a file that only its owner can open.
+
+use std::{
+    fs, io,
+    os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use tokio::net::UnixListener;
+
+use crate::{client::ClientError, id, secret};
+
+/// A listening socket; its file goes with it.
+#[derive(Debug)]
+pub(super) struct Socket {
+    pub(super) listener: UnixListener,
+    path: PathBuf,
+    /// Device and inode, so that only our own file is removed.
+    file: (u64, u64),
+}
+
+impl Socket {
+    /// Binds `path`, replacing a file that an ended process of ours left there.
+    pub(super) fn bind(path: &Path) -> Result<Self, ClientError> {
+        let unusable = |what: &str| {
+            ClientError::usage(format!("{} cannot be a socket: {what}", path.display()))
+                .remedy("choose another path with --socket PATH")
+        };
+        let path = std::path::absolute(path).map_err(|e| unusable(&e.to_string()))?;
+        match fs::symlink_metadata(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(unusable(&e.to_string())),
+            Ok(facts) if !facts.file_type().is_socket() => {
+                return Err(unusable("something else has that name"));
+            }
+            Ok(facts) if facts.uid() != rustix::process::geteuid().as_raw() => {
+                return Err(unusable("it belongs to somebody else"));
+            }
+            Ok(_) => match std::os::unix::net::UnixStream::connect(&path) {
+                Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {}
+                _ => return Err(unusable("another program listens there")),
+            },
+        }
+        Self::place(&path).map_err(|e| unusable(&e.to_string()))
+    }
+
+    /// Made in a folder that nobody else can enter and moved into place, so that it is 0600 from its first moment.
+    fn place(path: &Path) -> io::Result<Self> {
+        let parent = path.parent().unwrap_or(Path::new("/"));
+        let private = parent.join(format!(".h{:08x}", u32::from_ne_bytes(id::random())));
+        secret::create_private_dir(&private)?;
+        let first = private.join("s");
+        let bound = UnixListener::bind(&first).and_then(|listener| {
+            fs::set_permissions(&first, fs::Permissions::from_mode(0o600))?;
+            let facts = fs::symlink_metadata(&first)?;
+            fs::rename(&first, path)?;
+            Ok(Self { listener, path: path.to_owned(), file: (facts.dev(), facts.ino()) })
+        });
+        // Whether it worked or not, the folder has served its purpose; removing a file that was moved fails.
+        let _ = fs::remove_file(&first);
+        let _ = fs::remove_dir(&private);
+        bound
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let ours =
+            fs::symlink_metadata(&self.path).is_ok_and(|facts| (facts.dev(), facts.ino()) == self.file);
+        if ours {
+            // Nobody is left to tell.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::Kind;
+
+    #[tokio::test]
+    async fn a_socket_is_its_owners_alone_and_leaves_nothing_behind() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("m.sock");
+        let socket = Socket::bind(&path).unwrap();
+        assert_eq!(fs::symlink_metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
+        let busy = Socket::bind(&path).unwrap_err();
+        assert_eq!(busy.kind, Kind::Usage);
+        drop(socket);
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_stale_file_is_replaced_and_anything_else_is_not() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("m.sock");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        assert!(path.exists(), "the standard library leaves the file");
+        drop(Socket::bind(&path).unwrap());
+        fs::write(&path, "a letter").unwrap();
+        assert_eq!(Socket::bind(&path).unwrap_err().kind, Kind::Usage);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "a letter");
+    }
+
+    #[tokio::test]
+    async fn a_successors_file_is_not_removed() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("m.sock");
+        let first = Socket::bind(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let _second = Socket::bind(&path).unwrap();
+        drop(first);
+        assert!(path.exists());
+    }
+}

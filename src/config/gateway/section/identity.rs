@@ -1,0 +1,215 @@
+//! `[[identity]]`: who says who is calling.
+
+use std::collections::BTreeMap;
+
+use toml::de::DeValue;
+use url::Url;
+
+use crate::{
+    config::gateway::{
+        file,
+        reader::{Report, Table, Value, shown},
+        value,
+    },
+    gateway::identity::{DevUser, Jwks, ProviderConfig, ProviderKind},
+};
+
+/// What is asked of an OIDC provider when nothing is said.
+const SCOPES: [&str; 3] = ["openid", "email", "profile"];
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Oidc,
+    Workload,
+    Dev,
+    Saml,
+}
+
+const KINDS: [(&str, Kind); 4] =
+    [("oidc", Kind::Oidc), ("workload", Kind::Workload), ("dev", Kind::Dev), ("saml", Kind::Saml)];
+
+/// Reads every `[[identity]]`.
+pub(in crate::config::gateway) fn read(
+    root: &mut Table<'_>,
+    public_url: Option<&Url>,
+    report: &mut Report,
+) -> Vec<ProviderConfig> {
+    let mut names = BTreeMap::new();
+    let mut providers = Vec::new();
+    for mut table in root.sections("identity", report) {
+        let kind = table.need("kind", "\"oidc\", \"workload\" or \"dev\"", report, |value, report| {
+            let kind = value.one_of(&KINDS, report)?;
+            if matches!(kind, Kind::Saml) {
+                value.unsupported("kind \"saml\"", report);
+                return None;
+            }
+            Some((kind, value.span().clone()))
+        });
+        // Without a kind nothing else in it can be judged.
+        let Some((kind, span)) = kind else { continue };
+        let name = name(&mut table, kind, &span, &mut names, report);
+        let kind = match kind {
+            Kind::Oidc => oidc(&mut table, report),
+            Kind::Workload => workload(&mut table, report),
+            Kind::Dev => dev(&mut table, &span, public_url, report),
+            Kind::Saml => None,
+        };
+        table.finish(report);
+        if let (Some(name), Some(kind)) = (name, kind) {
+            providers.push(ProviderConfig { name, kind });
+        }
+    }
+    providers
+}
+
+/// The provider's name, its kind when none is given, and unique.
+fn name(
+    table: &mut Table<'_>,
+    kind: Kind,
+    span: &std::ops::Range<usize>,
+    names: &mut BTreeMap<String, usize>,
+    report: &mut Report,
+) -> Option<String> {
+    let (name, span) = match table.take("name") {
+        Some(value) => (value::name(&value, report)?, value.span().clone()),
+        None => {
+            let kind = match kind {
+                Kind::Oidc => "oidc",
+                Kind::Workload => "workload",
+                Kind::Dev => "dev",
+                Kind::Saml => "saml",
+            };
+            (kind.to_owned(), span.clone())
+        }
+    };
+    if let Some(first) = names.get(&name) {
+        let message = format!("there is already an [[identity]] `{name}` at line {first}");
+        report.mistake(
+            &span,
+            message,
+            Some("give each a `name` of its own: sessions are recorded by it".into()),
+        );
+    } else {
+        names.insert(name.clone(), report.line(span.start));
+    }
+    Some(name)
+}
+
+fn oidc(table: &mut Table<'_>, report: &mut Report) -> Option<ProviderKind> {
+    let issuer = table.need("issuer", "\"https://login.example.com\"", report, value::secure_url);
+    let client_id = table.need("client_id", "\"…\"", report, value::text);
+    let client_secret = table.read("client_secret", report, value::secret);
+    let scopes = table.take("scopes").map(|value| scopes(&value, report));
+    let groups_claim = table.read("groups_claim", report, value::text);
+    let ca = table.read("ca", report, file::certificates);
+    Some(ProviderKind::Oidc {
+        issuer: issuer?,
+        client_id: client_id?,
+        client_secret,
+        scopes: scopes.unwrap_or_else(|| Some(SCOPES.map(str::to_owned).to_vec()))?,
+        groups_claim: groups_claim.unwrap_or_else(|| "groups".to_owned()),
+        ca,
+    })
+}
+
+fn scopes(value: &Value<'_>, report: &mut Report) -> Option<Vec<String>> {
+    let scopes = value::texts(value, report)?;
+    if !scopes.iter().any(|scope| scope == "openid") {
+        value.wrong("without `openid`, which makes it OpenID Connect", "add \"openid\"", report);
+        return None;
+    }
+    if let Some(wrong) = scopes.iter().find(|scope| scope.contains(char::is_whitespace)) {
+        let what = format!("a list with \"{}\", which is not one scope", shown(wrong));
+        value.wrong(&what, "write each scope as a string of its own", report);
+        return None;
+    }
+    Some(scopes)
+}
+
+fn workload(table: &mut Table<'_>, report: &mut Report) -> Option<ProviderKind> {
+    let issuer = table.take("issuer");
+    if issuer.is_none() {
+        let message = format!("{} has no `issuer`", table.name());
+        let remedy = "add issuer = \"https://…\", exactly as the tokens say `iss`".to_owned();
+        report.mistake(&table.span().clone(), message, Some(remedy));
+    }
+    let audience = table.need("audience", "\"…\", which tokens must have as `aud`", report, value::text);
+    let jwks = table.take("jwks");
+    let known = jwks.is_some();
+    let jwks = jwks.map(|value| keys(&value, report));
+    let subject_claim = table.read("subject_claim", report, value::text);
+    let groups_claim = table.read("groups_claim", report, value::text);
+    // Some issuers are no URL; then the keys cannot be discovered and must be named.
+    let issuer = issuer.and_then(|value| {
+        if known {
+            value::text(&value, report)
+        } else {
+            value::secure_url(&value, report).and(value::text(&value, report))
+        }
+    });
+    Some(ProviderKind::Workload {
+        issuer: issuer?,
+        audience: audience?,
+        jwks: match jwks {
+            Some(keys) => Some(keys?),
+            None => None,
+        },
+        subject_claim: subject_claim.unwrap_or_else(|| "sub".to_owned()),
+        groups_claim,
+    })
+}
+
+fn keys(value: &Value<'_>, report: &mut Report) -> Option<Jwks> {
+    if value.string(report)?.contains("://") {
+        value::secure_url(value, report).map(Jwks::Url)
+    } else {
+        file::existing(value, report).map(Jwks::File)
+    }
+}
+
+fn dev(
+    table: &mut Table<'_>,
+    span: &std::ops::Range<usize>,
+    public_url: Option<&Url>,
+    report: &mut Report,
+) -> Option<ProviderKind> {
+    if public_url.is_some_and(|url| !value::is_loopback(url)) {
+        let message = "the dev provider asks for no password, so `public_url` must be loopback".to_owned();
+        let remedy = "write public_url = \"https://localhost:8443\", or use kind = \"oidc\"".to_owned();
+        report.mistake(span, message, Some(remedy));
+    }
+    let users = table.need(
+        "users",
+        "[{ name = \"alice\", groups = [\"ml-engineers\"] }]",
+        report,
+        |value, report| {
+            let items = value.list(report);
+            if matches!(value.raw(), DeValue::Array(_)) && items.is_empty() {
+                value.wrong(
+                    "an empty list",
+                    "add users = [{ name = \"alice\", groups = [\"ml-engineers\"] }]",
+                    report,
+                );
+            }
+            let users: Vec<DevUser> = items.iter().filter_map(|item| user(item, report)).collect();
+            let mut seen = Vec::new();
+            for user in &users {
+                if seen.contains(&&user.name) {
+                    let what = format!("a list with two users `{}`", shown(&user.name));
+                    value.wrong(&what, "name each user once", report);
+                }
+                seen.push(&user.name);
+            }
+            Some(users)
+        },
+    )?;
+    Some(ProviderKind::Dev { users })
+}
+
+fn user(value: &Value<'_>, report: &mut Report) -> Option<DevUser> {
+    let mut table = value.table(report)?;
+    let name = table.need("name", "\"alice\"", report, value::text);
+    let groups = table.read("groups", report, value::texts).unwrap_or_default();
+    table.finish(report);
+    Some(DevUser { name: name?, groups })
+}

@@ -1,0 +1,9 @@
+//! One file for each section of `gateway.toml`.
+
+pub(super) mod audit;
+pub(super) mod gateway;
+pub(super) mod identity;
+pub(super) mod model;
+pub(super) mod sessions;
+pub(super) mod storage;
+pub(super) mod tls;

@@ -1,0 +1,300 @@
+//! `[[model]]`: what can be reached, and how.
+
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+
+use url::{Host, Url};
+
+use super::gateway::inside;
+use crate::{
+    config::gateway::{
+        file,
+        reader::{Report, Table, Value, shown},
+        value,
+    },
+    gateway::{
+        pipeline::{Dialect, ModelConfig},
+        policy::ModelFacts,
+        upstream,
+    },
+    tls,
+};
+
+/// The longest silence of an upstream when nothing is said.
+const IDLE: Duration = Duration::from_mins(10);
+
+/// The longest label, key or value, in characters.
+const MAX_LABEL: usize = 256;
+
+/// The longest text before a credential, in characters.
+const MAX_PREFIX: usize = 32;
+
+const DIALECTS: [(&str, Dialect); 7] = [
+    ("openai", Dialect::Openai),
+    ("anthropic", Dialect::Anthropic),
+    ("ollama", Dialect::Ollama),
+    ("gemini", Dialect::Gemini),
+    ("kserve", Dialect::Kserve),
+    ("http", Dialect::Http),
+    ("detect", Dialect::Detect),
+];
+
+/// Headers that belong to the connection or the message, not to a credential.
+const NOT_CREDENTIALS: [&str; 9] = [
+    "connection",
+    "content-length",
+    "host",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "proxy-connection",
+];
+
+/// Reads every `[[model]]`; the facts are also there of models with mistakes, so that policies can be checked.
+pub(in crate::config::gateway) fn read(
+    root: &mut Table<'_>,
+    relaxed_networks: &[String],
+    report: &mut Report,
+) -> (Vec<ModelConfig>, Vec<ModelFacts>) {
+    let mut names: BTreeMap<String, usize> = BTreeMap::new();
+    let mut models = Vec::new();
+    let mut facts = Vec::new();
+    for mut table in root.sections("model", report) {
+        let name = table.need("name", "\"fraud-detector\"", report, |value, report| {
+            let name = value::name(value, report)?;
+            let line = report.line(value.span().start);
+            if let Some(first) = names.insert(name.clone(), line) {
+                let message = format!("there is already a [[model]] `{name}` at line {first}");
+                value.mistake(&message, "give each model a name of its own", report);
+            }
+            Some(name)
+        });
+        let dialect = table.read("dialect", report, |value, report| value.one_of(&DIALECTS, report));
+        let dialect = dialect.unwrap_or(Dialect::Detect);
+        let labels = table.read("labels", report, labels).unwrap_or_default();
+        let limits = limits(&mut table, report);
+        let upstream = upstream(&mut table, relaxed_networks, limits.idle, report);
+        let finish_on_fin = table.read("on_client_fin", report, |value, report| {
+            value.one_of(&[("leave", false), ("finish", true)], report)
+        });
+        record(&mut table, report);
+        table.finish(report);
+        let Some(name) = name else { continue };
+        facts.push(ModelFacts {
+            name: name.clone(),
+            dialect: dialect.name().to_owned(),
+            tls: tls_name(upstream.as_ref().is_some_and(|upstream| upstream.relaxed)).to_owned(),
+            labels: labels.clone(),
+        });
+        models.extend(upstream.map(|upstream| ModelConfig {
+            name,
+            dialect,
+            upstream,
+            labels,
+            finish_on_fin: finish_on_fin.unwrap_or(false),
+            body_limit: limits.body,
+        }));
+    }
+    (models, facts)
+}
+
+/// What policies know of a model.
+pub(in crate::config::gateway) fn facts(model: &ModelConfig) -> ModelFacts {
+    ModelFacts {
+        name: model.name.clone(),
+        dialect: model.dialect.name().to_owned(),
+        tls: tls_name(model.upstream.relaxed).to_owned(),
+        labels: model.labels.clone(),
+    }
+}
+
+fn tls_name(relaxed: bool) -> &'static str {
+    if relaxed { "relaxed" } else { "required" }
+}
+
+fn upstream(
+    table: &mut Table<'_>,
+    relaxed_networks: &[String],
+    idle: Duration,
+    report: &mut Report,
+) -> Option<upstream::Config> {
+    let relaxed = table.take("tls").and_then(|value| {
+        let relaxed = value.one_of(&[("required", false), ("relaxed", true)], report)?;
+        if relaxed {
+            value.warning(
+                "this model's upstream may be plaintext or unverified; every exchange with it is marked so",
+                "tls = \"required\" and `ca` or `pins`, as soon as the upstream has a certificate",
+                report,
+            );
+        }
+        Some(relaxed)
+    });
+    let url = table.need("upstream", "\"https://models.example.com:8443\"", report, |value, report| {
+        let url = value::any_url(value, report)?;
+        reachable(value, &url, relaxed.unwrap_or(false), relaxed_networks, report);
+        Some(url)
+    });
+    let ca = table.read("ca", report, file::certificates);
+    let pins = table.read("pins", report, |value, report| {
+        Some(value.list(report).iter().filter_map(|item| pin(item, report)).collect())
+    });
+    let (certificate, key) = (table.take("client_certificate"), table.take("client_key"));
+    let client_certificate = file::pair(certificate, key, ("client_certificate", "client_key"), report);
+    let server_name = table.read("server_name", report, server_name);
+    let credential = table.read("credential", report, credential);
+    Some(upstream::Config {
+        url: url?,
+        relaxed: relaxed.unwrap_or(false),
+        relaxed_networks: relaxed_networks.to_vec(),
+        ca,
+        pins: pins.unwrap_or_default(),
+        client_certificate,
+        server_name,
+        credential,
+        idle,
+    })
+}
+
+/// Plaintext only where `tls = "relaxed"` says so, and relaxed only in the networks for it. A host given by name is
+/// looked at when it is connected to.
+fn reachable(value: &Value<'_>, url: &Url, relaxed: bool, networks: &[String], report: &mut Report) {
+    if !relaxed {
+        if url.scheme() == "http" {
+            let remedy = "write https://…, or tls = \"relaxed\" if it lies in relaxed_networks";
+            value.wrong("plaintext, and this model requires TLS", remedy, report);
+        }
+        return;
+    }
+    let address: IpAddr = match url.host() {
+        Some(Host::Ipv4(address)) => address.into(),
+        Some(Host::Ipv6(address)) => address.into(),
+        _ => return,
+    };
+    if !inside(networks, address.to_canonical()) {
+        let what = format!("outside relaxed_networks ({})", networks.join(", "));
+        let remedy = format!(
+            "add \"{address}\" or its network to relaxed_networks in [gateway], or use tls = \"required\""
+        );
+        value.wrong(&what, &remedy, report);
+    }
+}
+
+fn pin(value: &Value<'_>, report: &mut Report) -> Option<String> {
+    match tls::parse_fingerprint(value.string(report)?) {
+        Ok(fingerprint) => Some(tls::fingerprint_text(&fingerprint)),
+        Err(_) => {
+            value.wrong(
+                "a list with something that is no fingerprint",
+                "write \"sha256:\" and 64 hex digits",
+                report,
+            );
+            None
+        }
+    }
+}
+
+fn server_name(value: &Value<'_>, report: &mut Report) -> Option<String> {
+    let written = value.string(report)?;
+    if tls::ServerName::try_from(written).is_err() {
+        let what = format!("\"{}\", which is not a host name or address", shown(written));
+        value.wrong(&what, "write the name in the upstream's certificate", report);
+        return None;
+    }
+    Some(written.to_owned())
+}
+
+fn labels(value: &Value<'_>, report: &mut Report) -> Option<BTreeMap<String, String>> {
+    let mut labels = BTreeMap::new();
+    for (key, item) in value.entries(report) {
+        let Some(text) = item.string(report) else { continue };
+        let long = |text: &str| text.chars().count() > MAX_LABEL || text.chars().any(char::is_control);
+        if key.is_empty() || long(key) || long(text) {
+            item.wrong(
+                "not a label",
+                &format!("use at most {MAX_LABEL} characters, no control characters"),
+                report,
+            );
+        }
+        labels.insert(key.to_owned(), text.to_owned());
+    }
+    Some(labels)
+}
+
+fn credential(value: &Value<'_>, report: &mut Report) -> Option<upstream::Credential> {
+    let mut table = value::secret_table(value, report)?;
+    // A kind this version lacks explains why the rest is not there either.
+    let before = table.has(&["oauth2", "aws", "gcp", "azure", "command"]);
+    table.unsupported(&["oauth2", "aws", "gcp", "azure", "command"], report);
+    if before {
+        return None;
+    }
+    let header = table.need("header", "\"authorization\"", report, header);
+    let secret = table.need("value", "{ env = \"NAME\" }", report, |value, report| {
+        let mut table = value::secret_table(value, report)?;
+        let source = value::source(&mut table, report);
+        let prefix = table.read("prefix", report, prefix);
+        table.finish(report);
+        Some((source?, prefix.unwrap_or_default()))
+    });
+    table.finish(report);
+    let (header, (value, prefix)) = (header?, secret?);
+    Some(upstream::Credential { header, prefix, value })
+}
+
+fn header(value: &Value<'_>, report: &mut Report) -> Option<String> {
+    let written = value.string(report)?;
+    match http::HeaderName::from_bytes(written.as_bytes()) {
+        Ok(name) if !NOT_CREDENTIALS.contains(&name.as_str()) => Some(name.as_str().to_owned()),
+        _ => {
+            let what = format!("\"{}\", which cannot carry a credential", shown(written));
+            value.wrong(&what, "write a header such as \"authorization\" or \"x-api-key\"", report);
+            None
+        }
+    }
+}
+
+fn prefix(value: &Value<'_>, report: &mut Report) -> Option<String> {
+    let written = value.string(report)?;
+    let printable = written.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    if !printable || written.len() > MAX_PREFIX {
+        value.wrong(
+            "not a prefix",
+            "write a scheme such as \"Bearer \"; the secret itself comes from elsewhere",
+            report,
+        );
+        return None;
+    }
+    Some(written.to_owned())
+}
+
+/// What `limits` says.
+struct Limits {
+    body: Option<u64>,
+    idle: Duration,
+}
+
+fn limits(table: &mut Table<'_>, report: &mut Report) -> Limits {
+    let mut limits = Limits { body: None, idle: IDLE };
+    let Some(mut table) = table.take("limits").and_then(|value| value.table(report)) else { return limits };
+    limits.body = table.read("body", report, value::size);
+    let idle = table.read("idle", report, |value, report| {
+        value::duration(value, Duration::from_secs(1)..=Duration::from_hours(24), report)
+    });
+    limits.idle = idle.unwrap_or(IDLE);
+    table.unsupported(&["requests_per_minute", "tokens_per_day"], report);
+    table.finish(report);
+    limits
+}
+
+/// Recording and masking: only what they already are can be said, so that nobody relies on more.
+fn record(table: &mut Table<'_>, report: &mut Report) {
+    if let Some(value) = table.take("record") {
+        let off = value.one_of(&[("off", true), ("metadata", false), ("full", false)], report);
+        if off == Some(false) {
+            let word = value.string(report).unwrap_or_default();
+            value.unsupported(&format!("record = \"{word}\""), report);
+        }
+    }
+    table.unsupported(&["record_failure", "mask"], report);
+}

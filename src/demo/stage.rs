@@ -1,0 +1,144 @@
+//! The three parts on one stage: model, gateway and laptop, each as it would run on a machine of its own.
+
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
+    sync::Arc,
+};
+
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::{
+    browser::{self, Person},
+    error::Error,
+    folder::Folder,
+    model::{self, Model},
+};
+use crate::{
+    client::{FirstTrust, Laptop, Link, Method, Opening, Port, Settings, Status, StoreChoice, open_port},
+    clock::Clock,
+    config,
+    gateway::Gateway,
+    tls::Trust,
+};
+
+/// How often another port is tried when one was taken between choosing and binding it.
+const TRIES: usize = 8;
+
+/// Who logs in.
+pub(super) const USER: &str = "alice";
+
+/// Everything running.
+pub(super) struct Stage {
+    // Dropped in this order: the laptop leaves, the gateway closes, then the model and the files go.
+    pub(super) door: Port,
+    pub(super) link: Link,
+    pub(super) status: Status,
+    pub(super) gateway: Gateway,
+    pub(super) url: Url,
+    pub(super) model: Model,
+    pub(super) folder: Folder,
+    closing: CancellationToken,
+}
+
+impl Stage {
+    /// Starts model and gateway, logs in through the browser flow, and opens the port.
+    pub(super) async fn set(folder: Folder, clock: Clock) -> Result<Self, Error> {
+        let model = Model::start(clock.clone())
+            .await
+            .map_err(|error| Error::new("the demo model does not start", error))?;
+        let (gateway, url) = start_gateway(&folder, &model, &clock).await?;
+        let laptop = Laptop::open(Settings {
+            gateway: Some(url.clone()),
+            profile: "demo".to_owned(),
+            credential_store: Some(StoreChoice::Memory),
+            config_dir: folder.laptop().join("config"),
+            state_dir: folder.laptop().join("state"),
+            clock,
+        })
+        .map_err(|error| Error::new("the laptop's profile cannot be opened", error))?;
+        let status = log_in(&laptop, &folder).await?;
+        let link = laptop.link().await.map_err(|error| Error::new("the tunnel does not open", error))?;
+        let closing = CancellationToken::new();
+        let door = open_port(&link, &laptop, model::NAME, Opening::Port(None), None, closing.clone())
+            .await
+            .map_err(|error| Error::new("the local port does not open", error))?;
+        Ok(Self { door, link, status, gateway, url, model, folder, closing })
+    }
+
+    /// Ends everything politely: the laptop first, as a person would close it.
+    pub(super) async fn strike(self) {
+        self.closing.cancel();
+        drop(self.door);
+        self.link.close().await;
+        self.gateway.shutdown().await;
+    }
+}
+
+async fn start_gateway(folder: &Folder, model: &Model, clock: &Clock) -> Result<(Gateway, Url), Error> {
+    let mut tries = 0;
+    loop {
+        let port = free_port().map_err(|error| Error::new("there is no free port on 127.0.0.1", error))?;
+        folder.write(port, model)?;
+        let config = config::gateway::load(&folder.configuration()).map_err(|mistakes| {
+            let told: Vec<_> = mistakes.into_iter().map(|mistake| mistake.message).collect();
+            Error::new("the demo's gateway.toml is wrong", told.join("; "))
+        })?;
+        let url = config.accept.public_url.clone();
+        match Gateway::start(config, clock.clone()).await {
+            Ok(gateway) => return Ok((gateway, url)),
+            Err(error) if tries < TRIES && free(port).is_err() => {
+                tracing::debug!(%error, port, "the port was taken in between");
+                tries += 1;
+            }
+            Err(error) => {
+                return Err(Error::new("the gateway does not start", &error).remedy(error.remedy));
+            }
+        }
+    }
+}
+
+/// A port number that is free for TCP and UDP. It has to be known before the gateway starts, because the gateway's
+/// own address stands in its configuration.
+fn free_port() -> io::Result<u16> {
+    let mut last = None;
+    for _ in 0..TRIES {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        match free(port) {
+            Ok(()) => return Ok(port),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| io::ErrorKind::AddrInUse.into()))
+}
+
+fn free(port: u16) -> io::Result<()> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    TcpListener::bind(address)?;
+    UdpSocket::bind(address)?;
+    Ok(())
+}
+
+/// The whole of `hoopctl login`: the laptop listens on loopback and asks for a browser, the browser signs in.
+async fn log_in(laptop: &Arc<Laptop>, folder: &Folder) -> Result<Status, Error> {
+    let ca = folder.ca();
+    let trust =
+        Trust::from_file(&ca).map_err(|error| Error::new("the gateway's CA cannot be read", error))?;
+    let (person, mut asked) = Person::new();
+    let method = Method::Browser { callback_port: None, open: false };
+    let login = laptop.login(FirstTrust::File(ca), method, &person);
+    let mut login = std::pin::pin!(login);
+    let signing_in = async {
+        let Some(url) = asked.recv().await else { return std::future::pending().await };
+        match browser::sign_in(url, USER, &trust).await {
+            // The laptop has its answer; what it makes of it is told by the login.
+            Ok(()) => std::future::pending().await,
+            Err(why) => why,
+        }
+    };
+    tokio::select! {
+        status = login.as_mut() => status.map_err(|error| Error::new("the login failed", error)),
+        why = signing_in => Err(Error::new("the sign-in failed", why)),
+    }
+}

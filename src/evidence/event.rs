@@ -1,0 +1,230 @@
+//! The audit event (DESIGN §4.6): one JSON object, `schema: "hoopctl.audit/1"`. What is not known is absent.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The value of [`Event::schema`].
+pub const SCHEMA: &str = "hoopctl.audit/1";
+
+/// One line of the audit log.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// `ev_…`.
+    pub id: String,
+    /// RFC 3339, UTC, milliseconds: for exchanges, when they were intended.
+    pub time: String,
+    /// `exchange`, `login`, `login_failed`, `renewal`, `revocation`, `plaintext_attempt`, `gateway_start` …
+    pub kind: String,
+    /// Who.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller: Option<Caller>,
+    /// The model's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// One `connect`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// One request and its response.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<String>,
+    /// What policy said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Decision>,
+    /// The request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<Request>,
+    /// The response.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response: Option<Response>,
+    /// Masked values by entity.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub masked: BTreeMap<String, u64>,
+    /// How both legs were encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
+    /// The recording.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recording: Option<Recording>,
+    /// For kinds other than `exchange`: what happened, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// For events without a caller: where from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+}
+
+/// Who made the exchange.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Caller {
+    /// Stable at the provider.
+    pub subject: String,
+    /// Email address, when the provider gives one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// As the provider said them at the last login or renewal.
+    pub groups: Vec<String>,
+    /// The provider's name in `gateway.toml`.
+    pub provider: String,
+    /// The laptop's program and version, as it says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+}
+
+/// What policy said.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// `permit`, `ask` or `deny`.
+    pub verdict: String,
+    /// The ids of the policies that decided.
+    pub policies: Vec<String>,
+    /// The approval that let it pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<String>,
+}
+
+/// The request.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// HTTP method.
+    pub method: String,
+    /// Path without query, as sent.
+    pub path: String,
+    /// Body bytes passed to the model.
+    pub bytes: u64,
+    /// Of the body, hex; absent when it was cut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+}
+
+/// The response.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Response {
+    /// HTTP status; 0 when there was none.
+    pub status: u16,
+    /// Body bytes passed to the caller.
+    pub bytes: u64,
+    /// From intent to the first body byte.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_byte_ms: Option<u64>,
+    /// From intent to the end.
+    pub duration_ms: u64,
+    /// `complete`, `refused`, `caller_left`, `upstream_cut`, `upstream_failed`, `revoked`, `aborted` or `interrupted`.
+    pub outcome: String,
+}
+
+/// How both legs were encrypted.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Laptop → gateway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<Leg>,
+    /// Gateway → model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<Leg>,
+}
+
+/// One leg.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Leg {
+    /// `quic`, `tcp`, or `plaintext`.
+    pub transport: String,
+    /// `TLSv1.3`, `TLSv1.2`, or empty for plaintext.
+    pub tls: String,
+    /// IANA name of the suite.
+    pub cipher: String,
+    /// Key exchange group.
+    pub group: String,
+    /// Upstream only: whether the certificate was verified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<bool>,
+    /// Upstream only: SHA-256 of the server's leaf certificate, hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer_sha256: Option<String>,
+}
+
+/// Where the recording lies.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Recording {
+    /// `rec_…`.
+    pub id: String,
+    /// Of the recording file, hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_known_is_absent() {
+        let event = Event {
+            schema: SCHEMA.into(),
+            id: "ev_1".into(),
+            time: "2026-11-23T07:15:46.123Z".into(),
+            kind: "login".into(),
+            ..Event::default()
+        };
+        let text =
+            r#"{"schema":"hoopctl.audit/1","id":"ev_1","time":"2026-11-23T07:15:46.123Z","kind":"login"}"#;
+        assert_eq!(serde_json::to_string(&event).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Event>(text).unwrap(), event);
+    }
+
+    #[test]
+    fn a_full_exchange_has_the_fields_the_contract_names() {
+        let leg = Leg { verified: Some(true), peer_sha256: Some("00".into()), ..Leg::default() };
+        let event = Event {
+            caller: Some(Caller { email: Some("alice@example.test".into()), ..Caller::default() }),
+            decision: Some(Decision { approval: Some("apr_1".into()), ..Decision::default() }),
+            request: Some(Request { sha256: Some("00".into()), ..Request::default() }),
+            response: Some(Response { first_byte_ms: Some(1), ..Response::default() }),
+            masked: BTreeMap::from([("email".into(), 2)]),
+            evidence: Some(Evidence { client: Some(Leg::default()), upstream: Some(leg) }),
+            recording: Some(Recording { id: "rec_1".into(), sha256: Some("00".into()) }),
+            ..Event::default()
+        };
+        let json = serde_json::to_value(&event).unwrap();
+        for pointer in [
+            "/caller/subject",
+            "/caller/email",
+            "/caller/groups",
+            "/caller/provider",
+            "/decision/verdict",
+            "/decision/policies",
+            "/decision/approval",
+            "/request/method",
+            "/request/path",
+            "/request/bytes",
+            "/request/sha256",
+            "/response/status",
+            "/response/bytes",
+            "/response/first_byte_ms",
+            "/response/duration_ms",
+            "/response/outcome",
+            "/masked/email",
+            "/evidence/client/transport",
+            "/evidence/client/tls",
+            "/evidence/client/cipher",
+            "/evidence/client/group",
+            "/evidence/upstream/verified",
+            "/evidence/upstream/peer_sha256",
+            "/recording/id",
+            "/recording/sha256",
+        ] {
+            assert!(json.pointer(pointer).is_some(), "{pointer}");
+        }
+        assert_eq!(serde_json::from_value::<Event>(json).unwrap(), event);
+    }
+
+    #[test]
+    fn an_event_of_a_newer_gateway_is_still_read() {
+        let newer = r#"{"schema":"hoopctl.audit/1","id":"e","time":"t","kind":"k","colour":"green","response":
+            {"status":200,"bytes":1,"duration_ms":2,"outcome":"complete","tokens":{"in":1}}}"#;
+        let event: Event = serde_json::from_str(newer).unwrap();
+        assert_eq!(event.response.unwrap().outcome, "complete");
+    }
+}

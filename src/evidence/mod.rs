@@ -1,0 +1,3 @@
+//! What can be proven offline, by either side.
+
+pub mod event;

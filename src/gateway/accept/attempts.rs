@@ -1,0 +1,143 @@
+//! Plaintext attempts on their way to the audit log: the first of a source at once, its others counted and told
+//! once a minute, so that a flood cannot fill the log.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use super::ration::neighbourhood;
+use crate::{
+    clock::{Clock, rfc3339},
+    evidence::event::{Event, SCHEMA},
+    gateway::audit::Scribe,
+    id,
+};
+
+/// How often counted attempts are told.
+pub(super) const WINDOW: Duration = Duration::from_secs(60);
+/// Sources told one by one in a window; the rest are counted together.
+const MOST_SOURCES: usize = 256;
+
+/// Counts plaintext attempts and writes them down. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Attempts {
+    scribe: Scribe,
+    clock: Clock,
+    window: Arc<Mutex<Window>>,
+}
+
+impl Attempts {
+    pub(super) fn new(scribe: Scribe, clock: Clock) -> Self {
+        Self { scribe, clock, window: Arc::default() }
+    }
+
+    /// One attempt from `source`, which is all that is kept of it.
+    pub(super) async fn note(&self, source: IpAddr) {
+        let told = self.window.lock().unwrap_or_else(PoisonError::into_inner).note(source);
+        if let Some(attempt) = told {
+            self.write(attempt).await;
+        }
+    }
+
+    /// Ends the window: what was only counted is told.
+    pub(super) async fn tell(&self) {
+        let told = self.window.lock().unwrap_or_else(PoisonError::into_inner).turn();
+        for attempt in told {
+            self.write(attempt).await;
+        }
+    }
+
+    async fn write(&self, attempt: Attempt) {
+        let now = self.clock.now();
+        let event = Event {
+            schema: SCHEMA.to_owned(),
+            id: id::new("ev", now),
+            time: rfc3339(now),
+            kind: "plaintext_attempt".to_owned(),
+            detail: Some(attempt.detail),
+            source: Some(attempt.source),
+            ..Event::default()
+        };
+        if let Err(error) = self.scribe.record(event).await {
+            tracing::error!(%error, "a plaintext attempt could not be written to the audit log");
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Attempt {
+    source: String,
+    detail: String,
+}
+
+/// Attempts since the last turn, beyond those told at once.
+#[derive(Default)]
+struct Window {
+    more: HashMap<IpAddr, u64>,
+    others: u64,
+}
+
+impl Window {
+    fn note(&mut self, source: IpAddr) -> Option<Attempt> {
+        let place = neighbourhood(source);
+        if let Some(more) = self.more.get_mut(&place) {
+            *more += 1;
+            return None;
+        }
+        if self.more.len() >= MOST_SOURCES {
+            self.others += 1;
+            return None;
+        }
+        self.more.insert(place, 0);
+        let detail = "an unencrypted connection to the TLS port was refused".to_owned();
+        Some(Attempt { source: source.to_canonical().to_string(), detail })
+    }
+
+    fn turn(&mut self) -> Vec<Attempt> {
+        let counted =
+            std::mem::take(&mut self.more).into_iter().map(|(place, more)| (place.to_string(), more));
+        let others = std::mem::take(&mut self.others);
+        let mut told: Vec<_> = counted
+            .chain([("many".to_owned(), others)])
+            .filter(|(_, more)| *more > 0)
+            .map(|(source, more)| Attempt {
+                source,
+                detail: format!("{more} more unencrypted connections to the TLS port were refused"),
+            })
+            .collect();
+        told.sort_by(|a, b| a.source.cmp(&b.source));
+        told
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_from_one_source_is_one_line_now_and_one_with_the_count_later() {
+        let mut window = Window::default();
+        let source = "192.0.2.1".parse().unwrap();
+        assert!(window.note(source).is_some());
+        for _ in 0..1_000 {
+            assert!(window.note(source).is_none());
+        }
+        let told = window.turn();
+        assert_eq!(told.len(), 1);
+        assert!(told[0].detail.starts_with("1000 more"), "{told:?}");
+        assert!(window.turn().is_empty(), "told once");
+    }
+
+    #[test]
+    fn a_flood_from_everywhere_is_bounded_too() {
+        let mut window = Window::default();
+        let told = (0..10_000_u32).filter_map(|n| window.note(IpAddr::V4(n.into()))).count();
+        assert_eq!(told, MOST_SOURCES);
+        let rest = window.turn();
+        assert_eq!(rest.len(), 1);
+        assert_eq!(rest[0].source, "many");
+    }
+}

@@ -1,0 +1,344 @@
+//! Serves HTTP/1.1 and HTTP/2 to browsers and API clients: every header, body and silence bounded.
+
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{Router, body::Body, extract::ConnectInfo};
+use http::{Request, Response, StatusCode};
+use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, Sleep, sleep_until},
+};
+use tokio_util::task::TaskTracker;
+use tower_service::Service;
+
+use crate::{gateway::session::Phases, tls::Handshake};
+
+/// For the whole head of a request, and for the first request of a connection.
+const HEAD_WITHIN: Duration = Duration::from_secs(10);
+/// Headers of a request, all together; more is answered 431.
+const MOST_HEADERS: usize = 64 * 1024;
+/// The longest silence inside a request's body.
+const BODY_SILENCE: Duration = Duration::from_secs(30);
+/// The longest life of a connection on which nothing happens.
+const IDLE: Duration = Duration::from_secs(90);
+/// For the peer to take its leave after it was asked to.
+const LEAVE_WITHIN: Duration = Duration::from_secs(5);
+const MOST_STREAMS: u32 = 128;
+
+/// Who is at the other end of an HTTP connection.
+#[derive(Clone, Debug)]
+pub(in crate::gateway) struct Peer {
+    pub(in crate::gateway) address: SocketAddr,
+    /// Absent on the plaintext port for metrics and health.
+    pub(in crate::gateway) handshake: Option<Handshake>,
+    /// HTTP/2 was agreed on by ALPN.
+    pub(in crate::gateway) http2: bool,
+}
+
+/// Serves one connection until it ends, is idle too long, or the gateway stops. Requests carry the extensions
+/// [`ConnectInfo`] with the peer's address and, over TLS, [`Handshake`].
+pub(in crate::gateway) async fn serve<S>(io: S, peer: Peer, router: Router, phases: Phases)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let activity = Arc::new(Activity::new());
+    let service = service_fn({
+        let activity = Arc::clone(&activity);
+        let peer = peer.clone();
+        move |request| answer(request, router.clone(), peer.clone(), Arc::clone(&activity))
+    });
+    let streams = TaskTracker::new();
+    let builder = builder(&peer, Tracked { streams: streams.clone(), phases: phases.clone() });
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service).into_owned());
+    tokio::select! {
+        ended = connection.as_mut() => return note(&peer, ended),
+        () = phases.stopping() => return,
+        () = phases.draining() => {}
+        () = activity.idle() => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    tokio::select! {
+        ended = connection.as_mut() => note(&peer, ended),
+        () = phases.stopping() => {}
+        () = activity.left() => {}
+    }
+    streams.close();
+}
+
+type Boxed = Box<dyn std::error::Error + Send + Sync>;
+
+fn note(peer: &Peer, ended: Result<(), Boxed>) {
+    if let Err(error) = ended {
+        tracing::debug!(peer = %peer.address, %error, "an HTTP connection ended early");
+    }
+}
+
+fn builder(peer: &Peer, executor: Tracked) -> auto::Builder<Tracked> {
+    let mut builder = auto::Builder::new(executor);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WITHIN)
+        .max_buf_size(MOST_HEADERS)
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(MOST_HEADERS).unwrap_or(u32::MAX))
+        .max_concurrent_streams(MOST_STREAMS)
+        .keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(20));
+    // Decided by ALPN, not by listening to the first bytes without a deadline.
+    if peer.http2 { builder.http2_only() } else { builder.http1_only() }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    mut router: Router,
+    peer: Peer,
+    activity: Arc<Activity>,
+) -> Result<Response<Body>, Infallible> {
+    let busy = activity.begin();
+    if head_size(&request) > MOST_HEADERS {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        return Ok(response);
+    }
+    let mut request = request.map(|body| Body::new(Patient { body, silence: None }));
+    request.extensions_mut().insert(ConnectInfo(peer.address));
+    if let Some(handshake) = peer.handshake {
+        request.extensions_mut().insert(handshake);
+    }
+    let response = router.call(request).await?;
+    // The connection is busy until the response's body has gone out, or was given up.
+    Ok(response.map(|body| {
+        Body::new(body.map_frame(move |frame| {
+            let _ = &busy;
+            frame
+        }))
+    }))
+}
+
+/// The parsers' own bounds are rounded up to their buffers; this one is exact.
+fn head_size<B>(request: &Request<B>) -> usize {
+    request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
+}
+
+/// When a connection was last busy.
+struct Activity {
+    begun: Instant,
+    busy: AtomicUsize,
+    last: Mutex<Option<Instant>>,
+}
+
+impl Activity {
+    fn new() -> Self {
+        Self { begun: Instant::now(), busy: AtomicUsize::new(0), last: Mutex::new(None) }
+    }
+
+    fn begin(self: &Arc<Self>) -> Busy {
+        self.busy.fetch_add(1, Ordering::SeqCst);
+        self.touch();
+        Busy(Arc::clone(self))
+    }
+
+    fn touch(&self) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Resolves when nothing has happened for too long: [`HEAD_WITHIN`] before the first request, then [`IDLE`].
+    async fn idle(&self) {
+        loop {
+            let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            let until = match last {
+                None => self.begun + HEAD_WITHIN,
+                Some(_) if self.busy.load(Ordering::SeqCst) > 0 => Instant::now() + IDLE,
+                Some(last) => last + IDLE,
+            };
+            if until <= Instant::now() {
+                return;
+            }
+            sleep_until(until).await;
+        }
+    }
+
+    /// Resolves when nothing has been under way for [`LEAVE_WITHIN`].
+    async fn left(&self) {
+        let mut quiet_since = Instant::now();
+        loop {
+            if self.busy.load(Ordering::SeqCst) > 0 {
+                quiet_since = Instant::now();
+            } else if quiet_since.elapsed() >= LEAVE_WITHIN {
+                return;
+            }
+            tokio::time::sleep(LEAVE_WITHIN / 5).await;
+        }
+    }
+}
+
+struct Busy(Arc<Activity>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.busy.fetch_sub(1, Ordering::SeqCst);
+        self.0.touch();
+    }
+}
+
+/// Runs the streams of an HTTP/2 connection, none of them longer than the gateway.
+#[derive(Clone)]
+struct Tracked {
+    streams: TaskTracker,
+    phases: Phases,
+}
+
+impl<F> hyper::rt::Executor<F> for Tracked
+where
+    F: Future + Send + 'static,
+    F::Output: Send,
+{
+    fn execute(&self, stream: F) {
+        let phases = self.phases.clone();
+        self.streams.spawn(async move {
+            tokio::select! {
+                _ = stream => {}
+                () = phases.stopping() => {}
+            }
+        });
+    }
+}
+
+/// A request's body whose sender may not fall silent.
+struct Patient {
+    body: Incoming,
+    silence: Option<Pin<Box<Sleep>>>,
+}
+
+impl http_body::Body for Patient {
+    type Data = bytes::Bytes;
+    type Error = Boxed;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Boxed>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
+            self.silence = None;
+            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+        }
+        let silence = self.silence.get_or_insert_with(|| Box::pin(tokio::time::sleep(BODY_SILENCE)));
+        match silence.as_mut().poll(cx) {
+            Poll::Ready(()) => {
+                let late = io::Error::new(io::ErrorKind::TimedOut, "the request's body stopped coming");
+                Poll::Ready(Some(Err(late.into())))
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::{get, post};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+    use super::*;
+
+    fn open(http2: bool) -> (DuplexStream, Phases, tokio::task::JoinHandle<()>) {
+        let router = Router::new()
+            .route("/who", get(|ConnectInfo(a): ConnectInfo<SocketAddr>| async move { a.to_string() }))
+            .route("/echo", post(|body: String| async move { body }));
+        let (ours, theirs) = duplex(256 * 1024);
+        let phases = Phases::default();
+        let peer = Peer { address: "192.0.2.1:5".parse().unwrap(), handshake: None, http2 };
+        let serving = tokio::spawn(serve(theirs, peer, router, phases.clone()));
+        (ours, phases, serving)
+    }
+
+    async fn heard(mut io: DuplexStream) -> String {
+        let mut heard = Vec::new();
+        io.read_to_end(&mut heard).await.unwrap();
+        String::from_utf8_lossy(&heard).into_owned()
+    }
+
+    #[tokio::test]
+    async fn a_request_knows_its_peer() {
+        let (mut io, _, _) = open(false);
+        io.write_all(b"GET /who HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        assert!(heard(io).await.ends_with("192.0.2.1:5"));
+    }
+
+    #[tokio::test]
+    async fn headers_beyond_64_kib_are_answered_431() {
+        for length in [65, 70, 120, 200] {
+            let (mut io, _, _) = open(false);
+            let long = "a".repeat(length * 1024);
+            let head = format!("GET /who HTTP/1.1\r\nhost: x\r\nx-long: {long}\r\nconnection: close\r\n\r\n");
+            io.write_all(head.as_bytes()).await.unwrap();
+            assert!(heard(io).await.starts_with("HTTP/1.1 431 "), "{length} KiB");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_drips_is_cut_after_ten_seconds() {
+        let (mut io, _, serving) = open(false);
+        let begun = Instant::now();
+        io.write_all(b"GET /who HTTP/1.1\r\nx-slow: ").await.unwrap();
+        serving.await.unwrap();
+        assert!(begun.elapsed() < HEAD_WITHIN * 2, "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn http2_that_never_asks_for_anything_is_let_go() {
+        for words in [&b""[..], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"] {
+            let (mut io, _, serving) = open(true);
+            let begun = Instant::now();
+            io.write_all(words).await.unwrap();
+            serving.await.unwrap();
+            assert!(begun.elapsed() < HEAD_WITHIN * 3, "{:?}", begun.elapsed());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_falls_silent_is_refused() {
+        let (mut io, _, _) = open(false);
+        io.write_all(b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nabc").await.unwrap();
+        assert!(heard(io).await.starts_with("HTTP/1.1 400 "));
+    }
+
+    #[tokio::test]
+    async fn draining_ends_an_idle_connection_and_no_request_is_cut() {
+        let (mut io, phases, serving) = open(false);
+        io.write_all(b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nabc").await.unwrap();
+        tokio::task::yield_now().await;
+        phases.drain();
+        tokio::task::yield_now().await;
+        io.write_all(b"defghij").await.unwrap();
+        assert!(heard(io).await.ends_with("abcdefghij"));
+        serving.await.unwrap();
+    }
+}

@@ -1,0 +1,169 @@
+//! UDP and TCP legs, first bytes; plaintext gets "TLS is mandatory".
+
+mod attempts;
+mod bind;
+pub(in crate::gateway) mod https;
+mod meters;
+mod plaintext;
+mod quic;
+mod ration;
+mod tcp;
+#[cfg(test)]
+mod tests;
+
+use std::{net::SocketAddr, time::Duration};
+
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use self::{attempts::Attempts, ration::Ration, tcp::Profiles};
+use crate::{
+    clock::Clock,
+    gateway::{
+        audit::Scribe,
+        session::{Phases, Sessions},
+    },
+    tls::{CertificateDer, HotKey, TrustError},
+    tunnel::{Connection, QuicListener, Transport},
+};
+
+pub use self::{bind::BindError, meters::Meters};
+
+/// Where the gateway listens, and the name it is dialled by.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What laptops dial; the certificate's name.
+    pub public_url: url::Url,
+    /// UDP (QUIC) and TCP (TLS) on the same number; port 0 picks one.
+    pub listen: SocketAddr,
+}
+
+/// What accepted connections are handed to.
+#[derive(Clone)]
+pub struct Reception {
+    /// Tunnel connections.
+    pub sessions: Sessions,
+    /// The HTTPS face. Requests carry the extensions [`axum::extract::ConnectInfo`] with the peer's address and [`crate::tls::Handshake`].
+    pub router: Router,
+    /// Plaintext attempts are written down here.
+    pub scribe: Scribe,
+    /// For request identifiers and event times.
+    pub clock: Clock,
+    /// Counts.
+    pub meters: Meters,
+}
+
+/// Both legs, bound to the same port number and not yet accepting.
+pub struct Listeners {
+    tcp: TcpListener,
+    quic: QuicListener,
+    profiles: Profiles,
+    address: SocketAddr,
+}
+
+impl Listeners {
+    /// Binds TCP and UDP to the same port. Handshakes show the certificate that `key` holds at that moment; laptops'
+    /// certificates must come from one of `roots`.
+    ///
+    /// # Errors
+    /// When either port is taken or not ours to take, or a root is unusable.
+    pub async fn bind(
+        config: &Config,
+        key: &HotKey,
+        roots: &[CertificateDer<'static>],
+    ) -> Result<Self, BindError> {
+        let profiles = Profiles::new(key, roots).map_err(BindError::Tls)?;
+        let (tcp, quic, address) = bind::both(config.listen, key, roots).await?;
+        Ok(Self { tcp, quic, profiles, address })
+    }
+
+    /// The address both legs are bound to.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Accepts and serves until `phases` drain, then only serves; resolves when the last connection has ended,
+    /// which stopping forces within [`GOODBYE`].
+    pub async fn serve(self, reception: Reception, phases: Phases) {
+        let hall = Hall::new(reception, phases);
+        let over = CancellationToken::new();
+        tokio::join!(
+            quic::accept(self.quic, hall.clone(), over.clone()),
+            hall.tell_attempts(over.clone()),
+            async {
+                tcp::accept(self.tcp, self.profiles, hall.clone()).await;
+                hall.visits.close();
+                hall.visits.wait().await;
+                over.cancel();
+            }
+        );
+        hall.attempts.tell().await;
+    }
+}
+
+/// For a connection to end by itself after the gateway was told to stop.
+pub const GOODBYE: Duration = Duration::from_secs(2);
+
+impl Profiles {
+    fn new(key: &HotKey, roots: &[CertificateDer<'static>]) -> Result<Self, TrustError> {
+        Ok(Self {
+            tunnel: crate::tls::tunnel_server(key, roots)?.into(),
+            https: crate::tls::https_server(key)?.into(),
+        })
+    }
+}
+
+/// What every accepted connection can reach. Cheap to clone.
+#[derive(Clone)]
+struct Hall {
+    sessions: Sessions,
+    router: Router,
+    attempts: Attempts,
+    clock: Clock,
+    meters: Meters,
+    ration: Ration,
+    phases: Phases,
+    visits: TaskTracker,
+}
+
+impl Hall {
+    fn new(reception: Reception, phases: Phases) -> Self {
+        Self {
+            sessions: reception.sessions,
+            router: reception.router,
+            attempts: Attempts::new(reception.scribe, reception.clock.clone()),
+            clock: reception.clock,
+            meters: reception.meters,
+            ration: Ration::new(),
+            phases,
+            visits: TaskTracker::new(),
+        }
+    }
+
+    /// Runs one connection, no longer than [`GOODBYE`] after the gateway was told to stop.
+    fn spawn(&self, visit: impl Future<Output = ()> + Send + 'static) {
+        let phases = self.phases.clone();
+        self.visits.spawn(async move {
+            tokio::select! {
+                () = visit => {}
+                () = async { phases.stopping().await; tokio::time::sleep(GOODBYE).await } => {}
+            }
+        });
+    }
+
+    async fn serve_tunnel(&self, connection: Connection) {
+        let _connected = self.meters.connected(match connection.transport() {
+            Transport::Quic => "quic",
+            Transport::Tcp => "tcp",
+        });
+        self.sessions.serve(connection, &self.phases).await;
+    }
+
+    async fn tell_attempts(&self, over: CancellationToken) {
+        let mut ticks = tokio::time::interval(attempts::WINDOW);
+        while over.run_until_cancelled(ticks.tick()).await.is_some() {
+            self.attempts.tell().await;
+        }
+    }
+}

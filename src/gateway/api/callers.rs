@@ -1,0 +1,89 @@
+//! What callers learn about themselves, and the end of their sessions.
+
+use axum::{
+    extract::{Request, State},
+    response::Response,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{ApiState, Guest, allowed, body, dress::ApiError, forbidden, routes::Route};
+use crate::{
+    gateway::{policy::Action, respond::Problem},
+    wire::{api::CredentialRequest, code},
+};
+
+/// The longest name of whom to revoke, in bytes.
+const MAX_WHO: usize = 512;
+
+/// `GET /api/v1/me`.
+#[derive(Serialize)]
+struct Me<'a> {
+    schema: u32,
+    user: &'a str,
+    subject: &'a str,
+    email: Option<&'a str>,
+    groups: &'a [String],
+    provider: &'a str,
+    workload: bool,
+    session: &'a str,
+}
+
+pub(super) async fn me(guest: Guest) -> Result<Response, ApiError> {
+    let caller = &guest.caller;
+    let me = Me {
+        schema: 1,
+        user: caller.user(),
+        subject: &caller.subject,
+        email: caller.email.as_deref(),
+        groups: &caller.groups,
+        provider: &caller.provider,
+        workload: caller.workload,
+        session: &caller.session,
+    };
+    Ok(body::json(&me)?)
+}
+
+/// `GET /api/v1/models`: an array of [`crate::wire::api::Model`].
+pub(super) async fn models(State(state): State<ApiState>, guest: Guest) -> Result<Response, ApiError> {
+    let models = state.pipeline.load().models_for(&guest.caller, guest.source, guest.transport);
+    Ok(body::json(&models)?)
+}
+
+/// `POST /api/v1/credentials`.
+pub(super) async fn credentials(
+    State(state): State<ApiState>,
+    guest: Guest,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let asked: CredentialRequest = body::read(request).await?;
+    Ok(body::json(&state.identities.issue(&guest.caller, &asked.csr).await?)?)
+}
+
+#[derive(Deserialize)]
+struct Revocation {
+    who: String,
+}
+
+#[derive(Serialize)]
+struct Revoked {
+    schema: u32,
+    sessions: usize,
+}
+
+/// `POST /api/v1/revocations`.
+pub(super) async fn revocations(
+    State(state): State<ApiState>,
+    guest: Guest,
+    request: Request,
+) -> Result<Response, ApiError> {
+    if !allowed(&state.policies.load(), &state.clock, &guest, Action::Administer, Route::Revocations) {
+        return Err(forbidden(&guest.caller, Action::Administer).into());
+    }
+    let Revocation { who } = body::read(request).await?;
+    if who.is_empty() || who.len() > MAX_WHO {
+        let wrong = format!("`who` must name a session or a user in 1 to {MAX_WHO} bytes");
+        return Err(Problem::new(code::BAD_REQUEST, wrong).into());
+    }
+    let sessions = state.identities.revoke(&who, guest.caller.user()).await?;
+    Ok(body::json(&Revoked { schema: 1, sessions })?)
+}

@@ -1,0 +1,95 @@
+//! REST API `/api/v1/*`, over HTTPS with a bearer token and over the tunnel, where the caller is known.
+//!
+//! ```text
+//!  request ─▶ dress (request id, errors, no-store) ─▶ guest (who is asking) ─▶ one of `Route::ALL`
+//! ```
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use axum::Router;
+
+use crate::{
+    clock::Clock,
+    gateway::{
+        audit::Scribe,
+        identity::{Caller, Identities},
+        pipeline::Pipeline,
+        policy::{Action, Context, Outcome, Policies, Question, Resource},
+        respond::Problem,
+    },
+    wire::code,
+};
+
+mod body;
+mod callers;
+mod dress;
+mod events;
+mod guest;
+mod openapi;
+mod routes;
+mod serve;
+
+pub use serve::{serve_stream, tunnel_handler};
+
+use guest::Guest;
+use routes::Route;
+
+/// What the API answers from.
+#[derive(Clone)]
+pub struct ApiState {
+    /// Who is calling, credentials, revocation.
+    pub identities: Arc<Identities>,
+    /// The models; the one in force when a request comes.
+    pub pipeline: Arc<ArcSwap<Pipeline>>,
+    /// Who may read the audit log and revoke.
+    pub policies: Arc<ArcSwap<Policies>>,
+    /// The audit log.
+    pub scribe: Scribe,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl std::fmt::Debug for ApiState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ApiState")
+    }
+}
+
+/// The routes of `/api/v1/*`, to be merged into the HTTPS face and served on tunnel streams. Anything else below `/api/` is answered 404.
+pub fn router(state: ApiState) -> Router {
+    let clock = state.clock.clone();
+    let routes = Route::ALL.iter().fold(Router::new(), |router, route| route.attach(router));
+    dress::dress(routes.with_state(state), clock)
+}
+
+/// Whether policy lets a caller do something with the gateway as a whole.
+fn allowed(policies: &Policies, clock: &Clock, guest: &Guest, action: Action, route: Route) -> bool {
+    let question = Question {
+        caller: &guest.caller,
+        action,
+        resource: Resource::Gateway,
+        context: Context {
+            transport: guest.transport,
+            upstream_encrypted: false,
+            source_ip: guest.source,
+            now: clock.now(),
+            method: route.method(),
+            path: route.path(),
+            requested_model: None,
+        },
+    };
+    policies.decide(&question, false).outcome == Outcome::Permit
+}
+
+/// The answer to a caller whom policy does not let `action`.
+fn forbidden(caller: &Caller, action: Action) -> Problem {
+    let (user, action) = (caller.user(), action.name());
+    Problem::new(code::DENIED, format!("policy does not let {user} {} the gateway", action.replace('_', " ")))
+        .remedy(format!(
+            "ask the gateway's operator for a policy that permits Action::\"{action}\" on Gateway::\"gateway\""
+        ))
+}
+
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,232 @@
+//! `GET /api/v1/openapi.json`: the API's description (OpenAPI 3.1), made of the same table as the router.
+
+use axum::response::Response;
+use serde_json::{Map, Value, json};
+
+use super::{body, dress::ApiError, routes::Route};
+use crate::evidence::event::SCHEMA;
+
+pub(super) async fn document() -> Result<Response, ApiError> {
+    Ok(body::json(&openapi())?)
+}
+
+fn openapi() -> Value {
+    let mut paths = Map::new();
+    for route in Route::ALL {
+        let method = route.method().to_ascii_lowercase();
+        let item = paths.entry(route.path()).or_insert_with(|| json!({}));
+        if let Some(item) = item.as_object_mut() {
+            item.insert(method, operation(route));
+        }
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "hoopctl gateway",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "The gateway's own API. JSON answers are additive: fields may be added, never renamed.",
+            "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
+        },
+        "security": [{ "bearer": [] }],
+        "paths": paths,
+        "components": {
+            "securitySchemes": { "bearer": {
+                "type": "http", "scheme": "bearer",
+                "description": "The access token of /oauth2/token. Over the tunnel the caller is known without one.",
+            }},
+            "schemas": schemas(),
+            "responses": { "Error": {
+                "description": "What happened, why, and what to do next.",
+                "headers": { "x-request-id": { "schema": { "type": "string" } } },
+                "content": content("Error"),
+            }},
+        },
+    })
+}
+
+fn operation(route: Route) -> Value {
+    match route {
+        Route::Me => described("me", "Who the caller is, as the gateway knows it", content("Me")),
+        Route::Models => {
+            let models =
+                json!({ "application/json": { "schema": { "type": "array", "items": reference("Model") } } });
+            described("models", "The models the caller may list", models)
+        }
+        Route::Credentials => with_body(
+            described(
+                "issueCredential",
+                "A client certificate for a key made by the caller",
+                content("Credential"),
+            ),
+            "CredentialRequest",
+        ),
+        Route::Events => {
+            let summary = "Audit events: the caller's own; with the permission read_audit, everybody's";
+            with(described("auditEvents", summary, content("Events")), "parameters", event_parameters())
+        }
+        Route::Revocations => with_body(
+            described(
+                "revoke",
+                "Ends a session, or all of a user's; needs the permission administer",
+                content("Revoked"),
+            ),
+            "Revocation",
+        ),
+        Route::Openapi => {
+            let any = json!({ "application/json": { "schema": { "type": "object" } } });
+            with(described("openapi", "This document", any), "security", json!([]))
+        }
+    }
+}
+
+fn described(id: &str, summary: &str, content: Value) -> Value {
+    json!({
+        "operationId": id,
+        "summary": summary,
+        "responses": {
+            "200": {
+                "description": "Done.",
+                "headers": { "x-request-id": { "schema": { "type": "string" } } },
+                "content": content,
+            },
+            "default": { "$ref": "#/components/responses/Error" },
+        },
+    })
+}
+
+fn with_body(operation: Value, schema: &str) -> Value {
+    with(operation, "requestBody", json!({ "required": true, "content": content(schema) }))
+}
+
+fn with(mut operation: Value, name: &str, value: Value) -> Value {
+    if let Some(fields) = operation.as_object_mut() {
+        fields.insert(name.to_owned(), value);
+    }
+    operation
+}
+
+fn content(schema: &str) -> Value {
+    json!({ "application/json": { "schema": reference(schema) } })
+}
+
+fn reference(schema: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{schema}") })
+}
+
+fn event_parameters() -> Value {
+    let time = json!({ "type": "string", "format": "date-time" });
+    let text = json!({ "type": "string" });
+    let parameters = [
+        ("since", "Events of this time or later.", time.clone()),
+        ("until", "Events before this time.", time),
+        ("user", "The caller's subject or email address.", text.clone()),
+        ("model", "The model's name.", text.clone()),
+        ("kind", "`exchange`, `login`, `revocation` …", text.clone()),
+        ("exchange", "The exchange's id.", text.clone()),
+        ("session", "The session's id.", text),
+        ("verdict", "What policy said.", json!({ "type": "string", "enum": ["permit", "ask", "deny"] })),
+        (
+            "after",
+            "Only events after this cursor, the `next` of an earlier answer; 0 begins with the oldest. Without it: the newest.",
+            json!({ "type": "integer", "minimum": 0 }),
+        ),
+        (
+            "limit",
+            "At most this many.",
+            json!({ "type": "integer", "minimum": 1, "maximum": 1000, "default": 100 }),
+        ),
+    ];
+    parameters
+        .into_iter()
+        .map(|(name, description, schema)| json!({ "name": name, "in": "query", "description": description, "schema": schema }))
+        .collect()
+}
+
+/// An object schema: fields with their schemas, those required by name.
+fn object(fields: Value, required: &[&str]) -> Value {
+    json!({ "type": "object", "properties": fields, "required": required })
+}
+
+fn schemas() -> Value {
+    let text = json!({ "type": "string" });
+    let texts = json!({ "type": "array", "items": { "type": "string" } });
+    let schema = json!({ "type": "integer", "const": 1 });
+    let maybe = json!({ "type": ["string", "null"] });
+    json!({
+        "Me": object(json!({
+            "schema": schema, "user": text, "subject": text, "email": maybe, "groups": texts, "provider": text,
+            "workload": { "type": "boolean" }, "session": text,
+        }), &["schema", "user", "subject", "groups", "provider", "workload", "session"]),
+        "Model": object(json!({
+            "name": text, "dialect": text, "tls": { "enum": ["required", "relaxed"] },
+            "labels": { "type": "object", "additionalProperties": text }, "access": { "enum": ["permit", "ask"] },
+        }), &["name", "dialect", "tls", "labels", "access"]),
+        "CredentialRequest": object(json!({ "csr": { "type": "string", "description": "PKCS #10, PEM." } }), &["csr"]),
+        "Credential": object(json!({
+            "certificate": text, "expires_at": text, "session_expires_at": text, "session": text, "user": text,
+            "groups": texts, "provider": text, "roots": text,
+        }), &["certificate", "expires_at", "session", "user", "groups", "provider"]),
+        "Event": object(json!({
+            "schema": { "const": SCHEMA }, "id": text, "time": { "type": "string", "format": "date-time" }, "kind": text,
+        }), &["schema", "id", "time", "kind"]),
+        "Events": object(json!({
+            "schema": schema,
+            "events": { "type": "array", "items": reference("Event") },
+            "next": { "type": ["integer", "null"], "description": "Goes on from here; null when these were the last for now." },
+        }), &["schema", "events", "next"]),
+        "Revocation": object(json!({
+            "who": { "type": "string", "maxLength": 512, "description": "A session's id, or a user's subject, email address or name." },
+        }), &["who"]),
+        "Revoked": object(json!({
+            "schema": schema, "sessions": { "type": "integer", "description": "How many were ended." },
+        }), &["schema", "sessions"]),
+        "Error": object(json!({
+            "error": object(json!({
+                "code": text, "message": text, "type": text, "request_id": maybe, "remedy": maybe,
+            }), &["code", "message", "type", "request_id"]),
+        }), &["error"]),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_is_described_and_nothing_else() {
+        let document = openapi();
+        let described: usize =
+            document["paths"].as_object().unwrap().values().map(|item| item.as_object().unwrap().len()).sum();
+        assert_eq!(described, Route::ALL.len());
+        for route in Route::ALL {
+            let operation = &document["paths"][route.path()][route.method().to_ascii_lowercase()];
+            assert!(operation["summary"].is_string(), "{route:?}");
+            assert!(operation["responses"]["default"].is_object(), "{route:?}");
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        fn references(value: &Value, found: &mut Vec<String>) {
+            match value {
+                Value::Object(fields) => {
+                    for (name, field) in fields {
+                        match field {
+                            Value::String(to) if name == "$ref" => found.push(to.clone()),
+                            other => references(other, found),
+                        }
+                    }
+                }
+                Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+                _ => {}
+            }
+        }
+        let document = openapi();
+        let mut found = Vec::new();
+        references(&document, &mut found);
+        assert!(found.len() > Route::ALL.len());
+        for to in found {
+            assert!(document.pointer(to.trim_start_matches('#')).is_some(), "{to}");
+        }
+    }
+}

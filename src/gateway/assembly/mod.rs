@@ -1,0 +1,363 @@
+//! Puts the rooms together: one gateway, started, drained, stopped.
+
+mod error;
+mod face;
+mod operator;
+mod reload;
+#[cfg(test)]
+mod tests;
+mod witness;
+#[cfg(test)]
+pub(in crate::gateway) mod world;
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use tokio::{
+    net::TcpListener,
+    sync::Mutex,
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use self::operator::Operator;
+use super::{
+    accept::{self, Listeners, Reception},
+    api,
+    audit::{self, Scribe},
+    certs::{self, Authority},
+    identity::{self, Identities},
+    pipeline::{self, Pipeline},
+    policy::{ModelFacts, Policies},
+    session::{Phases, Sessions},
+    store::{self, Store},
+};
+use crate::{clock::Clock, tls::HotKey};
+
+pub use self::{
+    error::{ReloadError, StartError},
+    reload::Reloaded,
+};
+
+/// For streams to end by themselves after the gateway was told to shut down.
+pub const GRACE: Duration = Duration::from_secs(30);
+
+/// Without an exchange under way, for laptops to go elsewhere before their connections are closed.
+const QUIET: Duration = Duration::from_secs(3);
+
+/// Everything `gateway.toml` says, parsed.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the gateway listens.
+    pub accept: accept::Config,
+    /// Its certificates.
+    pub certs: certs::Config,
+    /// Who may log in, and how.
+    pub identity: identity::Config,
+    /// The folder of `*.cedar` files, absolute.
+    pub policies: PathBuf,
+    /// What is served.
+    pub models: Vec<pipeline::ModelConfig>,
+    /// State folder and database.
+    pub store: store::Config,
+    /// How durable the audit log is.
+    pub audit: audit::Config,
+    /// Where Prometheus metrics and health are served; never the public port.
+    pub metrics: Option<SocketAddr>,
+}
+
+impl Config {
+    /// What policies know of the models.
+    pub fn facts(&self) -> Vec<ModelFacts> {
+        let fact = |model: &pipeline::ModelConfig| ModelFacts {
+            name: model.name.clone(),
+            dialect: model.dialect.name().to_owned(),
+            tls: if model.upstream.relaxed { "relaxed" } else { "required" }.to_owned(),
+            labels: model.labels.clone(),
+        };
+        self.models.iter().map(fact).collect()
+    }
+
+    fn settle_port(&mut self, port: u16) {
+        for url in [&mut self.accept.public_url, &mut self.identity.public_url] {
+            if url.port() == Some(0) {
+                // Only URLs without a host take no port, and these were dialled by none.
+                let _ = url.set_port(Some(port));
+            }
+        }
+    }
+}
+
+/// A running gateway. Dropping it cuts everything at once; [`Gateway::shutdown`] is the polite end.
+pub struct Gateway {
+    address: SocketAddr,
+    metrics: Option<SocketAddr>,
+    authority: Arc<Authority>,
+    rooms: Rooms,
+    started_with: Config,
+    reloading: Mutex<()>,
+    listening: JoinHandle<()>,
+    background: Background,
+}
+
+/// The rooms that a reload or an end has to reach.
+struct Rooms {
+    clock: Clock,
+    // Holds the lock of the state folder for as long as anything is served from it.
+    store: Store,
+    scribe: Scribe,
+    identities: Arc<Identities>,
+    policies: Arc<ArcSwap<Policies>>,
+    pipeline: Pipeline,
+}
+
+/// Tasks beside the listeners: key rotation, metrics, the audit indexer. Ended at the latest when dropped.
+struct Background {
+    tasks: TaskTracker,
+    phases: Phases,
+    rotation: CancellationToken,
+    scribe: CancellationToken,
+}
+
+impl Background {
+    fn new() -> Self {
+        Self {
+            tasks: TaskTracker::new(),
+            phases: Phases::default(),
+            rotation: CancellationToken::new(),
+            scribe: CancellationToken::new(),
+        }
+    }
+
+    /// Ends every task, the scribe's last: when this resolves, the state folder is free for another gateway.
+    async fn end(self, scribe: &Scribe) {
+        self.phases.stop();
+        self.rotation.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.scribe.cancel();
+        scribe.closed().await;
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.phases.stop();
+        self.rotation.cancel();
+        self.scribe.cancel();
+    }
+}
+
+impl Gateway {
+    /// Opens the rooms in the order they need each other, and then the doors: nobody is served by half a gateway. A port 0
+    /// in `public_url` becomes the one that `listen` got.
+    ///
+    /// # Errors
+    /// When anything is missing, taken or wrong: another gateway on the state folder, a port in use, a mistake in a policy.
+    pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
+        let background = Background::new();
+        let (store, scribe) = open_store(&config, &clock, &background).await?;
+        match Self::open(config, clock, store, scribe.clone(), background).await {
+            Ok(gateway) => Ok(gateway),
+            Err((error, background)) => {
+                background.end(&scribe).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn open(
+        mut config: Config,
+        clock: Clock,
+        store: Store,
+        scribe: Scribe,
+        background: Background,
+    ) -> Result<Self, (StartError, Background)> {
+        let opened = async {
+            let (authority, key) = keys(&config, &clock, &background).await?;
+            let listeners = Listeners::bind(&config.accept, &key, &authority.roots())
+                .await
+                .map_err(|e| StartError::bind(&e))?;
+            config.settle_port(listeners.address().port());
+            let rooms = Rooms::open(&config, &clock, store, scribe, &authority).await?;
+            let reception = rooms.reception();
+            let metrics = serve_operator(config.metrics, &reception.meters, &rooms, key, &background).await?;
+            Ok((authority, listeners, rooms, reception, metrics))
+        };
+        let (authority, listeners, rooms, reception, metrics) = match opened.await {
+            Ok(opened) => opened,
+            Err(error) => return Err((error, background)),
+        };
+        let address = listeners.address();
+        let started = format!("hoopctl {} listens on {address}", env!("CARGO_PKG_VERSION"));
+        witness::tell(&rooms.scribe, &clock, "gateway_start", started);
+        let listening = tokio::spawn(listeners.serve(reception, background.phases.clone()));
+        tracing::info!(%address, url = %config.accept.public_url, "the gateway serves");
+        Ok(Self {
+            address,
+            metrics,
+            authority,
+            rooms,
+            started_with: config,
+            reloading: Mutex::default(),
+            listening,
+            background,
+        })
+    }
+
+    /// The address of both legs, the port chosen by the system when `listen` said 0.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where metrics and health are served.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics
+    }
+
+    /// `sha256:…` of the gateway's own CA, for `hoopctl login --ca-fingerprint`.
+    pub fn ca_fingerprint(&self) -> String {
+        self.authority.fingerprint()
+    }
+
+    /// Drains and stops; resolves when every stream has ended or [`GRACE`] is over, and the audit log is complete.
+    pub async fn shutdown(self) {
+        self.shutdown_within(GRACE).await;
+    }
+
+    /// [`Self::shutdown`] with another grace period.
+    pub async fn shutdown_within(mut self, grace: Duration) {
+        let phases = self.background.phases.clone();
+        phases.drain();
+        tracing::info!(grace = ?grace, "the gateway drains");
+        tokio::select! {
+            _ = &mut self.listening => {}
+            () = quiet(&self.rooms.scribe) => tracing::debug!("no exchange is under way: idle connections are closed"),
+            () = sleep(grace) => tracing::warn!("exchanges were under way when the grace period ended: they are cut"),
+        }
+        phases.stop();
+        if !self.listening.is_finished() {
+            // The listeners bound their own end; a task of theirs that failed was reported when it did.
+            let _ = (&mut self.listening).await;
+        }
+        witness::tell(&self.rooms.scribe, &self.rooms.clock, "gateway_stop", "the gateway has stopped");
+        self.background.end(&self.rooms.scribe).await;
+        tracing::info!("the gateway has stopped");
+    }
+
+    /// Serves until `stop`, then [`Self::shutdown`].
+    pub async fn run_until(self, stop: CancellationToken) {
+        stop.cancelled().await;
+        self.shutdown().await;
+    }
+}
+
+/// Resolves when no exchange has been under way for [`QUIET`]: applications keep idle connections open for minutes, and
+/// nothing is lost with them.
+async fn quiet(scribe: &Scribe) {
+    let mut since = Instant::now();
+    while since.elapsed() < QUIET {
+        sleep(QUIET / 10).await;
+        if scribe.stats().open > 0 {
+            since = Instant::now();
+        }
+    }
+}
+
+impl Rooms {
+    async fn open(
+        config: &Config,
+        clock: &Clock,
+        store: Store,
+        scribe: Scribe,
+        authority: &Arc<Authority>,
+    ) -> Result<Self, StartError> {
+        let identities = Identities::open(
+            config.identity.clone(),
+            store.identity(),
+            Arc::clone(authority),
+            clock.clone(),
+            witness::witness(scribe.clone(), clock.clone()),
+        )
+        .await
+        .map_err(|e| StartError::identity(&e))?;
+        let policies = Arc::new(ArcSwap::from_pointee(reload::policies(config)?));
+        let pipeline =
+            Pipeline::new(config.models.clone(), Arc::clone(&policies), scribe.clone(), clock.clone())
+                .map_err(|e| StartError::pipeline(&e))?;
+        Ok(Self { clock: clock.clone(), store, scribe, identities, policies, pipeline })
+    }
+
+    fn reception(&self) -> Reception {
+        let state = api::ApiState {
+            identities: Arc::clone(&self.identities),
+            pipeline: Arc::new(ArcSwap::from_pointee(self.pipeline.clone())),
+            policies: Arc::clone(&self.policies),
+            scribe: self.scribe.clone(),
+            clock: self.clock.clone(),
+        };
+        let sessions = Sessions::new(
+            Arc::clone(&self.identities),
+            self.pipeline.clone(),
+            api::tunnel_handler(state.clone()),
+            self.clock.clone(),
+        );
+        Reception {
+            sessions,
+            router: face::router(&self.identities, state),
+            scribe: self.scribe.clone(),
+            clock: self.clock.clone(),
+            meters: accept::Meters::default(),
+        }
+    }
+}
+
+async fn open_store(
+    config: &Config,
+    clock: &Clock,
+    background: &Background,
+) -> Result<(Store, Scribe), StartError> {
+    let store = Store::open(&config.store).await.map_err(|e| StartError::store(&config.store.state, &e))?;
+    let scribe = Scribe::open(
+        config.audit.clone(),
+        store.journal(),
+        store.ledger(),
+        clock.clone(),
+        background.scribe.clone(),
+    )
+    .await
+    .map_err(|e| StartError::audit(&e))?;
+    Ok((store, scribe))
+}
+
+async fn keys(
+    config: &Config,
+    clock: &Clock,
+    background: &Background,
+) -> Result<(Arc<Authority>, HotKey), StartError> {
+    let authority = Authority::open(&config.certs.state, clock.clone()).map_err(|e| StartError::certs(&e))?;
+    let authority = Arc::new(authority);
+    let key =
+        certs::server_key(&config.certs, Arc::clone(&authority), clock.clone(), background.rotation.clone())
+            .await
+            .map_err(|e| StartError::certs(&e))?;
+    Ok((authority, key))
+}
+
+async fn serve_operator(
+    address: Option<SocketAddr>,
+    meters: &accept::Meters,
+    rooms: &Rooms,
+    key: HotKey,
+    background: &Background,
+) -> Result<Option<SocketAddr>, StartError> {
+    let Some(address) = address else { return Ok(None) };
+    let unusable = |error| StartError::metrics(address, &error);
+    let listener = TcpListener::bind(address).await.map_err(unusable)?;
+    let bound = listener.local_addr().map_err(unusable)?;
+    let phases = background.phases.clone();
+    let operator = Operator::new(meters, rooms.scribe.clone(), key, phases.clone());
+    background.tasks.spawn(operator.serve(listener, phases));
+    Ok(Some(bound))
+}

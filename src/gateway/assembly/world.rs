@@ -1,0 +1,122 @@
+//! A gateway of real rooms on loopback, without models, for tests of the rooms that only work together.
+
+use std::{net::Ipv4Addr, path::Path, time::Duration};
+
+use rcgen::{CertificateParams, KeyPair};
+use tempfile::TempDir;
+use url::Url;
+
+use super::{Config, Gateway};
+use crate::{
+    clock::Clock,
+    evidence::event::Event,
+    gateway::{
+        accept, audit, certs,
+        identity::{self, Caller, DevUser, ProviderConfig, ProviderKind, SessionRow},
+        store,
+    },
+    tls::{CertificateDer, HotKey, Identity, Trust},
+    tunnel::{Connection, Dialer, Transport, TunnelError},
+};
+
+/// A running gateway and its state folder.
+pub(in crate::gateway) struct World {
+    pub(in crate::gateway) gateway: Gateway,
+    pub(in crate::gateway) clock: Clock,
+    pub(in crate::gateway) folder: TempDir,
+}
+
+impl World {
+    pub(in crate::gateway) async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Clock::system();
+        let gateway = Gateway::start(config(folder.path()), clock.clone()).await.unwrap();
+        Self { gateway, clock, folder }
+    }
+
+    /// A key that `user`'s laptop holds after a login.
+    pub(in crate::gateway) async fn log_in(&self, user: &str) -> HotKey {
+        let rooms = &self.gateway.rooms;
+        let now = self.clock.now();
+        let caller = Caller {
+            subject: user.to_owned(),
+            email: None,
+            name: None,
+            groups: Vec::new(),
+            provider: "dev".to_owned(),
+            workload: false,
+            session: crate::id::new("ls", now),
+        };
+        let row = SessionRow {
+            id: caller.session.clone(),
+            caller: caller.clone(),
+            created_at: now,
+            expires_at: now + Duration::from_secs(3600),
+            refresh_sha256: None,
+            previous_refresh_sha256: None,
+            revoked: false,
+            provider_refresh: None,
+        };
+        rooms.store.identity().insert_session(&row).await.unwrap();
+        let key = KeyPair::generate().unwrap();
+        let csr = CertificateParams::default().serialize_request(&key).unwrap().pem().unwrap();
+        let credential = rooms.identities.issue(&caller, &csr).await.unwrap();
+        HotKey::new(Identity::from_pem(&credential.certificate, &key.serialize_pem()).unwrap())
+    }
+
+    /// A connection that has not yet said hello.
+    pub(in crate::gateway) async fn dial(
+        &self,
+        key: HotKey,
+        over: Transport,
+    ) -> Result<Connection, TunnelError> {
+        let dialer = Dialer {
+            host: Ipv4Addr::LOCALHOST.to_string(),
+            port: self.gateway.address().port(),
+            trust: Trust::Roots(self.roots()),
+            key,
+        };
+        dialer.dial(Some(over)).await
+    }
+
+    pub(in crate::gateway) fn roots(&self) -> Vec<CertificateDer<'static>> {
+        self.gateway.authority.roots()
+    }
+
+    pub(in crate::gateway) async fn events(&self, kind: &str) -> Vec<Event> {
+        let filter = audit::Filter { kind: Some(kind.to_owned()), limit: 100, ..audit::Filter::default() };
+        self.gateway.rooms.scribe.query(&filter).await.unwrap().events
+    }
+
+    pub(in crate::gateway) async fn revoke(&self, user: &str) {
+        assert_eq!(self.gateway.rooms.identities.revoke(user, "test").await.unwrap(), 1);
+    }
+}
+
+/// A gateway without models whose state lies in `folder`.
+pub(in crate::gateway) fn config(folder: &Path) -> Config {
+    let public_url = Url::parse("https://127.0.0.1:0").unwrap();
+    let state = folder.join("state");
+    let policies = folder.join("policies");
+    std::fs::create_dir_all(&policies).unwrap();
+    std::fs::write(policies.join("all.cedar"), "@id(\"all\") permit(principal, action, resource);\n")
+        .unwrap();
+    let users = vec![DevUser { name: "alice".to_owned(), groups: Vec::new() }];
+    Config {
+        accept: accept::Config { public_url: public_url.clone(), listen: (Ipv4Addr::LOCALHOST, 0).into() },
+        certs: certs::Config { state: state.clone(), names: vec!["127.0.0.1".to_owned()], files: None },
+        identity: identity::Config {
+            public_url,
+            providers: vec![ProviderConfig { name: "dev".to_owned(), kind: ProviderKind::Dev { users } }],
+            credential_life: Duration::from_secs(900),
+            session_life: Duration::from_secs(3600),
+            state: state.clone(),
+            own_roots: true,
+        },
+        policies,
+        models: Vec::new(),
+        store: store::Config { database: state.join("gateway.db"), state },
+        audit: audit::Config::default(),
+        metrics: Some((Ipv4Addr::LOCALHOST, 0).into()),
+    }
+}

@@ -1,0 +1,88 @@
+//! The authorization server the CLI logs in to: OAuth 2.1's shape for one public client, PKCE always.
+
+mod authorize;
+mod code;
+mod discovery;
+mod params;
+mod request;
+mod revoke;
+mod sign_in;
+mod token;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    http::{HeaderMap, HeaderName, HeaderValue, header},
+    middleware::{self, Next},
+    response::Response,
+    routing::{get, post},
+};
+use bytes::Bytes;
+
+use super::Identities;
+
+/// Where providers send browsers back to.
+pub(super) const CALLBACK: &str = "/login/callback";
+/// Where the `dev` sign-in page posts to.
+const DEV: &str = "/login/dev";
+const AUTHORIZE: &str = "/oauth2/authorize";
+const TOKEN: &str = "/oauth2/token";
+const REVOKE: &str = "/oauth2/revoke";
+/// The longest form read, in bytes: a workload's token is the longest field.
+const MAX_FORM: usize = 64 * 1024;
+/// How long a form may take to arrive.
+const FORM_TIME: Duration = Duration::from_secs(10);
+
+/// Every page and endpoint of the room.
+pub(super) fn router(identities: Arc<Identities>) -> Router {
+    Router::new()
+        .route("/.well-known/hoopctl", get(discovery::hoopctl))
+        .route("/.well-known/oauth-authorization-server", get(discovery::metadata))
+        .route(AUTHORIZE, get(authorize::authorize))
+        .route(TOKEN, post(token::token))
+        .route(REVOKE, post(revoke::revoke))
+        .route(CALLBACK, get(sign_in::callback))
+        .route(DEV, post(sign_in::dev))
+        .with_state(identities)
+        .layer(middleware::from_fn(guard))
+}
+
+/// What every answer carries: never cached, never framed, never sniffed, no address leaked to the next site.
+async fn guard(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    let fixed: [(HeaderName, &str); 5] = [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::PRAGMA, "no-cache"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+    response
+}
+
+/// Reads a form's body, bounded in length and time.
+async fn read_form(headers: &HeaderMap, body: Body) -> Result<Bytes, &'static str> {
+    let form = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .and_then(|kind| kind.split(';').next())
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"));
+    if !form {
+        return Err("the body must be application/x-www-form-urlencoded");
+    }
+    match tokio::time::timeout(FORM_TIME, axum::body::to_bytes(body, MAX_FORM)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(_)) => Err("the body is longer than 64 KiB or was cut"),
+        Err(_) => Err("the body did not arrive in time"),
+    }
+}

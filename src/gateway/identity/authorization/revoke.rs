@@ -1,0 +1,43 @@
+//! `POST /oauth2/revoke` (RFC 7009): a refresh or access token ends its whole login session.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Request, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+
+use super::token::{Failure, check_client, read, required};
+use crate::gateway::identity::{
+    Identities,
+    sessions::{database, sha256},
+};
+
+/// 200, also for tokens that are unknown or over: what the client wants is already so.
+pub(super) async fn revoke(State(identities): State<Arc<Identities>>, request: Request) -> Response {
+    match end(&identities, request).await {
+        Ok(()) => StatusCode::OK.into_response(),
+        Err(failure) => failure.into_response(),
+    }
+}
+
+async fn end(identities: &Identities, request: Request) -> Result<(), Failure> {
+    let params = read(request).await?;
+    check_client(&params)?;
+    let token = required(&params, "token")?;
+    let sessions = &identities.sessions;
+    let by_refresh = sessions
+        .store
+        .session_by_refresh(&sha256(token.as_bytes()))
+        .await
+        .map_err(database)?
+        .map(|row| row.id);
+    let session = by_refresh
+        .or_else(|| sessions.seal.session_of(token).map(str::to_owned))
+        .or_else(|| identities.tokens.verify(token, &sessions.clock).ok().map(|access| access.sid));
+    if let Some(session) = session {
+        identities.revoke(&session, "the user logged out").await?;
+    }
+    Ok(())
+}

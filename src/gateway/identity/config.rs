@@ -1,0 +1,88 @@
+//! What the room is told by `gateway.toml`.
+
+use std::{path::PathBuf, time::Duration};
+
+use crate::secret;
+
+/// What the room is told by `gateway.toml`.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What laptops dial, without a path; the issuer of the gateway's own tokens.
+    pub public_url: url::Url,
+    /// The identity providers, in their order in the file.
+    pub providers: Vec<ProviderConfig>,
+    /// Life of a client certificate. Default 15 min.
+    pub credential_life: Duration,
+    /// Life of a login session. Default 12 h.
+    pub session_life: Duration,
+    /// `<state>`: `token.key` (access tokens) and `seal.key` (what is stored sealed) live there, 0600.
+    pub state: PathBuf,
+    /// Whether the server's leaf is one of the own CA, so that laptops need that CA as their root.
+    pub own_roots: bool,
+}
+
+/// One `[[identity]]`.
+#[derive(Clone, Debug)]
+pub struct ProviderConfig {
+    /// Unique.
+    pub name: String,
+    /// What it is.
+    pub kind: ProviderKind,
+}
+
+/// The kinds of identity providers.
+#[derive(Clone, Debug)]
+pub enum ProviderKind {
+    /// OpenID Connect: people sign in at the company's provider.
+    Oidc {
+        /// Where discovery begins; https, or http on loopback.
+        issuer: url::Url,
+        /// As registered at the provider.
+        client_id: String,
+        /// Absent for a public client.
+        client_secret: Option<secret::Source>,
+        /// What is asked for; `openid` always is. Empty: `openid profile email groups offline_access`.
+        /// Of these five, what the provider does not advertise is not asked for.
+        scopes: Vec<String>,
+        /// The claim that holds the groups: a string or an array of strings.
+        groups_claim: String,
+        /// A PEM file of roots in place of the operating system's.
+        ca: Option<PathBuf>,
+    },
+    /// Tokens that a platform (a cluster, a CI system) gives its workloads.
+    Workload {
+        /// `iss` of the tokens, exactly.
+        issuer: String,
+        /// `aud` of the tokens must hold it.
+        audience: String,
+        /// Where the keys are; discovered from the issuer if absent.
+        jwks: Option<Jwks>,
+        /// The claim that names the workload.
+        subject_claim: String,
+        /// The claim that holds groups, if any.
+        groups_claim: Option<String>,
+    },
+    /// Anybody on this machine signs in as anybody: for trying things out on loopback.
+    Dev {
+        /// Who can be chosen.
+        users: Vec<DevUser>,
+    },
+}
+
+/// Where a JSON Web Key Set is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Jwks {
+    /// A file.
+    File(PathBuf),
+    /// An https URL, or http on loopback.
+    Url(url::Url),
+}
+
+/// A user of the `dev` provider.
+#[derive(Clone, Debug)]
+pub struct DevUser {
+    /// The subject; also the email address when it looks like one.
+    pub name: String,
+    /// Groups.
+    pub groups: Vec<String>,
+}

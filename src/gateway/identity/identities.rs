@@ -1,0 +1,304 @@
+//! The identity room's door: what other rooms ask of it.
+
+use std::{
+    fmt,
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use super::{
+    Caller, Config, Happening, Lease, SessionRow, Store, Witness,
+    access::Recent,
+    authorization,
+    config::{ProviderConfig, ProviderKind},
+    credential,
+    dev::Dev,
+    lease::Leases,
+    oidc::{self, RelyingParty},
+    outbound::is_loopback,
+    provider::Provider,
+    seal::Seal,
+    sessions::Sessions,
+    tokens::Tokens,
+    workload::{self, Workload},
+};
+use crate::{
+    clock::{Clock, from_unix_millis, rfc3339},
+    gateway::certs::{Authority, CertsError},
+    tls::CertificateDer,
+    wire::{Refusal, api::Credential, code},
+};
+
+/// Why the room cannot open. Every text ends with what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// `public_url` is no origin.
+    #[error(
+        "`public_url` must be an https URL without path, query or credentials, such as https://gateway.example.com; it is {0}"
+    )]
+    PublicUrl(String),
+    /// A key file of `<state>`.
+    #[error("the gateway's token keys cannot be used: {0}")]
+    Keys(String),
+    /// An `[[identity]]`.
+    #[error("the identity provider `{name}` cannot be used: {problem}")]
+    Provider {
+        /// Its name.
+        name: String,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+}
+
+/// The identity room.
+pub struct Identities {
+    pub(super) issuer: String,
+    pub(super) sessions: Sessions,
+    pub(super) tokens: Tokens,
+    host: String,
+    credential_life: Duration,
+    own_roots: bool,
+    authority: Arc<Authority>,
+    recent: Recent,
+}
+
+impl fmt::Debug for Identities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Identities({})", self.issuer)
+    }
+}
+
+impl Identities {
+    /// Opens the room: reads or makes its keys in `<state>`, checks the providers. Asks no provider anything:
+    /// they may be away when the gateway starts.
+    ///
+    /// # Errors
+    /// When `public_url` is no https origin, a key file is damaged or readable by others, two providers share a
+    /// name, a secret or CA file is missing, or a `dev` provider stands in a gateway that is not on loopback.
+    pub async fn open(
+        config: Config,
+        store: Arc<dyn Store>,
+        authority: Arc<Authority>,
+        clock: Clock,
+        witness: Witness,
+    ) -> Result<Arc<Self>, IdentityError> {
+        let opened = tokio::task::spawn_blocking(move || {
+            Self::open_blocking(config, store, authority, clock, witness)
+        });
+        opened.await.map_err(|e| IdentityError::Keys(e.to_string()))?.map(Arc::new)
+    }
+
+    /// `/.well-known/hoopctl`, `/.well-known/oauth-authorization-server`, `/oauth2/*`, `/login/*` (sign-in pages,
+    /// provider callbacks). The `dev` sign-in needs the peer's address as the request extension
+    /// [`axum::extract::ConnectInfo`]`<SocketAddr>` and is refused without it.
+    pub fn router(self: &Arc<Self>) -> axum::Router {
+        authorization::router(Arc::clone(self))
+    }
+
+    /// A tunnel connection's authority from the (already chain-verified) client certificate.
+    ///
+    /// # Errors
+    /// `login_required` when the certificate is foreign or over, or its session is.
+    pub async fn admit(&self, chain: &[CertificateDer<'static>]) -> Result<Arc<Lease>, Refusal> {
+        let named = chain
+            .first()
+            .and_then(|leaf| credential::read(leaf, &self.host))
+            .ok_or_else(|| self.sessions.login("the certificate is none of this gateway's credentials"))?;
+        let expires_at = from_unix_millis(named.expires.saturating_mul(1000));
+        if self.sessions.clock.now() >= expires_at {
+            return Err(self.sessions.login("the credential's time is over"));
+        }
+        let row = self.sessions.live(&named.session).await?;
+        if row.caller.subject != named.subject {
+            return Err(self.sessions.login("the certificate names another user than its session"));
+        }
+        let end = expires_at.min(row.expires_at);
+        let lease = self.sessions.leases.grant(row.caller, end, self.sessions.clock.clone());
+        // A revocation between the first look and the grant found no lease to end.
+        self.sessions.live(&named.session).await?;
+        Ok(lease)
+    }
+
+    /// A fresh certificate for the lease's session with groups as the provider says them now; extends the lease in place.
+    ///
+    /// # Errors
+    /// `login_required` when the lease is over, the session is, or the provider refuses the person; `bad_request`
+    /// for a CSR that is refused.
+    pub async fn renew(&self, lease: &Lease, csr_pem: &str) -> Result<Credential, Refusal> {
+        lease.check(self.sessions.clock.now())?;
+        let row = self.sessions.renew(lease.session()).await?;
+        let (credential, expires_at) = self.certify(&row, csr_pem)?;
+        lease.extend(Arc::new(row.caller), expires_at);
+        Ok(credential)
+    }
+
+    /// First certificate of a login (`POST /api/v1/credentials` with a bearer token).
+    ///
+    /// # Errors
+    /// As [`Self::renew`].
+    pub async fn issue(&self, caller: &Caller, csr_pem: &str) -> Result<Credential, Refusal> {
+        let row = self.sessions.live(&caller.session).await?;
+        self.certify(&row, csr_pem).map(|(credential, _)| credential)
+    }
+
+    /// The caller behind an access token of `/oauth2/token`.
+    ///
+    /// # Errors
+    /// `login_required` when the token is foreign or over, or its session is.
+    pub async fn bearer(&self, token: &str) -> Result<Arc<Caller>, Refusal> {
+        let now = self.sessions.clock.now();
+        if let Some(caller) = self.recent.get(token, now) {
+            return Ok(caller);
+        }
+        let access = self.tokens.verify(token, &self.sessions.clock).map_err(|e| self.sessions.login(e))?;
+        let row = self.sessions.live(&access.sid).await?;
+        let end = from_unix_millis(access.exp.saturating_mul(1000)).min(row.expires_at);
+        let caller = Arc::new(row.caller);
+        self.recent.put(token, &caller, end);
+        Ok(caller)
+    }
+
+    /// Ends a session (id) or all of a user (subject, email or name): refresh, certificates and live leases.
+    /// Returns how many sessions.
+    ///
+    /// # Errors
+    /// `internal` when the database fails: then nothing is known to have ended.
+    pub async fn revoke(&self, who: &str, by: &str) -> Result<usize, Refusal> {
+        let ended = self.sessions.revoke(who, by).await;
+        self.recent.forget();
+        ended.map(|sessions| sessions.len())
+    }
+
+    /// Tells the audit log that nobody could be established.
+    pub(super) fn login_failed(&self, provider: &str, reason: impl fmt::Display) {
+        tracing::warn!(provider, %reason, "a login failed");
+        (self.sessions.witness)(Happening::LoginFailed {
+            provider: provider.to_owned(),
+            reason: reason.to_string(),
+        });
+    }
+
+    fn certify(&self, row: &SessionRow, csr_pem: &str) -> Result<(Credential, SystemTime), Refusal> {
+        let left = row.expires_at.duration_since(self.sessions.clock.now()).unwrap_or_default();
+        let life = self.credential_life.min(left);
+        let uri = credential::uri(&self.host, &row.id, &row.caller.subject);
+        let issued = self.authority.issue_client(csr_pem, &uri, life).map_err(|error| match error {
+            CertsError::Request(_) => Refusal::new(code::BAD_REQUEST, error.to_string())
+                .remedy("send a PKCS #10 request in PEM with a P-256 key"),
+            other => {
+                tracing::error!(error = %other, "a client certificate could not be made");
+                Refusal::new(code::INTERNAL, "the gateway could not make a certificate")
+                    .remedy("try again; the gateway's log says more")
+            }
+        })?;
+        let credential = Credential {
+            certificate: issued.chain_pem,
+            expires_at: rfc3339(issued.expires_at),
+            session_expires_at: rfc3339(row.expires_at),
+            session: row.id.clone(),
+            user: row.caller.user().to_owned(),
+            groups: row.caller.groups.clone(),
+            provider: row.caller.provider.clone(),
+            roots: if self.own_roots { self.authority.ca_pem() } else { String::new() },
+        };
+        Ok((credential, issued.expires_at))
+    }
+
+    fn open_blocking(
+        config: Config,
+        store: Arc<dyn Store>,
+        authority: Arc<Authority>,
+        clock: Clock,
+        witness: Witness,
+    ) -> Result<Self, IdentityError> {
+        let issuer = issuer(&config.public_url)?;
+        let host = config.public_url.host_str().unwrap_or_default().to_owned();
+        let seal = open_seal(&config.state)?;
+        let tokens = Tokens::open(&config.state, issuer.clone()).map_err(IdentityError::Keys)?;
+        let mut providers: Vec<Provider> = Vec::new();
+        for provider in config.providers {
+            let name = provider.name.clone();
+            let problem = |problem: String| IdentityError::Provider { name: name.clone(), problem };
+            if providers.iter().any(|other| other.name() == name) {
+                return Err(problem("two providers have this name; rename one".to_owned()));
+            }
+            providers.push(open_provider(provider, &config.public_url, &issuer, &clock).map_err(problem)?);
+        }
+        let sessions = Sessions {
+            store,
+            providers,
+            leases: Arc::new(Leases::default()),
+            seal,
+            clock,
+            witness,
+            life: config.session_life,
+            remedy: format!("run `hoopctl login {issuer}`"),
+            busy: std::sync::Mutex::default(),
+        };
+        Ok(Self {
+            issuer,
+            sessions,
+            tokens,
+            host,
+            credential_life: config.credential_life,
+            own_roots: config.own_roots,
+            authority,
+            recent: Recent::default(),
+        })
+    }
+}
+
+/// The origin of `public_url`, which names the authorization server (RFC 8414 §2).
+fn issuer(public_url: &url::Url) -> Result<String, IdentityError> {
+    let bare = public_url.path() == "/"
+        && public_url.query().is_none()
+        && public_url.fragment().is_none()
+        && public_url.username().is_empty()
+        && public_url.password().is_none();
+    if public_url.scheme() != "https" || !bare {
+        return Err(IdentityError::PublicUrl(public_url.to_string()));
+    }
+    Ok(public_url.origin().ascii_serialization())
+}
+
+fn open_seal(state: &Path) -> Result<Seal, IdentityError> {
+    Seal::open(state)
+        .map_err(|error| IdentityError::Keys(format!("{}: {error}", state.join("seal.key").display())))
+}
+
+fn open_provider(
+    provider: ProviderConfig,
+    public_url: &url::Url,
+    issuer: &str,
+    clock: &Clock,
+) -> Result<Provider, String> {
+    let ProviderConfig { name, kind } = provider;
+    match kind {
+        ProviderKind::Oidc { issuer: idp, client_id, client_secret, scopes, groups_claim, ca } => {
+            let redirect_uri = format!("{issuer}{}", authorization::CALLBACK);
+            let settings = oidc::Settings {
+                name,
+                issuer: idp,
+                client_id,
+                client_secret,
+                scopes,
+                groups_claim,
+                redirect_uri,
+            };
+            RelyingParty::new(settings, ca.as_deref(), clock.clone()).map(|p| Provider::Oidc(Box::new(p)))
+        }
+        ProviderKind::Workload { issuer, audience, jwks, subject_claim, groups_claim } => {
+            let settings = workload::Settings { name, issuer, audience, jwks, subject_claim, groups_claim };
+            Workload::new(settings).map(|w| Provider::Workload(Box::new(w)))
+        }
+        ProviderKind::Dev { users } => {
+            if !is_loopback(public_url) {
+                return Err(format!(
+                    "a `dev` provider asks for no password, and {public_url} is not on loopback; remove it or set public_url to https://localhost"
+                ));
+            }
+            Ok(Provider::Dev(Dev::new(name, users)))
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Who is calling: the authorization server the CLI logs in to, the providers behind it, credentials issued, renewed, revoked.
+//!
+//! ```text
+//!  browser ── authorization ──▶ provider (oidc, dev) ──▶ code ──▶ session ──▶ access + refresh token
+//!  workload token ── token exchange ─────────────────────────────▶ session ──▶ access token
+//!  session + CSR ──▶ credential (certificate) ── tunnel handshake ──▶ lease, renewed in place
+//! ```
+
+mod access;
+mod authorization;
+mod browser;
+mod caller;
+mod config;
+mod credential;
+mod dev;
+mod identities;
+mod jwks;
+mod lease;
+mod oidc;
+mod outbound;
+mod pages;
+mod provider;
+mod seal;
+mod sessions;
+mod storage;
+mod tokens;
+mod workload;
+
+#[cfg(test)]
+mod proof;
+
+pub use caller::{Caller, Happening, Witness};
+pub use config::{Config, DevUser, Jwks, ProviderConfig, ProviderKind};
+pub use identities::{Identities, IdentityError};
+pub use lease::Lease;
+pub use storage::{SessionRow, Store, StoreError};

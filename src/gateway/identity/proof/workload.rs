@@ -1,0 +1,141 @@
+//! Workload tokens.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{
+    provider::{Idp, Key},
+    world::{Answer, Browser, SESSION, World, csr, manual},
+};
+use crate::gateway::identity::{Happening, Jwks, ProviderConfig, ProviderKind};
+
+const ISSUER: &str = "https://ci.example.test";
+const NOW: i64 = 1_795_418_146;
+
+fn provider(issuer: &str, jwks: Option<Jwks>) -> ProviderConfig {
+    let kind = ProviderKind::Workload {
+        issuer: issuer.to_owned(),
+        audience: "hoopctl".to_owned(),
+        jwks,
+        subject_claim: "sub".to_owned(),
+        groups_claim: Some("groups".to_owned()),
+    };
+    ProviderConfig { name: "ci".to_owned(), kind }
+}
+
+async fn with_file(key: &Key) -> World {
+    let (clock, hand) = manual();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("jwks.json");
+    std::fs::write(&path, json!({ "keys": [key.jwk] }).to_string()).unwrap();
+    World::open(dir, clock, hand, vec![provider(ISSUER, Some(Jwks::File(path)))]).await
+}
+
+fn claims() -> Value {
+    json!({
+        "iss": ISSUER, "aud": ["hoopctl"], "sub": "job/nightly", "exp": NOW + 600, "iat": NOW,
+        "groups": ["ci"],
+    })
+}
+
+async fn exchange(world: &World, token: &str) -> Answer {
+    let form = [
+        ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+        ("subject_token", token),
+        ("subject_token_type", "urn:ietf:params:oauth:token-type:jwt"),
+    ];
+    world.post(&mut Browser::new(), "/oauth2/token", &form).await
+}
+
+#[tokio::test]
+async fn a_workload_gets_a_session_as_long_as_its_token() {
+    let key = Key::new("w1");
+    let world = with_file(&key).await;
+    let answer = exchange(&world, &key.sign(&claims())).await;
+    assert!(answer.body.contains("urn:ietf:params:oauth:token-type:access_token"));
+    let tokens = answer.tokens();
+    assert!(tokens.refresh_token.is_none());
+    let caller = world.identities.bearer(&tokens.access_token).await.unwrap();
+    assert!(caller.workload);
+    assert_eq!((caller.user(), caller.groups.as_slice()), ("job/nightly", &["ci".to_owned()][..]));
+    let credential = world.identities.issue(&caller, &csr()).await.unwrap();
+    assert_eq!(credential.expires_at, credential.session_expires_at, "no certificate outlives the token");
+    let lasts = world.store.rows()[0].expires_at.duration_since(world.clock.now()).unwrap();
+    assert_eq!(lasts, Duration::from_secs(600));
+    assert!(matches!(&world.happenings()[..], [Happening::Login(who)] if who.workload));
+}
+
+#[tokio::test]
+async fn a_long_lived_token_gives_no_longer_session_than_a_login() {
+    let key = Key::new("w1");
+    let world = with_file(&key).await;
+    let mut claims = claims();
+    claims["exp"] = json!(NOW + 365 * 86_400);
+    exchange(&world, &key.sign(&claims)).await.tokens();
+    assert_eq!(world.store.rows()[0].expires_at, world.clock.now() + SESSION);
+}
+
+#[tokio::test]
+async fn wrong_tokens_give_no_session() {
+    let key = Key::new("w1");
+    let world = with_file(&key).await;
+    for (name, value) in [
+        ("aud", json!("somebody-else")),
+        ("iss", json!("https://evil.test")),
+        ("exp", json!(NOW - 61)),
+        ("exp", json!(NOW - 1)),
+        ("exp", Value::Null),
+        ("nbf", json!(NOW + 61)),
+        ("sub", Value::Null),
+    ] {
+        let mut claims = claims();
+        claims[name] = value.clone();
+        let error = exchange(&world, &key.sign(&claims)).await.error();
+        assert_eq!(error, "invalid_grant", "{name}={value}");
+    }
+    assert_eq!(exchange(&world, &Key::new("w1").sign(&claims())).await.error(), "invalid_grant");
+    assert_eq!(exchange(&world, "garbage").await.error(), "invalid_grant");
+    assert!(world.store.rows().is_empty());
+}
+
+#[tokio::test]
+async fn keys_are_discovered_from_the_issuer() {
+    let (clock, hand) = manual();
+    let idp = Idp::start(clock.clone()).await;
+    let issuer = idp.lock().issuer.clone();
+    let world = World::open(tempfile::tempdir().unwrap(), clock, hand, vec![provider(&issuer, None)]).await;
+    let mut claims = claims();
+    claims["iss"] = json!(issuer);
+    let token = idp.lock().key.sign(&claims);
+    exchange(&world, &token).await.tokens();
+}
+
+#[tokio::test]
+async fn other_kinds_of_tokens_and_delegation_are_refused() {
+    let key = Key::new("w1");
+    let world = with_file(&key).await;
+    let token = key.sign(&claims());
+    for extra in [
+        ("subject_token_type", "urn:ietf:params:oauth:token-type:saml2"),
+        ("requested_token_type", "urn:ietf:params:oauth:token-type:refresh_token"),
+        ("actor_token", "x"),
+        ("client_id", "other"),
+    ] {
+        let mut form = vec![
+            ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+            ("subject_token", token.as_str()),
+            ("subject_token_type", "urn:ietf:params:oauth:token-type:jwt"),
+        ];
+        form.retain(|(name, _)| *name != extra.0);
+        form.push(extra);
+        let error = world.post(&mut Browser::new(), "/oauth2/token", &form).await.error();
+        assert!(["invalid_request", "invalid_client"].contains(&error.as_str()), "{extra:?}");
+    }
+}
+
+#[tokio::test]
+async fn workloads_do_not_log_in_with_a_browser() {
+    let world = with_file(&Key::new("w1")).await;
+    assert_eq!(world.authorize(&mut Browser::new(), &[]).await.sent("error"), "invalid_request");
+}

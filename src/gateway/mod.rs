@@ -1,0 +1,18 @@
+//! THE GATEWAY, in the order a request walks it.
+
+pub mod accept;
+pub mod api;
+pub mod audit;
+pub mod certs;
+pub mod identity;
+pub mod pipeline;
+pub mod policy;
+pub mod respond;
+pub mod session;
+pub mod store;
+pub mod upstream;
+
+mod assembly;
+#[cfg(test)]
+pub(in crate::gateway) use assembly::world;
+pub use assembly::{Config, GRACE, Gateway, ReloadError, Reloaded, StartError};

@@ -1,0 +1,168 @@
+//! An answer on its way to the caller: every frame passed on as it comes, the end told truly.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::{
+    carried::UnderWay,
+    exchange::{Exchange, Outcome},
+};
+use crate::gateway::upstream::{self, Fault};
+
+/// The body the HTTP server writes.
+pub(super) struct Answer {
+    kind: Kind,
+    _under_way: Option<UnderWay>,
+}
+
+enum Kind {
+    /// Made by the gateway.
+    Made(Option<Bytes>),
+    /// The model's.
+    Streaming(Box<Streaming>),
+}
+
+struct Streaming {
+    body: upstream::Body,
+    exchange: Exchange,
+    /// Longest silence of the model.
+    idle: Duration,
+    last: Instant,
+    /// Made when the model is waited for the first time.
+    silence: Option<Pin<Box<Sleep>>>,
+    /// The body has failed, and what came before the failure is being sent.
+    failed: bool,
+}
+
+impl Answer {
+    /// An answer of the gateway's own.
+    pub(super) fn made(body: Bytes) -> Self {
+        Self { kind: Kind::Made(Some(body)), _under_way: None }
+    }
+
+    /// A model's answer, which finishes its exchange with its last frame.
+    pub(super) fn streaming(body: upstream::Body, mut exchange: Exchange, idle: Duration) -> Self {
+        if body.is_end_stream() {
+            // Nobody asks an empty body for its end.
+            exchange.finish(Outcome::Complete);
+        }
+        let streaming =
+            Streaming { body, exchange, idle, last: Instant::now(), silence: None, failed: false };
+        Self { kind: Kind::Streaming(Box::new(streaming)), _under_way: None }
+    }
+
+    /// Keeps the exchange under way until the answer is dropped.
+    pub(super) fn holding(self, under_way: UnderWay) -> Self {
+        Self { _under_way: Some(under_way), ..self }
+    }
+}
+
+/// The answer ends here though it is not complete; the server turns this into a reset.
+#[derive(Debug)]
+pub(super) struct Cut;
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the model's answer was cut")
+    }
+}
+
+impl std::error::Error for Cut {}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        match &mut self.kind {
+            Kind::Made(body) => {
+                Poll::Ready(body.take().filter(|body| !body.is_empty()).map(|body| Ok(Frame::data(body))))
+            }
+            Kind::Streaming(streaming) => streaming.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Made(body) => body.as_ref().is_none_or(Bytes::is_empty),
+            Kind::Streaming(streaming) => !streaming.failed && streaming.body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Made(body) => SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64)),
+            Kind::Streaming(streaming) => streaming.body.size_hint(),
+        }
+    }
+}
+
+impl Streaming {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        if self.failed {
+            self.exchange.signals().answer_cut();
+            return Poll::Ready(Some(Err(Cut)));
+        }
+        match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.last = Instant::now();
+                self.exchange.passed(frame.data_ref().map_or(0, |data| data.len() as u64));
+                // The server does not ask again once it knows the end; by then the finish must be written.
+                if self.body.is_end_stream() {
+                    self.exchange.finish(Outcome::Complete);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                tracing::warn!(exchange = self.exchange.id(), %error, "a model's answer was cut");
+                self.fail(cx)
+            }
+            Poll::Ready(None) => {
+                self.exchange.finish(Outcome::Complete);
+                Poll::Ready(None)
+            }
+            Poll::Pending if self.is_silent(cx) => {
+                tracing::warn!(
+                    exchange = self.exchange.id(),
+                    "a model fell silent in the middle of its answer"
+                );
+                self.fail(cx)
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Ends the exchange now, and the answer with the next poll: the server writes out what it holds only when a body has nothing to
+    /// give, and those bytes came before the cut.
+    fn fail(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        self.failed = true;
+        self.exchange.finish(match self.exchange.figures().fault() {
+            Some(Fault::Caller) => Outcome::CallerLeft,
+            Some(Fault::TooLong) => Outcome::Aborted,
+            None => Outcome::UpstreamCut,
+        });
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Whether nothing has come for too long. The timer is moved only when it rings, not with every frame.
+    fn is_silent(&mut self, cx: &mut Context<'_>) -> bool {
+        let (last, idle) = (self.last, self.idle);
+        let silence = self.silence.get_or_insert_with(|| Box::pin(sleep_until(last + idle)));
+        while silence.as_mut().poll(cx).is_ready() {
+            if last + idle <= Instant::now() {
+                return true;
+            }
+            silence.as_mut().reset(last + idle);
+        }
+        false
+    }
+}

@@ -1,0 +1,273 @@
+//! The audit event of one exchange: drafted while the stages pass, intended before the first byte, finished exactly once.
+
+use std::{fmt::Write, sync::Arc};
+
+use http::{StatusCode, request::Parts};
+use tokio::time::Instant;
+
+use super::{
+    carried::Signals,
+    models::Model,
+    path::{Figures, Way},
+};
+use crate::{
+    clock,
+    evidence::event::{self, Event, Leg},
+    gateway::{
+        audit::{Intent, Scribe},
+        identity::Caller,
+        policy::{self, Permit, Verdict},
+        respond::Problem,
+    },
+    id,
+};
+
+/// Longest path kept in an audit event, bytes.
+const MAX_PATH: usize = 4096;
+
+/// How an exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The whole answer was passed on.
+    Complete,
+    /// A stage said no.
+    Refused,
+    /// The caller was gone before the answer was complete.
+    CallerLeft,
+    /// The model's server cut its answer.
+    UpstreamCut,
+    /// The model's server gave no answer.
+    UpstreamFailed,
+    /// The caller's authority ended.
+    Revoked,
+    /// The gateway ended it.
+    Aborted,
+}
+
+impl Outcome {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Refused => "refused",
+            Self::CallerLeft => "caller_left",
+            Self::UpstreamCut => "upstream_cut",
+            Self::UpstreamFailed => "upstream_failed",
+            Self::Revoked => "revoked",
+            Self::Aborted => "aborted",
+        }
+    }
+}
+
+/// An exchange before its intent.
+pub(super) struct Draft {
+    event: Event,
+    began: Instant,
+    /// An intent stands for the exchange: what becomes of it is written through that.
+    intended: bool,
+}
+
+impl Draft {
+    pub(super) fn new(way: &Way, head: &Parts) -> Self {
+        let now = way.stages.clock.now();
+        let event = Event {
+            schema: event::SCHEMA.to_owned(),
+            id: id::new("ev", now),
+            time: clock::rfc3339(now),
+            kind: "exchange".to_owned(),
+            model: Some(way.arrival.model.clone()),
+            session: Some(way.arrival.session.clone()),
+            exchange: Some(id::new("ex", now)),
+            request: Some(event::Request {
+                method: head.method.as_str().to_owned(),
+                path: bounded(head.uri.path()),
+                ..event::Request::default()
+            }),
+            evidence: Some(event::Evidence { client: Some(way.leg.clone()), upstream: None }),
+            source: Some(way.arrival.source.to_string()),
+            ..Event::default()
+        };
+        Self { event, began: Instant::now(), intended: false }
+    }
+
+    /// The exchange's id, which is the request id in every answer the gateway makes.
+    pub(super) fn id(&self) -> &str {
+        self.event.exchange.as_deref().unwrap_or_default()
+    }
+
+    pub(super) fn caller(&mut self, caller: &Caller, way: &Way) {
+        self.event.source = None;
+        self.event.caller = Some(event::Caller {
+            subject: caller.subject.clone(),
+            email: caller.email.clone(),
+            groups: caller.groups.clone(),
+            provider: caller.provider.clone(),
+            client: way.arrival.client.clone(),
+        });
+    }
+
+    pub(super) fn permitted(&mut self, permit: &Permit) {
+        self.decided("permit", permit.policies());
+    }
+
+    /// Policy did not say yes: notes it and says it to the caller.
+    pub(super) fn verdict(&mut self, verdict: &Verdict, model: &Model, caller: &Caller) -> Problem {
+        let word = match verdict.outcome {
+            policy::Outcome::Ask => "ask",
+            policy::Outcome::Permit | policy::Outcome::Deny => "deny",
+        };
+        self.decided(word, &verdict.policies);
+        Problem::refused(verdict, caller.user(), &model.config.name)
+    }
+
+    fn decided(&mut self, verdict: &str, policies: &[String]) {
+        self.event.decision = Some(event::Decision {
+            verdict: verdict.to_owned(),
+            policies: policies.to_vec(),
+            approval: None,
+        });
+    }
+
+    /// Writes the intent; durable when it returns.
+    pub(super) async fn intend(&mut self, way: &Way, figures: Figures) -> Result<Exchange, Problem> {
+        let intent = way.stages.scribe.intend(self.event.clone()).await.inspect_err(
+            |error| tracing::error!(exchange = self.id(), %error, "an exchange was refused: its intent cannot be written"),
+        )?;
+        self.intended = true;
+        Ok(Exchange {
+            open: Some((intent, std::mem::take(&mut self.event))),
+            began: self.began,
+            first_byte: None,
+            figures,
+            signals: Arc::clone(&way.signals),
+            status: 0,
+            bytes: 0,
+            leg: None,
+        })
+    }
+
+    /// Writes the complete event of an exchange that no intent stands for.
+    pub(super) async fn refused(&mut self, scribe: &Scribe, problem: &Problem) {
+        if self.intended {
+            return;
+        }
+        let mut event = self.event.clone();
+        event.detail = Some(format!("{}: {}", problem.code(), problem.message()));
+        event.response = Some(event::Response {
+            status: problem.http_status().as_u16(),
+            duration_ms: millis(self.began),
+            outcome: Outcome::Refused.word().to_owned(),
+            ..event::Response::default()
+        });
+        if let Err(error) = scribe.record(event).await {
+            // The caller is refused either way; nothing was forwarded.
+            tracing::error!(exchange = self.id(), %error, "a refusal could not be written to the audit log");
+        }
+    }
+}
+
+/// An exchange whose intent is written. Dropped before its end, it finishes by what is known then.
+pub(super) struct Exchange {
+    /// `None` once finished.
+    open: Option<(Intent, Event)>,
+    began: Instant,
+    first_byte: Option<u64>,
+    figures: Figures,
+    signals: Arc<Signals>,
+    status: u16,
+    bytes: u64,
+    leg: Option<Leg>,
+}
+
+impl Exchange {
+    pub(super) fn id(&self) -> &str {
+        self.open.as_ref().and_then(|(_, event)| event.exchange.as_deref()).unwrap_or_default()
+    }
+
+    pub(super) fn signals(&self) -> &Arc<Signals> {
+        &self.signals
+    }
+
+    pub(super) fn figures(&self) -> &Figures {
+        &self.figures
+    }
+
+    pub(super) fn status(&mut self, status: StatusCode) {
+        self.status = status.as_u16();
+    }
+
+    /// The head of the answer has come.
+    pub(super) fn answered(&mut self, status: StatusCode, leg: &Leg) {
+        self.status(status);
+        self.leg = Some(leg.clone());
+    }
+
+    /// Bytes of the answer's body were passed on.
+    pub(super) fn passed(&mut self, bytes: u64) {
+        if self.first_byte.is_none() && bytes > 0 {
+            self.first_byte = Some(millis(self.began));
+        }
+        self.bytes += bytes;
+    }
+
+    /// Writes the finish; what comes later changes nothing.
+    pub(super) fn finish(&mut self, outcome: Outcome) {
+        self.finish_with(outcome, self.figures.bytes(), self.figures.sha256().map(|sha256| hex(sha256)));
+    }
+
+    /// The same for a stream of bytes that left HTTP, counted on its way: it has no body, and so no digest.
+    pub(super) fn finish_switched(&mut self, outcome: Outcome, sent: u64) {
+        self.finish_with(outcome, sent, None);
+    }
+
+    fn finish_with(&mut self, outcome: Outcome, bytes: u64, sha256: Option<String>) {
+        let Some((intent, mut event)) = self.open.take() else { return };
+        if let Some(request) = &mut event.request {
+            request.bytes = bytes;
+            request.sha256 = sha256;
+        }
+        if let Some(evidence) = &mut event.evidence {
+            evidence.upstream = self.leg.take();
+        }
+        event.response = Some(event::Response {
+            status: self.status,
+            bytes: self.bytes,
+            first_byte_ms: self.first_byte,
+            duration_ms: millis(self.began),
+            outcome: outcome.word().to_owned(),
+        });
+        let exchange = event.exchange.clone();
+        if let Err(error) = intent.finish(event) {
+            // The intent stays on record, so the exchange is found `interrupted`, never lost.
+            tracing::error!(exchange, %error, "the end of an exchange could not be written to the audit log");
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.finish(if self.signals.revoked() {
+            Outcome::Revoked
+        } else if self.signals.abandoned() {
+            Outcome::Aborted
+        } else {
+            Outcome::CallerLeft
+        });
+    }
+}
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+fn bounded(path: &str) -> String {
+    let end = path.floor_char_boundary(MAX_PATH);
+    path.get(..end).unwrap_or_default().to_owned()
+}
+
+/// Lowercase hex digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,181 @@
+//! Headers that end at this hop (RFC 9110 §7.6.1). All others travel as they came.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Version, header, request::Parts};
+
+use crate::gateway::respond::CODE_HEADER;
+
+/// What belongs to one connection, whether `Connection` lists it or not.
+const HOP_BY_HOP: [HeaderName; 8] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    HeaderName::from_static("proxy-authentication-info"),
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// What `Connection` may list and yet must reach the other end: a caller could otherwise make this hop drop them.
+const END_TO_END: [HeaderName; 5] =
+    [header::HOST, header::CONTENT_LENGTH, header::CONTENT_TYPE, header::AUTHORIZATION, header::TE];
+
+/// Prepares a request for the model's leg; says whether it asks to leave HTTP, and its `Upgrade` is kept then.
+pub(super) fn towards_model(head: &mut Parts) -> bool {
+    let protocol = switching(head);
+    let trailers = takes_trailers(&head.headers);
+    end_here(&mut head.headers);
+    // Answered by this hop as soon as the body is asked for.
+    head.headers.remove(header::EXPECT);
+    head.headers.remove(header::TE);
+    head.headers.remove(HeaderName::from_static("http2-settings"));
+    if trailers {
+        head.headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    }
+    if head.version == Version::HTTP_2 {
+        one_cookie(&mut head.headers);
+    }
+    match protocol {
+        Some(protocol) => {
+            head.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+            head.headers.insert(header::UPGRADE, protocol);
+            true
+        }
+        None => {
+            head.extensions.clear();
+            false
+        }
+    }
+}
+
+/// Prepares an answer for the caller's leg. A model cannot speak in the gateway's name.
+pub(super) fn towards_caller(headers: &mut HeaderMap) {
+    end_here(headers);
+    headers.remove(CODE_HEADER);
+}
+
+/// The same for an answer with status 101, whose `Upgrade` is its meaning.
+pub(super) fn towards_caller_switching(headers: &mut HeaderMap) {
+    let protocol = headers.get(header::UPGRADE).cloned();
+    towards_caller(headers);
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    if let Some(protocol) = protocol {
+        headers.insert(header::UPGRADE, protocol);
+    }
+}
+
+fn end_here(headers: &mut HeaderMap) {
+    // Almost no request lists anything, so the list is only copied when it is there.
+    if headers.contains_key(header::CONNECTION) {
+        let listed: Vec<HeaderName> = tokens(headers, &header::CONNECTION)
+            .filter_map(|token| HeaderName::from_bytes(token).ok())
+            .filter(|name| !END_TO_END.contains(name))
+            .collect();
+        for name in listed {
+            headers.remove(name);
+        }
+    }
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+/// The protocol a request wants to switch to. HTTP/2 in plaintext (`h2c`) is no such thing here.
+fn switching(head: &Parts) -> Option<HeaderValue> {
+    let asks = head.version == Version::HTTP_11
+        && tokens(&head.headers, &header::CONNECTION).any(|token| token.eq_ignore_ascii_case(b"upgrade"));
+    let protocol = head.headers.get(header::UPGRADE).filter(|_| asks)?;
+    (!protocol.as_bytes().eq_ignore_ascii_case(b"h2c")).then(|| protocol.clone())
+}
+
+fn takes_trailers(headers: &HeaderMap) -> bool {
+    tokens(headers, &header::TE).any(|token| token.eq_ignore_ascii_case(b"trailers"))
+}
+
+fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+    headers
+        .get_all(name)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+}
+
+/// HTTP/2 may split `Cookie` into several fields; HTTP/1.1 knows one (RFC 9113 §8.2.3).
+fn one_cookie(headers: &mut HeaderMap) {
+    if headers.get_all(header::COOKIE).iter().count() < 2 {
+        return;
+    }
+    let all: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&all.join(&b"; "[..])) {
+        headers.insert(header::COOKIE, joined);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn head(version: Version, headers: &[(&str, &str)]) -> Parts {
+        let mut request = Request::get("/").version(version);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    fn left(version: Version, headers: &[(&str, &str)]) -> Vec<String> {
+        let mut head = head(version, headers);
+        towards_model(&mut head);
+        let mut left: Vec<_> =
+            head.headers.iter().map(|(n, v)| format!("{n}: {}", v.to_str().unwrap())).collect();
+        left.sort();
+        left
+    }
+
+    #[test]
+    fn hop_by_hop_headers_end_here_and_all_others_pass() {
+        let h1 = Version::HTTP_11;
+        for (sent, passed) in [
+            (&[("x-a", "1"), ("accept", "*/*")][..], &["accept: */*", "x-a: 1"][..]),
+            (&[("connection", "close, X-Secret"), ("x-secret", "s"), ("x-a", "1")], &["x-a: 1"]),
+            (&[("connection", "keep-alive"), ("connection", "x-b"), ("x-b", "1")], &[]),
+            (&[("keep-alive", "timeout=5"), ("proxy-connection", "keep-alive")], &[]),
+            (&[("proxy-authorization", "Basic x"), ("proxy-authenticate", "x")], &[]),
+            (&[("transfer-encoding", "chunked"), ("trailer", "x-sum")], &["trailer: x-sum"]),
+            (&[("te", "gzip, trailers")], &["te: trailers"]),
+            (&[("te", "gzip")], &[]),
+            (&[("connection", "TE"), ("te", "trailers")], &["te: trailers"]),
+            (&[("expect", "100-continue")], &[]),
+            (&[("upgrade", "websocket")], &[]),
+            (
+                &[("connection", "Upgrade, HTTP2-Settings"), ("upgrade", "h2c"), ("http2-settings", "AAMA")],
+                &[],
+            ),
+            (&[("connection", "authorization"), ("authorization", "Bearer x")], &["authorization: Bearer x"]),
+            (
+                &[("connection", "keep-alive, Upgrade"), ("upgrade", "websocket")],
+                &["connection: upgrade", "upgrade: websocket"],
+            ),
+        ] {
+            assert_eq!(left(h1, sent), passed, "{sent:?}");
+        }
+    }
+
+    #[test]
+    fn cookies_that_http2_split_are_one_again() {
+        assert_eq!(left(Version::HTTP_2, &[("cookie", "a=1"), ("cookie", "b=2")]), ["cookie: a=1; b=2"]);
+    }
+
+    #[test]
+    fn a_model_cannot_speak_in_the_gateways_name() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-hoopctl-code", HeaderValue::from_static("denied"));
+        headers.insert("x-request-id", HeaderValue::from_static("the model's"));
+        headers.insert("connection", HeaderValue::from_static("close"));
+        towards_caller(&mut headers);
+        assert_eq!(headers.len(), 1);
+        assert!(headers.contains_key("x-request-id"));
+    }
+}

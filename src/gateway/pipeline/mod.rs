@@ -1,0 +1,159 @@
+//! THE LIST of stages an exchange passes, from the caller's bytes on a tunnel stream to the model's answer.
+//!
+//! ```text
+//! serve ── HTTP/1.1 or 2 on one stream ──▶ path ── one exchange through the stages ──▶ answer ── frames back as they come
+//!   carried (the stream)                    door, request, headers                     exchange (the audit event, once)
+//! ```
+
+mod answer;
+mod carried;
+mod door;
+mod exchange;
+mod headers;
+mod models;
+mod path;
+mod request;
+mod serve;
+mod switch;
+
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+
+use arc_swap::ArcSwap;
+
+use self::models::Model;
+pub use super::respond::Dialect;
+use super::{
+    audit::Scribe,
+    identity::{Caller, Lease},
+    policy::Policies,
+    upstream,
+};
+use crate::{
+    clock::Clock,
+    tls::Handshake,
+    tunnel::{Stream, Transport},
+    wire::{
+        api,
+        stream::{Door, Fin},
+    },
+};
+
+/// What `gateway.toml` says about one model.
+#[derive(Clone, Debug)]
+pub struct ModelConfig {
+    /// Its name.
+    pub name: String,
+    /// The API it speaks.
+    pub dialect: Dialect,
+    /// Its server.
+    pub upstream: upstream::Config,
+    /// Labels, which policies see as tags.
+    pub labels: BTreeMap<String, String>,
+    /// What a client's FIN means on the TCP port and socket: false (default) it has left; true `on_client_fin = "finish"`.
+    pub finish_on_fin: bool,
+    /// Longest request body, bytes; `None`: unlimited (bodies are streamed).
+    pub body_limit: Option<u64>,
+}
+
+/// How an exchange's stream came in.
+#[derive(Clone)]
+pub struct Arrival {
+    /// The connection's authority, asked anew for every exchange.
+    pub lease: Arc<Lease>,
+    /// The carrier.
+    pub transport: Transport,
+    /// What the carrier's handshake agreed on.
+    pub handshake: Handshake,
+    /// The laptop's address.
+    pub source: IpAddr,
+    /// The laptop's program and version.
+    pub client: Option<String>,
+    /// The model asked for; it need not exist.
+    pub model: String,
+    /// One `connect`.
+    pub session: String,
+    /// The door the application came in by.
+    pub door: Door,
+    /// What a FIN from the application means.
+    pub fin: Fin,
+}
+
+/// The stages and what they need. Cheap to clone.
+#[derive(Clone)]
+pub struct Pipeline(Arc<Stages>);
+
+/// What the stages share.
+struct Stages {
+    models: ArcSwap<BTreeMap<String, Arc<Model>>>,
+    policies: Arc<ArcSwap<Policies>>,
+    scribe: Scribe,
+    clock: Clock,
+}
+
+/// Why the models of a configuration cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    /// A model's server cannot be set up.
+    #[error("model `{model}`: {cause}")]
+    Upstream {
+        /// The model.
+        model: String,
+        /// Why.
+        #[source]
+        cause: upstream::SetupError,
+    },
+    /// Two models have one name.
+    #[error("two models are called `{0}`")]
+    Twice(String),
+}
+
+impl Pipeline {
+    /// Prepares every model's upstream; dials nothing.
+    ///
+    /// # Errors
+    /// When a model cannot be served as configured: its CA, pins, client certificate or credential is unusable, or it would be
+    /// plaintext though `required`.
+    pub fn new(
+        models: Vec<ModelConfig>,
+        policies: Arc<ArcSwap<Policies>>,
+        scribe: Scribe,
+        clock: Clock,
+    ) -> Result<Self, PipelineError> {
+        let models = ArcSwap::from_pointee(models::open(models)?);
+        Ok(Self(Arc::new(Stages { models, policies, scribe, clock })))
+    }
+
+    /// New exchanges use these models from now on; those under way keep what they have.
+    ///
+    /// # Errors
+    /// As [`Self::new`]; the last good models stay in force then.
+    pub fn reload(&self, models: Vec<ModelConfig>) -> Result<(), PipelineError> {
+        self.0.models.store(Arc::new(models::open(models)?));
+        Ok(())
+    }
+
+    /// Models the caller may list and, now or with an approval, use; with access `permit` or `ask`.
+    pub fn models_for(
+        &self,
+        caller: &Caller,
+        source: Option<IpAddr>,
+        transport: Option<Transport>,
+    ) -> Vec<api::Model> {
+        self.0.listable(caller, source, transport)
+    }
+
+    /// Whether such a model exists (a stream to an unknown one is refused in the caller's HTTP, with the nearest name the caller may list).
+    pub fn knows(&self, model: &str) -> bool {
+        self.0.models.load().contains_key(model)
+    }
+
+    /// Serves HTTP/1.1 or HTTP/2 on one stream until it ends, and then ends the stream: with FIN when all is said, with a reset of
+    /// [`crate::wire::stream::reset`] when the answer under way is not the whole. Dropping the future aborts what is under way.
+    pub async fn serve(&self, stream: Stream, arrival: Arrival) {
+        let ended = arrival.lease.ended();
+        serve::serve(Arc::clone(&self.0), stream, arrival, ended).await;
+    }
+}

@@ -1,0 +1,10 @@
+//! Whole exchanges, from the bytes of a stream to those of a server on loopback and back.
+
+mod bodies;
+mod ends;
+mod protocols;
+mod refusals;
+mod servers;
+mod switching;
+mod trust;
+mod world;

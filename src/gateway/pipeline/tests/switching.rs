@@ -1,0 +1,87 @@
+//! Exchanges that leave HTTP: WebSocket and whatever else a model's server agrees to.
+
+use tokio::io::AsyncWriteExt;
+
+use super::{
+    servers::Scripted,
+    world::{World, model},
+};
+use crate::wire::stream::reset;
+
+const UPGRADE: &str = "GET /ws HTTP/1.1\r\nhost: x\r\nconnection: keep-alive, Upgrade\r\nupgrade: websocket\r\nsec-websocket-key: k\r\n\r\n";
+const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+
+#[tokio::test]
+async fn after_101_bytes_pass_both_ways_until_both_have_ended() {
+    let mut server = Scripted::start().await;
+    let world = World::of(&server.url).await;
+    let mut client = world.connect();
+    client.write(UPGRADE).await;
+    let mut line = server.accept().await;
+    let head = line.head().await;
+    assert!(head.contains("upgrade: websocket") && head.contains("sec-websocket-key: k"), "{head}");
+    line.write(SWITCH).await;
+    let head = client.read_until("\r\n\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 101") && head.contains("upgrade: websocket"), "{head}");
+    client.write("ping").await;
+    assert_eq!(line.read(4).await, b"ping");
+    line.write("pong!").await;
+    client.read_until("pong!").await;
+    client.io.shutdown().await.unwrap();
+    line.ended().await;
+    assert_eq!(client.rest().await, (Vec::new(), None));
+    let event = world.event().await;
+    let response = event.response.unwrap();
+    assert_eq!((response.status, response.bytes, response.outcome.as_str()), (101, 5, "complete"));
+    assert_eq!(event.request.unwrap().bytes, 4);
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_switch_is_passed_on() {
+    let mut server = Scripted::start().await;
+    let world = World::of(&server.url).await;
+    let mut client = world.connect();
+    client.write(UPGRADE).await;
+    let mut line = server.accept().await;
+    line.head().await;
+    line.write("HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\nno").await;
+    assert!(client.read_until("\r\n\r\nno").await.starts_with("HTTP/1.1 404"));
+    assert_eq!(world.outcome().await, "complete");
+}
+
+#[tokio::test]
+async fn policy_stands_before_the_switch_and_revocation_after_it() {
+    let mut server = Scripted::start().await;
+    let refusing = World::with_policy(vec![model("m", &server.url)], "").await;
+    let mut client = refusing.connect();
+    client.write(UPGRADE).await;
+    assert!(client.read_until("\r\n\r\n").await.starts_with("HTTP/1.1 403"));
+    assert_eq!(server.waiting(), 0);
+
+    let world = World::of(&server.url).await;
+    let mut client = world.connect();
+    client.write(UPGRADE).await;
+    let mut line = server.accept().await;
+    line.head().await;
+    line.write(SWITCH).await;
+    client.read_until("\r\n\r\n").await;
+    client.revoked.cancel();
+    assert_eq!(client.rest().await.1, Some(reset::REVOKED));
+    line.ended().await;
+    assert_eq!(world.finished().await.response.unwrap().outcome, "revoked");
+}
+
+#[tokio::test]
+async fn a_switched_server_that_is_cut_is_signalled() {
+    let mut server = Scripted::start().await;
+    let world = World::of(&server.url).await;
+    let mut client = world.connect();
+    client.write(UPGRADE).await;
+    let mut line = server.accept().await;
+    line.head().await;
+    line.write(SWITCH).await;
+    client.read_until("\r\n\r\n").await;
+    line.reset();
+    assert_eq!(client.rest().await.1, Some(reset::CUT));
+    assert_eq!(world.finished().await.response.unwrap().outcome, "upstream_cut");
+}

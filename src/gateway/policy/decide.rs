@@ -1,0 +1,342 @@
+//! Answers questions: permit, ask or deny, and why.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::{IpAddr, Ipv4Addr},
+};
+
+use cedar_policy::{
+    AuthorizationError, Authorizer, Decision, Effect, Entities, Entity, EntityUid, Policy, PolicySet,
+    Request, RestrictedExpression,
+};
+
+use super::{
+    Action, Context, Mistake, ModelFacts, Question, Resource,
+    check::approvers,
+    hint,
+    index::{Index, Table},
+    vocabulary,
+};
+use crate::{clock, gateway::identity::Caller};
+
+/// The kinds of answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Yes.
+    Permit,
+    /// Yes, once a person has said yes too.
+    Ask,
+    /// No.
+    Deny,
+}
+
+/// The answer: outcome, the ids of the policies that decided it, and for a no, what is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// The answer itself.
+    pub outcome: Outcome,
+    /// Ids, sorted: of a permit, the permits; of an ask, the permits once approved; of a deny, the forbids, if any.
+    pub policies: Vec<String>,
+    /// For an ask or a deny, a sentence that says what a yes would need.
+    pub missing: Option<String>,
+    /// For an ask, the groups whose members may approve, sorted; empty when the policies name none.
+    pub approvers: Vec<String>,
+}
+
+/// The unforgeable value that lets an exchange reach its upstream: made only by [`Policies::authorize`].
+#[derive(Debug)]
+pub struct Permit {
+    model: String,
+    policies: Vec<String>,
+}
+
+impl Permit {
+    /// The model it is for.
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// Ids of the policies that permitted, sorted.
+    pub fn policies(&self) -> &[String] {
+        &self.policies
+    }
+}
+
+/// A validated set of policies, laid out by scope.
+pub struct Policies {
+    index: Index,
+    /// By name, the model's identifier and the store that holds just this model.
+    models: HashMap<String, (EntityUid, Entities)>,
+    gateway: (EntityUid, Entities),
+    /// The `@approvers` of the policies that have some, by id.
+    approvers: HashMap<String, Vec<String>>,
+    count: usize,
+    warnings: Vec<Mistake>,
+    authorizer: Authorizer,
+}
+
+impl Policies {
+    /// Pure. `approved` is `context.approved`: whether a valid approval stands behind the question.
+    ///
+    /// Denied unless some permit holds; any forbid that holds denies. Only `invoke` can be an ask: denied without an
+    /// approval and permitted with one. A forbid that cannot be evaluated (an overflow in its arithmetic) counts as one
+    /// that holds, a permit as one that does not.
+    pub fn decide(&self, question: &Question<'_>, approved: bool) -> Verdict {
+        let (resource, base) = match question.resource {
+            Resource::Gateway => &self.gateway,
+            Resource::Model(name) => match self.models.get(name) {
+                Some(model) => model,
+                None => {
+                    return denied(
+                        Vec::new(),
+                        format!("{} is not configured", hint::subject(question.resource)),
+                    );
+                }
+            },
+        };
+        let answer = Asking::prepare(question, resource, base).and_then(|asking| {
+            let first = self.evaluate(&asking, approved)?;
+            let asks = question.action == Action::Invoke && !approved && !first.permitted();
+            let second = if asks { self.evaluate(&asking, true)? } else { Answer::default() };
+            Ok((asking, first, second))
+        });
+        match answer {
+            Err(error) => denied(Vec::new(), format!("the question cannot be put to the policies: {error}")),
+            Ok((_, first, _)) if first.permitted() => Verdict {
+                outcome: Outcome::Permit,
+                policies: first.permits.into_iter().collect(),
+                missing: None,
+                approvers: Vec::new(),
+            },
+            Ok((_, _, second)) if second.permitted() => self.ask(second.permits),
+            Ok((asking, first, second)) => {
+                let forbids = if first.forbids.is_empty() { second.forbids } else { first.forbids };
+                self.deny(&asking, forbids)
+            }
+        }
+    }
+
+    /// Decides an `invoke`, whatever action the question names; a permit is the only way to an upstream.
+    ///
+    /// # Errors
+    /// The verdict, when it is an ask or a deny.
+    pub fn authorize(&self, question: &Question<'_>, approved: bool) -> Result<Permit, Verdict> {
+        let Resource::Model(model) = question.resource else {
+            return Err(denied(Vec::new(), "only a model can be invoked".to_owned()));
+        };
+        let verdict = self.decide(&Question { action: Action::Invoke, ..question.clone() }, approved);
+        match verdict.outcome {
+            Outcome::Permit => Ok(Permit { model: model.to_owned(), policies: verdict.policies }),
+            Outcome::Ask | Outcome::Deny => Err(verdict),
+        }
+    }
+
+    /// How many policies there are.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there are none, so that everything is denied.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// What is allowed but probably not meant: characters that look like others, or no policy at all.
+    pub fn warnings(&self) -> &[Mistake] {
+        &self.warnings
+    }
+
+    pub(super) fn warn(&mut self, warning: Mistake) {
+        self.warnings.push(warning);
+    }
+
+    /// Lays checked policies out.
+    pub(super) fn build(
+        policies: Vec<Policy>,
+        models: &[ModelFacts],
+        warnings: Vec<Mistake>,
+    ) -> Result<Self, String> {
+        let approvers = policies.iter().filter_map(|policy| {
+            let groups = approvers(policy.annotation("approvers")?).map(str::to_owned).collect();
+            Some((policy.id().to_string(), groups))
+        });
+        Ok(Self {
+            approvers: approvers.collect(),
+            count: policies.len(),
+            index: Index::build(policies)?,
+            models: models
+                .iter()
+                .map(|facts| Ok((facts.name.clone(), store(vocabulary::model(&facts.name), facts)?)))
+                .collect::<Result<_, String>>()?,
+            gateway: store(vocabulary::gateway(), &gateway_facts())?,
+            warnings,
+            authorizer: Authorizer::new(),
+        })
+    }
+
+    /// One evaluation, with the approval or without.
+    fn evaluate(&self, asking: &Asking<'_>, approved: bool) -> Result<Answer, String> {
+        let request = asking.request(approved)?;
+        let mut answer = Answer::default();
+        for shelf in asking.table(&self.index).matching(std::iter::once(asking.resource)) {
+            for set in shelf.sets.matching(asking.principals.iter()).filter(|set| !set.is_empty()) {
+                answer.add(&self.authorizer, &request, set, &asking.entities);
+            }
+        }
+        Ok(answer)
+    }
+
+    fn deny(&self, asking: &Asking<'_>, forbids: BTreeSet<String>) -> Verdict {
+        let Question { caller, action, resource, .. } = asking.question;
+        let (action, subject) = (action.name(), hint::subject(*resource));
+        let missing = if forbids.is_empty() {
+            let near = hint::near_misses(asking.table(&self.index), asking.resource, &asking.principals);
+            hint::no_permit(action, &subject, caller.user(), &caller.groups, &near)
+        } else {
+            let ids = hint::listed(forbids.iter().map(String::as_str));
+            format!("{action} on {subject} is forbidden by {ids}")
+        };
+        denied(forbids.into_iter().collect(), missing)
+    }
+
+    fn ask(&self, permits: BTreeSet<String>) -> Verdict {
+        let groups: BTreeSet<&String> =
+            permits.iter().filter_map(|id| self.approvers.get(id)).flatten().collect();
+        let by = match groups.len() {
+            0 => String::new(),
+            _ => format!(" by a member of {}", hint::listed(groups.iter().map(|group| group.as_str()))),
+        };
+        Verdict {
+            outcome: Outcome::Ask,
+            missing: Some(format!("an approval{by}")),
+            approvers: groups.into_iter().cloned().collect(),
+            policies: permits.into_iter().collect(),
+        }
+    }
+}
+
+fn denied(policies: Vec<String>, missing: String) -> Verdict {
+    Verdict { outcome: Outcome::Deny, policies, missing: Some(missing), approvers: Vec::new() }
+}
+
+/// The ids that hold.
+#[derive(Default)]
+struct Answer {
+    permits: BTreeSet<String>,
+    forbids: BTreeSet<String>,
+}
+
+impl Answer {
+    fn permitted(&self) -> bool {
+        self.forbids.is_empty() && !self.permits.is_empty()
+    }
+
+    fn add(&mut self, authorizer: &Authorizer, request: &Request, set: &PolicySet, entities: &Entities) {
+        let response = authorizer.is_authorized(request, set, entities);
+        let ids = response.diagnostics().reason().map(ToString::to_string);
+        match response.decision() {
+            Decision::Allow => self.permits.extend(ids),
+            Decision::Deny => self.forbids.extend(ids),
+        }
+        for AuthorizationError::PolicyEvaluationError(error) in response.diagnostics().errors() {
+            // Cedar skips a policy that cannot be evaluated; for a forbid that would open the door.
+            let id = error.policy_id();
+            if set.policy(id).is_none_or(|policy| policy.effect() == Effect::Forbid) {
+                self.forbids.insert(id.to_string());
+            }
+        }
+    }
+}
+
+/// A question in Cedar's terms.
+struct Asking<'a> {
+    question: &'a Question<'a>,
+    resource: &'a EntityUid,
+    /// The user, then each group.
+    principals: Vec<EntityUid>,
+    entities: Entities,
+}
+
+impl<'a> Asking<'a> {
+    fn prepare(question: &'a Question<'a>, resource: &'a EntityUid, base: &Entities) -> Result<Self, String> {
+        let caller = question.caller;
+        let user = vocabulary::user(caller.user());
+        let groups: Vec<EntityUid> = caller.groups.iter().map(|group| vocabulary::group(group)).collect();
+        let entity = Entity::new_with_tags(user.clone(), attributes(caller), groups.iter().cloned(), [])
+            .map_err(|error| error.to_string())?;
+        let entities = base.clone().add_entities([entity], None).map_err(|error| error.to_string())?;
+        let principals = std::iter::once(user).chain(groups).collect();
+        Ok(Self { question, resource, principals, entities })
+    }
+
+    fn table<'b>(&self, index: &'b Index) -> &'b Table {
+        index.table(self.question.action)
+    }
+
+    fn request(&self, approved: bool) -> Result<Request, String> {
+        let context = cedar_policy::Context::from_pairs(circumstances(&self.question.context, approved))
+            .map_err(|error| error.to_string())?;
+        let user = vocabulary::user(self.question.caller.user());
+        let action = vocabulary::action(self.question.action);
+        Request::new(user, action, self.resource.clone(), context, None).map_err(|error| error.to_string())
+    }
+}
+
+fn attributes(caller: &Caller) -> impl Iterator<Item = (String, RestrictedExpression)> {
+    let optional = [("name", caller.name.as_deref()), ("email", caller.email.as_deref())];
+    let always = [("subject", text(&caller.subject)), ("provider", text(&caller.provider))];
+    optional
+        .into_iter()
+        .filter_map(|(key, value)| Some((key, text(value?))))
+        .chain(always)
+        .chain([("workload", RestrictedExpression::new_bool(caller.workload))])
+        .map(|(key, value)| (key.to_owned(), value))
+}
+
+fn circumstances(context: &Context<'_>, approved: bool) -> [(String, RestrictedExpression); 8] {
+    let transport = context.transport.map(|transport| transport.to_string()).unwrap_or_default();
+    // A client on a dual-stack socket is its IPv4 self to a policy that speaks of 10.0.0.0/8.
+    let source = context.source_ip.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ip| ip.to_canonical());
+    [
+        ("approved", RestrictedExpression::new_bool(approved)),
+        ("transport", RestrictedExpression::new_string(transport)),
+        ("upstream_encrypted", RestrictedExpression::new_bool(context.upstream_encrypted)),
+        ("source_ip", RestrictedExpression::new_ip(source.to_string())),
+        ("now", RestrictedExpression::new_datetime(clock::rfc3339(context.now))),
+        ("method", text(context.method)),
+        ("path", text(context.path)),
+        ("requested_model", text(context.requested_model.unwrap_or_default())),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+}
+
+/// The store that holds one resource.
+fn store(uid: EntityUid, facts: &ModelFacts) -> Result<(EntityUid, Entities), String> {
+    let attributes = [("name", &facts.name), ("dialect", &facts.dialect), ("tls", &facts.tls)];
+    let entity = Entity::new_with_tags(
+        uid.clone(),
+        attributes.map(|(key, value)| (key.to_owned(), text(value))),
+        [],
+        facts.labels.iter().map(|(key, value)| (key.clone(), text(value))),
+    )
+    .map_err(|error| error.to_string())?;
+    let entities = Entities::from_entities([entity], None).map_err(|error| error.to_string())?;
+    Ok((uid, entities))
+}
+
+/// The gateway speaks no dialect, and no leg of it is unencrypted.
+fn gateway_facts() -> ModelFacts {
+    ModelFacts {
+        name: vocabulary::GATEWAY.to_owned(),
+        dialect: String::new(),
+        tls: "required".to_owned(),
+        labels: std::collections::BTreeMap::new(),
+    }
+}
+
+fn text(value: &str) -> RestrictedExpression {
+    RestrictedExpression::new_string(value.to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,186 @@
+//! Errors → HTTP, gRPC, WebSocket, tunnel refusal (the only such place).
+
+mod dialect;
+mod shape;
+
+use std::borrow::Cow;
+
+use http::StatusCode;
+
+pub use dialect::{Dialect, Voice};
+pub use shape::{CODE_HEADER, REQUEST_ID_HEADER};
+
+use super::{
+    audit::AuditError,
+    policy::{Outcome, Verdict},
+    upstream::UpstreamError,
+};
+use crate::wire::{Refusal, code};
+
+/// A "no" on its way to the caller: what happened, the next step, and the HTTP status it travels under.
+///
+/// Holds only what a caller may read. Addresses, certificates and causes inside the company go to the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    code: Cow<'static, str>,
+    status: StatusCode,
+    message: String,
+    remedy: Option<String>,
+}
+
+impl Problem {
+    /// A problem under the status of its code (see [`crate::wire::code`]).
+    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code: Cow::Borrowed(code), status: status(code), message: message.into(), remedy: None }
+    }
+
+    /// Adds the next step.
+    #[must_use]
+    pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+
+    /// Replaces the status, for codes that stand for several.
+    #[must_use]
+    pub fn status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// The stable word of [`crate::wire::code`].
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// The HTTP status the caller sees (gRPC callers see 200 and a `grpc-status`).
+    pub fn http_status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The sentence for the caller.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The same "no" as the tunnel says it.
+    pub fn refusal(self, request_id: Option<String>) -> Refusal {
+        Refusal { code: self.code.into_owned(), message: self.message, remedy: self.remedy, request_id }
+    }
+
+    /// A request body longer than the model takes.
+    pub fn body_too_long(limit: u64) -> Self {
+        Self::new(code::LIMIT, format!("the request body is longer than the {limit} bytes this model takes"))
+            .status(StatusCode::PAYLOAD_TOO_LARGE)
+            .remedy("send less, or ask the gateway's operator to raise `limits.body` of the model")
+    }
+
+    /// No model of that name, with the nearest one the caller may list.
+    pub fn model_unknown(model: &str, nearest: Option<&str>) -> Self {
+        let problem = Self::new(
+            code::MODEL_UNKNOWN,
+            match nearest {
+                Some(name) => format!("there is no model `{model}`; did you mean `{name}`?"),
+                None => format!("there is no model `{model}`"),
+            },
+        );
+        problem.remedy("list the models you may use: hoopctl models")
+    }
+
+    /// What policy said, when it was not yes.
+    pub fn refused(verdict: &Verdict, user: &str, model: &str) -> Self {
+        if verdict.outcome == Outcome::Ask {
+            let from = match verdict.approvers.as_slice() {
+                [] => String::new(),
+                groups => format!(" by a member of {}", groups.join(", ")),
+            };
+            return Self::new(
+                code::APPROVAL_REQUIRED,
+                format!("`{model}` needs an approval{from} before {user} may use it"),
+            )
+            .remedy(format!("ask for it: hoopctl approvals request {model} --reason TEXT"));
+        }
+        let why = match &verdict.missing {
+            Some(missing) => format!(": {missing}"),
+            None => ": no policy permits it".to_owned(),
+        };
+        Self::new(code::DENIED, format!("policy does not let {user} use `{model}`{why}")).remedy(format!(
+            "ask the gateway's operator, who can see why: hoopctl gateway explain --config gateway.toml --user {user} --model {model}"
+        ))
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            status: status(&refusal.code),
+            code: Cow::Owned(refusal.code),
+            message: refusal.message,
+            remedy: refusal.remedy,
+        }
+    }
+}
+
+impl From<AuditError> for Problem {
+    fn from(_: AuditError) -> Self {
+        Self::new(
+            code::AUDIT_UNAVAILABLE,
+            "the gateway's audit log cannot be written, so nothing was forwarded to the model",
+        )
+        .remedy("tell the gateway's operator: the cause is in the gateway's log")
+    }
+}
+
+impl From<&UpstreamError> for Problem {
+    fn from(error: &UpstreamError) -> Self {
+        let operator = "tell the gateway's operator: the cause is in the gateway's log under the request id";
+        let (code, message) = match error {
+            UpstreamError::Unreachable { .. } => {
+                (code::UPSTREAM_UNREACHABLE, "the model's server cannot be reached".to_owned())
+            }
+            UpstreamError::Broke { .. } => (
+                code::UPSTREAM_UNREACHABLE,
+                "the model's server ended the connection before it answered".to_owned(),
+            ),
+            UpstreamError::Untrusted { reason, .. } => (
+                code::UPSTREAM_UNTRUSTED,
+                format!("the model's server was not trusted, so nothing was sent: {reason}"),
+            ),
+            UpstreamError::OutsideRelaxed { .. } => (
+                code::UPSTREAM_UNTRUSTED,
+                "the model's server lies outside the networks where `tls = \"relaxed\"` is allowed, so nothing was sent"
+                    .to_owned(),
+            ),
+            UpstreamError::Timeout { after } => (
+                code::UPSTREAM_TIMEOUT,
+                format!("the model's server was silent for {} s", after.as_secs()),
+            ),
+            UpstreamError::NotPermitted => {
+                (code::INTERNAL, "the gateway lost track of a permit, so nothing was sent".to_owned())
+            }
+            UpstreamError::RequestCut => {
+                return Self::new(code::BAD_REQUEST, "the request body ended before it was complete");
+            }
+            UpstreamError::RequestTooLong { limit } => return Self::body_too_long(*limit),
+        };
+        Self::new(code, message).remedy(operator)
+    }
+}
+
+/// The HTTP status of a word of [`crate::wire::code`]; unknown words are faults of ours.
+pub fn status(word: &str) -> StatusCode {
+    match word {
+        code::BAD_REQUEST => StatusCode::BAD_REQUEST,
+        code::LOGIN_REQUIRED => StatusCode::UNAUTHORIZED,
+        code::DENIED | code::APPROVAL_REQUIRED | code::APPROVAL_DENIED | code::LOCAL_REFUSED => {
+            StatusCode::FORBIDDEN
+        }
+        code::MODEL_UNKNOWN => StatusCode::NOT_FOUND,
+        code::TLS_REQUIRED => StatusCode::UPGRADE_REQUIRED,
+        code::LIMIT => StatusCode::TOO_MANY_REQUESTS,
+        code::UPSTREAM_UNREACHABLE | code::UPSTREAM_UNTRUSTED => StatusCode::BAD_GATEWAY,
+        code::UPSTREAM_TIMEOUT => StatusCode::GATEWAY_TIMEOUT,
+        code::AUDIT_UNAVAILABLE | code::DRAINING => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}

@@ -1,0 +1,284 @@
+//! The audit ledger in SQLite: rows a query can find, each with the event's text as the journal had it.
+
+use sqlx::{AssertSqlSafe, Row};
+
+use super::Store;
+use crate::{
+    clock::{parse_rfc3339, unix_millis},
+    evidence::event::Event,
+    gateway::audit::{AuditError, Entry, Filter, Ledger, MAX_PAGE, Page},
+};
+
+const INSERT: &str = "INSERT INTO events (id, time, kind, subject, email, provider, model, session, exchange, verdict, outcome, json) \
+                      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (id) DO NOTHING";
+
+#[async_trait::async_trait]
+impl Ledger for Store {
+    async fn append(&self, entries: &[Entry], journal_position: u64) -> Result<(), AuditError> {
+        let position = cursor(journal_position)?;
+        let mut transaction =
+            self.rooms.database.writer.begin_with("BEGIN IMMEDIATE").await.map_err(unwritable)?;
+        for Entry { event, json } in entries {
+            let caller = event.caller.as_ref();
+            sqlx::query(INSERT)
+                .bind(&event.id)
+                .bind(parse_rfc3339(&event.time).map_or(0, unix_millis))
+                .bind(&event.kind)
+                .bind(caller.map(|c| c.subject.as_str()))
+                .bind(caller.and_then(|c| c.email.as_deref()))
+                .bind(caller.map(|c| c.provider.as_str()))
+                .bind(event.model.as_deref())
+                .bind(event.session.as_deref())
+                .bind(event.exchange.as_deref())
+                .bind(event.decision.as_ref().map(|d| d.verdict.as_str()))
+                .bind(event.response.as_ref().map(|r| r.outcome.as_str()))
+                .bind(json)
+                .execute(&mut *transaction)
+                .await
+                .map_err(unwritable)?;
+        }
+        sqlx::query("UPDATE journal SET position = $1")
+            .bind(position)
+            .execute(&mut *transaction)
+            .await
+            .map_err(unwritable)?;
+        transaction.commit().await.map_err(unwritable)
+    }
+
+    async fn journal_position(&self) -> Result<u64, AuditError> {
+        let position: i64 = sqlx::query_scalar("SELECT position FROM journal")
+            .fetch_one(&self.rooms.database.readers)
+            .await
+            .map_err(unreadable)?;
+        u64::try_from(position).map_err(|e| AuditError(format!("its database has a bad position: {e}")))
+    }
+
+    /// A commit with `synchronous = FULL` syncs the write-ahead log, and with it every commit before.
+    async fn settle(&self) -> Result<(), AuditError> {
+        let mut writer = self.rooms.database.writer.acquire().await.map_err(unwritable)?;
+        sqlx::query("PRAGMA synchronous = FULL").execute(&mut *writer).await.map_err(unwritable)?;
+        let settled = sqlx::query("UPDATE journal SET position = position").execute(&mut *writer).await;
+        // If this fails, or is never reached, commits stay slower and safer than they must be.
+        let normal = sqlx::query("PRAGMA synchronous = NORMAL").execute(&mut *writer).await;
+        settled.and(normal).map(drop).map_err(unwritable)
+    }
+
+    async fn query(&self, filter: &Filter) -> Result<Page, AuditError> {
+        let limit = filter.limit.clamp(1, MAX_PAGE);
+        let (sql, values) = select(filter, limit)?;
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for value in values {
+            query = match value {
+                Value::Text(text) => query.bind(text),
+                Value::Number(number) => query.bind(number),
+            };
+        }
+        let mut rows = query.fetch_all(&self.rooms.database.readers).await.map_err(unreadable)?;
+        let more = filter.after.is_some() && rows.len() > limit;
+        rows.truncate(limit);
+        if filter.after.is_none() {
+            rows.reverse();
+        }
+        let next = rows.last().filter(|_| more).map(|row| row.try_get::<i64, _>(0)).transpose();
+        let next = next.map_err(unreadable)?.and_then(|seq| u64::try_from(seq).ok());
+        let events = rows.iter().map(|row| event(row.try_get(1).map_err(unreadable)?));
+        Ok(Page { events: events.collect::<Result<_, _>>()?, next })
+    }
+}
+
+/// What is bound to a placeholder.
+enum Value<'a> {
+    Text(&'a str),
+    Number(i64),
+}
+
+/// The query of a filter. Only the conditions given are in it, so that SQLite can use their indices; its text is made of constants alone.
+fn select(filter: &Filter, limit: usize) -> Result<(String, Vec<Value<'_>>), AuditError> {
+    let mut sql = "SELECT seq, json FROM events WHERE TRUE".to_owned();
+    let mut values = Vec::new();
+    let texts = [
+        ("model =", filter.model.as_deref()),
+        ("kind =", filter.kind.as_deref()),
+        ("exchange =", filter.exchange.as_deref()),
+        ("session =", filter.session.as_deref()),
+        ("verdict =", filter.verdict.as_deref()),
+        ("subject =", filter.own.as_ref().map(|own| own.subject.as_str())),
+        ("provider =", filter.own.as_ref().map(|own| own.provider.as_str())),
+    ];
+    for (column, text) in texts {
+        if let Some(text) = text {
+            values.push(Value::Text(text));
+            sql.push_str(&format!(" AND {column} ${}", values.len()));
+        }
+    }
+    if let Some(user) = &filter.user {
+        values.push(Value::Text(user));
+        sql.push_str(&format!(" AND (subject = ${0} OR email = ${0})", values.len()));
+    }
+    let numbers = [
+        ("time >=", filter.since.map(unix_millis)),
+        ("time <", filter.until.map(unix_millis)),
+        ("seq >", filter.after.map(cursor).transpose()?),
+    ];
+    for (column, number) in numbers {
+        if let Some(number) = number {
+            values.push(Value::Number(number));
+            sql.push_str(&format!(" AND {column} ${}", values.len()));
+        }
+    }
+    let (order, rows) = if filter.after.is_some() { ("ASC", limit + 1) } else { ("DESC", limit) };
+    values.push(Value::Number(i64::try_from(rows).unwrap_or(i64::MAX)));
+    sql.push_str(&format!(" ORDER BY seq {order} LIMIT ${}", values.len()));
+    Ok((sql, values))
+}
+
+fn event(json: &str) -> Result<Event, AuditError> {
+    serde_json::from_str(json)
+        .map_err(|e| AuditError(format!("its database has an event that is not one: {e}")))
+}
+
+/// SQLite's integers are signed.
+fn cursor(position: u64) -> Result<i64, AuditError> {
+    i64::try_from(position).map_err(|_| AuditError(format!("{position} is no position")))
+}
+
+fn unwritable(error: sqlx::Error) -> AuditError {
+    AuditError(format!("its database cannot be written: {error}"))
+}
+
+fn unreadable(error: sqlx::Error) -> AuditError {
+    AuditError(format!("its database cannot be read: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+    use crate::{
+        clock::{from_unix_millis, rfc3339},
+        evidence::event::{Caller, Decision},
+        gateway::{audit::Own, store::Config},
+    };
+
+    async fn store(dir: &tempfile::TempDir) -> Store {
+        let state = dir.path().to_owned();
+        let database = state.join("gateway.db");
+        Store::open(&Config { state, database }).await.unwrap()
+    }
+
+    fn at(second: u64) -> SystemTime {
+        from_unix_millis(1_800_000_000_000) + Duration::from_secs(second)
+    }
+
+    /// Event `n` at second `n`; what else it says depends on whether `n` is even.
+    fn entry(n: u64) -> Entry {
+        let even = n.is_multiple_of(2);
+        let choose = |a: &str, b: &str| if even { a } else { b }.to_owned();
+        let event = Event {
+            id: format!("ev_{n}"),
+            time: rfc3339(at(n)),
+            kind: choose("exchange", "login"),
+            caller: Some(Caller {
+                subject: choose("alice", "bob"),
+                email: even.then(|| "alice@example.test".to_owned()),
+                provider: choose("corp", "partners"),
+                ..Caller::default()
+            }),
+            model: even.then(|| "fraud-detector".to_owned()),
+            session: Some(choose("ses_1", "ses_2")),
+            exchange: Some(format!("ex_{n}")),
+            decision: Some(Decision { verdict: choose("permit", "deny"), ..Decision::default() }),
+            ..Event::default()
+        };
+        Entry { json: serde_json::to_string(&event).unwrap(), event }
+    }
+
+    async fn ids(store: &Store, filter: Filter) -> (Vec<String>, Option<u64>) {
+        let page = store.query(&filter).await.unwrap();
+        (page.events.into_iter().map(|e| e.id).collect(), page.next)
+    }
+
+    #[tokio::test]
+    async fn each_condition_of_a_filter_holds() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(&dir).await;
+        let entries: Vec<Entry> = (0..6).map(entry).collect();
+        store.append(&entries, 100).await.unwrap();
+        let all = Filter { limit: 100, ..Filter::default() };
+        let text = |s: &str| Some(s.to_owned());
+        let own =
+            |subject: &str, provider: &str| Some(Own { subject: subject.into(), provider: provider.into() });
+        for (filter, wanted) in [
+            (Filter { since: Some(at(4)), ..all.clone() }, "4 5"),
+            (Filter { until: Some(at(2)), ..all.clone() }, "0 1"),
+            (Filter { user: text("alice"), ..all.clone() }, "0 2 4"),
+            (Filter { user: text("alice@example.test"), ..all.clone() }, "0 2 4"),
+            (Filter { user: text("ali%"), ..all.clone() }, ""),
+            (Filter { model: text("fraud-detector"), ..all.clone() }, "0 2 4"),
+            (Filter { kind: text("login"), ..all.clone() }, "1 3 5"),
+            (Filter { exchange: text("ex_3"), ..all.clone() }, "3"),
+            (Filter { session: text("ses_2"), since: Some(at(2)), ..all.clone() }, "3 5"),
+            (Filter { verdict: text("deny"), until: Some(at(4)), ..all.clone() }, "1 3"),
+            (Filter { own: own("alice", "corp"), ..all.clone() }, "0 2 4"),
+            (Filter { own: own("alice", "partners"), ..all.clone() }, ""),
+            (Filter { own: own("alice", "corp"), user: text("bob"), ..all.clone() }, ""),
+            (all, "0 1 2 3 4 5"),
+        ] {
+            let wanted: Vec<String> = wanted.split_whitespace().map(|n| format!("ev_{n}")).collect();
+            assert_eq!(ids(&store, filter.clone()).await.0, wanted, "{filter:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn pages_follow_each_other_without_gap_or_overlap() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(&dir).await;
+        store.append(&(0..10).map(entry).collect::<Vec<_>>(), 100).await.unwrap();
+        let mut seen = Vec::new();
+        let mut after = Some(0);
+        while let Some(cursor) = after {
+            let (page, next) =
+                ids(&store, Filter { after: Some(cursor), limit: 3, ..Filter::default() }).await;
+            assert!(page.len() <= 3);
+            seen.extend(page);
+            after = next;
+        }
+        assert_eq!(seen, (0..10).map(|n| format!("ev_{n}")).collect::<Vec<_>>());
+        let newest = ids(&store, Filter { limit: 2, ..Filter::default() }).await;
+        assert_eq!(newest, (vec!["ev_8".to_owned(), "ev_9".to_owned()], None));
+        let beyond = Filter { limit: usize::MAX, after: Some(u64::MAX / 2), ..Filter::default() };
+        assert_eq!(ids(&store, beyond).await, (Vec::new(), None));
+    }
+
+    #[tokio::test]
+    async fn events_and_position_are_kept_together_and_each_id_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(&dir).await;
+        assert_eq!(store.journal_position().await.unwrap(), 0);
+        store.append(&[entry(1), entry(2)], 100).await.unwrap();
+        store.append(&[entry(2), entry(3)], 200).await.unwrap();
+        assert_eq!(store.journal_position().await.unwrap(), 200);
+        assert_eq!(ids(&store, Filter { limit: 9, ..Filter::default() }).await.0, ["ev_1", "ev_2", "ev_3"]);
+
+        sqlx::query("DROP TABLE journal").execute(&store.rooms.database.writer).await.unwrap();
+        assert!(store.append(&[entry(4)], 300).await.is_err());
+        assert_eq!(
+            ids(&store, Filter { limit: 9, ..Filter::default() }).await.0.len(),
+            3,
+            "nothing of it is kept"
+        );
+    }
+
+    #[tokio::test]
+    async fn settling_leaves_the_writer_as_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(&dir).await;
+        store.append(&[entry(1)], 100).await.unwrap();
+        store.settle().await.unwrap();
+        let mode: i64 =
+            sqlx::query_scalar("PRAGMA synchronous").fetch_one(&store.rooms.database.writer).await.unwrap();
+        assert_eq!(mode, 1, "NORMAL");
+        assert_eq!(store.journal_position().await.unwrap(), 100);
+    }
+}

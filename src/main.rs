@@ -1,0 +1,4 @@
+//! The `hoopctl` binary: everything is in the library.
+fn main() -> std::process::ExitCode {
+    hoopctl::cli::main()
+}

@@ -1,0 +1,138 @@
+//! The QUIC carrier (RFC 9000): quinn, one endpoint per gateway leg, one socket per dialled connection.
+
+mod listener;
+mod stream;
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use quinn::{
+    ClientConfig, Endpoint, EndpointConfig, IdleTimeout, TransportConfig, VarInt,
+    crypto::rustls::{HandshakeData, QuicClientConfig},
+};
+use socket2::SockRef;
+
+pub use listener::{Handshaking, QuicListener};
+pub(super) use stream::Stream;
+
+use super::{
+    Connection, GATEWAY_WINDOW, KEEP_ALIVE, MAX_STREAMS, SILENCE, STREAM_WINDOW, Side, TunnelError, error,
+};
+use crate::{tls::CertificateDer, wire};
+
+/// What the sockets ask the kernel for, bytes each way; it may give less.
+const SOCKET_BUFFER: usize = 2 << 20;
+
+/// A QUIC connection whose handshake is done.
+pub(super) struct Carrier {
+    connection: quinn::Connection,
+    side: Side,
+}
+
+impl Carrier {
+    pub(super) async fn open(&self) -> Result<Stream, TunnelError> {
+        if self.side == Side::Gateway {
+            return Err(TunnelError::Protocol("only the laptop opens streams".to_owned()));
+        }
+        let opened = self.connection.open_bi().await;
+        opened.map(|(send, recv)| Stream::new(self.side, send, recv)).map_err(|e| self.why(&e))
+    }
+
+    pub(super) async fn accept(&self) -> Result<Stream, TunnelError> {
+        let accepted = self.connection.accept_bi().await;
+        accepted.map(|(send, recv)| Stream::new(self.side, send, recv)).map_err(|e| self.why(&e))
+    }
+
+    pub(super) fn close(&self, code: u32, reason: &str) {
+        self.connection.close(VarInt::from_u32(code), reason.as_bytes());
+    }
+
+    pub(super) async fn closed(&self) -> TunnelError {
+        self.why(&self.connection.closed().await)
+    }
+
+    pub(super) fn remote_address(&self) -> SocketAddr {
+        self.connection.remote_address()
+    }
+
+    fn why(&self, error: &quinn::ConnectionError) -> TunnelError {
+        error::of_quic(self.side, error)
+    }
+}
+
+/// Laptop: one handshake with one address. Dropping the future abandons it.
+pub(super) async fn connect(
+    config: Arc<QuicClientConfig>,
+    name: &str,
+    address: SocketAddr,
+) -> Result<Connection, TunnelError> {
+    let unreachable = |e: &dyn std::fmt::Display| TunnelError::Unreachable(format!("{address}: {e}"));
+    let mut config = ClientConfig::new(config);
+    config.transport_config(Arc::new(transport(Side::Laptop)));
+    let endpoint = laptop_endpoint(address).map_err(|e| unreachable(&e))?;
+    let connecting = endpoint.connect_with(config, address, name).map_err(|e| unreachable(&e))?;
+    match connecting.await {
+        Ok(connection) => established(Side::Laptop, connection),
+        Err(e) => Err(match error::of_quic(Side::Laptop, &e) {
+            TunnelError::Closed { reason, .. } => unreachable(&reason),
+            other => other,
+        }),
+    }
+}
+
+fn established(side: Side, connection: quinn::Connection) -> Result<Connection, TunnelError> {
+    let protocol = connection
+        .handshake_data()
+        .and_then(|data| data.downcast::<HandshakeData>().ok())
+        .and_then(|data| data.protocol);
+    if protocol.as_deref() != Some(wire::ALPN) {
+        return Err(TunnelError::Trust("the other side does not speak hoop/1".to_owned()));
+    }
+    let chain = connection
+        .peer_identity()
+        .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok())
+        .map(|chain| *chain)
+        .unwrap_or_default();
+    Ok(Connection::over_quic(Carrier { connection, side }, chain))
+}
+
+/// The socket is bound to no address of this machine, so that packets follow the routes when the network changes.
+fn laptop_endpoint(towards: SocketAddr) -> io::Result<Endpoint> {
+    let any: SocketAddr = if towards.is_ipv6() {
+        (std::net::Ipv6Addr::UNSPECIFIED, 0).into()
+    } else {
+        (std::net::Ipv4Addr::UNSPECIFIED, 0).into()
+    };
+    endpoint(any, None)
+}
+
+fn endpoint(address: SocketAddr, server: Option<quinn::ServerConfig>) -> io::Result<Endpoint> {
+    let socket = std::net::UdpSocket::bind(address)?;
+    let buffers = SockRef::from(&socket);
+    // Smaller buffers only cost speed.
+    let _ = buffers.set_recv_buffer_size(SOCKET_BUFFER);
+    let _ = buffers.set_send_buffer_size(SOCKET_BUFFER);
+    Endpoint::new(EndpointConfig::default(), server, socket, Arc::new(quinn::TokioRuntime))
+}
+
+/// Segmentation offload, MTU discovery from 1200 bytes and Cubic are quinn's defaults, and wanted.
+fn transport(side: Side) -> TransportConfig {
+    let mut config = TransportConfig::default();
+    config
+        .max_concurrent_bidi_streams(VarInt::from_u32(match side {
+            Side::Laptop => 0,
+            Side::Gateway => MAX_STREAMS,
+        }))
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
+        .receive_window(VarInt::from_u32(side.window()))
+        .send_window(u64::from(GATEWAY_WINDOW))
+        .keep_alive_interval(Some(KEEP_ALIVE))
+        .max_idle_timeout(Some(idle_timeout(SILENCE)))
+        .datagram_receive_buffer_size(None);
+    config
+}
+
+fn idle_timeout(after: Duration) -> IdleTimeout {
+    let millis = u32::try_from(after.as_millis()).unwrap_or(u32::MAX);
+    IdleTimeout::from(VarInt::from_u32(millis))
+}
