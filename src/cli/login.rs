@@ -90,7 +90,9 @@ async fn log_in(args: Login, with: Arc<Invocation>) -> Outcome {
             "logged in to {} as {} (groups: {groups}){}",
             status.gateway,
             status.user,
-            Some(&status.session_expires_at).filter(|end| !end.is_empty()).map_or_else(String::new, |end| format!(" until {end}"))
+            Some(&status.session_expires_at)
+                .filter(|end| !end.is_empty())
+                .map_or_else(String::new, |end| format!(" until {end}"))
         ));
     } else {
         status::print(&status, &with.printer)?;

@@ -127,8 +127,12 @@ impl Printer {
 
     /// Talk: what a person might like to know; nothing with `--quiet`.
     pub(super) fn note(&self, text: &str) {
-        if !self.manner.quiet {
-            self.talk(&sanitize::text(text));
+        if self.manner.quiet {
+            return;
+        }
+        match self.manner.output {
+            Output::Human => self.talk(&sanitize::text(text)),
+            Output::Json | Output::Jsonl => self.talk_json("note", text),
         }
     }
 
@@ -139,6 +143,9 @@ impl Printer {
 
     /// A warning; `--quiet` does not silence it.
     pub(super) fn warn(&self, text: &str) {
+        if self.manner.output != Output::Human {
+            return self.talk_json("warning", text);
+        }
         let heading = painted(self.manner.err_color, YELLOW, "warning:");
         self.talk(&format!("{heading} {}", sanitize::text(text)));
     }
@@ -174,6 +181,11 @@ impl Printer {
             *held(&self.spinner) = Some(spinner);
         }
         Progress(self)
+    }
+
+    /// Next to errors in JSON, talk is JSON too: a program reads stderr line by line.
+    fn talk_json(&self, kind: &str, text: &str) {
+        self.talk(&sanitize::json(serde_json::json!({ kind: { "message": text } }).to_string()));
     }
 
     fn talk(&self, line: &str) {
@@ -298,10 +310,16 @@ mod tests {
     #[test]
     fn failures_are_json_when_the_answer_is() {
         let (printer, out, err) = paper::printer(Output::Jsonl);
+        printer.note("a\nb");
+        printer.warn("heed");
         printer.failure(&Failure::failed("\u{202e}evil"));
         assert_eq!(out.text(), "");
-        let told: serde_json::Value = serde_json::from_str(&err.text()).unwrap();
-        assert_eq!(told["error"]["message"], "\u{202e}evil");
+        let told = err.text();
+        let told: Vec<serde_json::Value> =
+            told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(told[0]["note"]["message"], "a\nb");
+        assert_eq!(told[1]["warning"]["message"], "heed");
+        assert_eq!(told[2]["error"]["message"], "\u{202e}evil");
         assert!(!err.text().contains('\u{202e}'), "a terminal must not obey it");
     }
 

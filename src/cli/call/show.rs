@@ -172,9 +172,8 @@ mod tests {
     #[tokio::test]
     async fn a_models_error_is_printed_and_is_exit_1() {
         let mut out = Vec::new();
-        let exchange = answered(vec![b"HTTP/1.1 404 Not Found\r\ncontent-length: 4\r\n\r\nnope"])
-            .await
-            .unwrap();
+        let exchange =
+            answered(vec![b"HTTP/1.1 404 Not Found\r\ncontent-length: 4\r\n\r\nnope"]).await.unwrap();
         assert_eq!(show(exchange, &mut out, false).await.unwrap_err().exit_code(), 1);
         assert_eq!(out, b"nope");
     }
@@ -195,8 +194,7 @@ mod tests {
     #[tokio::test]
     async fn an_answer_that_is_cut_is_never_success() {
         let mut out = Vec::new();
-        let exchange =
-            answered(vec![b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\nhalf"]).await.unwrap();
+        let exchange = answered(vec![b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\nhalf"]).await.unwrap();
         let failure = show(exchange, &mut out, false).await.unwrap_err();
         assert_eq!(failure.exit_code(), 1);
         assert_eq!(out, b"half");

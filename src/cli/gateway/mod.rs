@@ -66,9 +66,7 @@ pub(super) fn perform(args: Gateway, with: &Invocation) -> Outcome {
         What::Check(args) => check(&args.config, with),
         What::Explain(args) => explain::perform(&args, with),
         What::Ca(args) => authority::perform(&args, with),
-        What::Run(args) => {
-            run::many(serve::perform(&args.config, with))
-        }
+        What::Run(args) => run::many(serve::perform(&args.config, with)),
     }
 }
 

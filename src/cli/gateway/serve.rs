@@ -28,7 +28,7 @@ pub(super) async fn perform(path: &Path, with: &Invocation) -> Outcome {
     secret::forbid_core_files();
     let mut signals = Signals::listen()?;
     let (watched, config) = Watched::open(path).map_err(|mistakes| wrong(path, &mistakes, with))?;
-    let url = config.accept.public_url.clone();
+    let mut url = config.accept.public_url.clone();
     let gateway = tokio::select! {
         started = Gateway::start(config, with.clock.clone()) => started.map_err(|error| {
             let failure = Failure::new(Kind::Failed, "start", error.message);
@@ -39,6 +39,10 @@ pub(super) async fn perform(path: &Path, with: &Invocation) -> Outcome {
         })?,
         signal = stop(&mut signals) => return Err(Failure::Quiet(128 + signal.number())),
     };
+    if url.port() == Some(0) {
+        // An address always has a place for a port.
+        let _ = url.set_port(Some(gateway.address().port()));
+    }
     with.printer.note(&format!("the gateway {url} serves on {}", gateway.address()));
     tell_supervisor("READY=1");
     let signal = serve(&gateway, watched, &mut signals, with).await;

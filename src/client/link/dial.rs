@@ -55,6 +55,15 @@ pub(super) async fn establish(core: &Arc<Core>) -> Result<Session, ClientError> 
 
 /// As [`establish`], with a credential that was just taken.
 pub(super) async fn establish_with(core: &Arc<Core>, held: Held) -> Result<Session, ClientError> {
+    let gateway = &held.profile.gateway;
+    if *gateway != core.gateway {
+        // What was opened towards one gateway never moves to another.
+        return Err(ClientError::login_needed(format!(
+            "the profile {:?} now belongs to {gateway}, not {}",
+            core.laptop.settings.profile, core.gateway
+        ))
+        .remedy(format!("hoopctl login {} --profile NAME", core.gateway)));
+    }
     match attempt(core, &held).await {
         Err(refused) if refused.kind == Kind::LoginNeeded => {
             let fresh = credential::valid(&core.laptop, Some(&held.secrets.certificate)).await?;
@@ -68,14 +77,6 @@ async fn attempt(core: &Core, held: &Held) -> Result<Session, ClientError> {
     let settings = &core.laptop.settings;
     let places = &core.laptop.places;
     let gateway = &held.profile.gateway;
-    if *gateway != core.gateway {
-        // What was opened towards one gateway never moves to another.
-        return Err(ClientError::login_needed(format!(
-            "the profile {:?} now belongs to {gateway}, not {}",
-            settings.profile, core.gateway
-        ))
-        .remedy(format!("hoopctl login {} --profile NAME", core.gateway)));
-    }
     core.key.swap(held.identity()?);
     let (host, port) = https::address(gateway);
     let dialer = Dialer { host, port, trust: held.trust.clone(), key: core.key.clone() };

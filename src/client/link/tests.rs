@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     client::{
-        ClientError, Kind, Laptop, Link, LinkEvent, Opening, StoreChoice,
+        ClientError, Kind, Laptop, Link, LinkEvent, Opening, Settings, StoreChoice,
         credential::Held,
         open_port,
         testing::{

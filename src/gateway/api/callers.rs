@@ -45,7 +45,7 @@ pub(super) async fn me(guest: Guest) -> Result<Response, ApiError> {
 
 /// `GET /api/v1/models`: an array of [`crate::wire::api::Model`].
 pub(super) async fn models(State(state): State<ApiState>, guest: Guest) -> Result<Response, ApiError> {
-    let models = state.pipeline.load().models_for(&guest.caller, guest.source, guest.transport);
+    let models = state.pipeline.models_for(&guest.caller, guest.source, guest.transport);
     Ok(body::json(&models)?)
 }
 

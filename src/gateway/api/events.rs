@@ -14,8 +14,7 @@ use crate::{
     clock::parse_rfc3339,
     evidence::event::Event,
     gateway::{
-        audit::{Filter, MAX_PAGE, Own, Scribe},
-        identity::Caller,
+        audit::{Filter, MAX_PAGE, Own},
         policy::Action,
         respond::Problem,
     },
@@ -53,22 +52,17 @@ pub(super) async fn events(
     guest: Guest,
     uri: Uri,
 ) -> Result<Response, ApiError> {
-    let everything = allowed(&state.policies.load(), &state.clock, &guest, Action::ReadAudit, Route::Events);
-    let answer = find(&state.scribe, &guest.caller, everything, &uri).await?;
-    Ok(body::json(&answer)?)
-}
-
-async fn find(scribe: &Scribe, caller: &Caller, everything: bool, uri: &Uri) -> Result<Answer, Problem> {
-    let mut filter = filter(uri)?;
-    if !everything {
+    let mut filter = filter(&uri)?;
+    if !allowed(&state.policies.load(), &state.clock, &guest, Action::ReadAudit, Route::Events) {
+        let caller = &guest.caller;
         filter.own = Some(Own { subject: caller.subject.clone(), provider: caller.provider.clone() });
     }
-    let page = scribe.query(&filter).await.map_err(|error| {
+    let page = state.scribe.query(&filter).await.map_err(|error| {
         tracing::error!(%error, "the audit log could not be read");
         Problem::new(code::AUDIT_UNAVAILABLE, "the gateway's audit log cannot be read now")
             .remedy("try again; the gateway's log says why")
     })?;
-    Ok(Answer { schema: 1, events: page.events, next: page.next })
+    Ok(body::json(&Answer { schema: 1, events: page.events, next: page.next })?)
 }
 
 fn filter(uri: &Uri) -> Result<Filter, Problem> {
@@ -105,47 +99,15 @@ fn filter(uri: &Uri) -> Result<Filter, Problem> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
-    use tokio_util::sync::CancellationToken;
-
     use super::*;
     use crate::{
-        clock::Clock,
         evidence::event,
-        gateway::{
-            audit,
-            policy::Policies,
-            store::{self, Store},
-        },
+        gateway::api::testing::{World, caller, json},
     };
 
-    fn caller(subject: &str, provider: &str, groups: &[&str]) -> Caller {
-        Caller {
-            subject: subject.into(),
-            email: Some(format!("{subject}@example.test")),
-            name: None,
-            groups: groups.iter().map(|g| (*g).to_owned()).collect(),
-            provider: provider.into(),
-            workload: false,
-            session: "ses_1".into(),
-        }
-    }
-
-    /// A scribe with events of alice at two providers, of bob, and of nobody.
-    async fn scribe(dir: &tempfile::TempDir) -> Scribe {
-        let config = store::Config { state: dir.path().into(), database: dir.path().join("gateway.db") };
-        let store = Store::open(&config).await.unwrap();
-        let (journal, ledger) = (store.journal(), store.ledger());
-        let scribe = Scribe::open(
-            audit::Config::default(),
-            journal,
-            ledger,
-            Clock::system(),
-            CancellationToken::new(),
-        )
-        .await
-        .unwrap();
+    /// A world with events of alice at two providers, of bob, and of nobody.
+    async fn world() -> World {
+        let world = World::new().await;
         for (id, subject, provider) in [
             ("ev_1", "alice", "corp"),
             ("ev_2", "bob", "corp"),
@@ -160,40 +122,31 @@ mod tests {
                 caller: (!subject.is_empty()).then_some(who),
                 ..Event::default()
             };
-            scribe.record(event).await.unwrap();
+            world.state.scribe.record(event).await.unwrap();
         }
-        scribe
+        world
     }
 
-    async fn ids(scribe: &Scribe, everything: bool, query: &str) -> Vec<String> {
+    async fn ids(world: &World, groups: &[&str], query: &str) -> Vec<String> {
+        let guest = Guest { caller: caller("alice", groups).into(), source: None, transport: None };
         let uri = format!("/api/v1/audit/events{query}").parse().unwrap();
-        let answer = find(scribe, &caller("alice", "corp", &[]), everything, &uri).await.unwrap();
-        answer.events.into_iter().map(|e| e.id).collect()
+        let response = events(State(world.state.clone()), guest, uri).await.unwrap();
+        let answer: serde_json::Value = json(response).await;
+        assert_eq!(answer["schema"], 1);
+        let events = answer["events"].as_array().unwrap();
+        events.iter().map(|e| e["id"].as_str().unwrap().to_owned()).collect()
     }
 
     #[tokio::test]
     async fn without_read_audit_a_caller_sees_their_own_events_whatever_they_ask_for() {
-        let dir = tempfile::tempdir().unwrap();
-        let scribe = scribe(&dir).await;
-        assert_eq!(ids(&scribe, false, "").await, ["ev_1"]);
-        assert_eq!(ids(&scribe, false, "?after=0&limit=1000").await, ["ev_1"]);
-        assert!(ids(&scribe, false, "?user=bob").await.is_empty());
-        assert_eq!(ids(&scribe, true, "").await, ["ev_1", "ev_2", "ev_3", "ev_4"]);
-        assert_eq!(ids(&scribe, true, "?user=bob").await, ["ev_2"]);
-    }
-
-    #[tokio::test]
-    async fn the_permission_is_policys_to_give() {
-        let policy = r#"@id("auditors") permit(principal in Group::"auditors", action == Action::"read_audit", resource);"#;
-        let policies = Policies::parse(&[(PathBuf::from("a.cedar"), policy.into())], &[]).unwrap();
-        let may = |groups: &[&str]| {
-            let guest =
-                Guest { caller: caller("alice", "corp", groups).into(), source: None, transport: None };
-            allowed(&policies, &Clock::system(), &guest, Action::ReadAudit, Route::Events)
-        };
-        assert!(may(&["auditors"]));
-        assert!(!may(&["ml-engineers"]));
-        assert!(!may(&[]));
+        let world = world().await;
+        for groups in [&[][..], &["ml-engineers"], &["admins"]] {
+            assert_eq!(ids(&world, groups, "").await, ["ev_1"]);
+            assert_eq!(ids(&world, groups, "?after=0&limit=1000").await, ["ev_1"]);
+            assert!(ids(&world, groups, "?user=bob").await.is_empty());
+        }
+        assert_eq!(ids(&world, &["auditors"], "").await, ["ev_1", "ev_2", "ev_3", "ev_4"]);
+        assert_eq!(ids(&world, &["auditors"], "?user=bob").await, ["ev_2"]);
     }
 
     #[test]

@@ -40,8 +40,8 @@ use routes::Route;
 pub struct ApiState {
     /// Who is calling, credentials, revocation.
     pub identities: Arc<Identities>,
-    /// The models; the one in force when a request comes.
-    pub pipeline: Arc<ArcSwap<Pipeline>>,
+    /// The models.
+    pub pipeline: Pipeline,
     /// Who may read the audit log and revoke.
     pub policies: Arc<ArcSwap<Policies>>,
     /// The audit log.

@@ -1,7 +1,81 @@
-//! What the tests of this room share.
+//! A gateway's rooms without its doors, for the tests of this room.
 
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
 use axum::{body::to_bytes, response::Response};
 use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
+
+use super::ApiState;
+use crate::{
+    clock::Clock,
+    gateway::{
+        audit::{self, Scribe},
+        certs::Authority,
+        identity::{self, Caller, Identities},
+        pipeline::Pipeline,
+        policy::Policies,
+        store::{self, Store},
+    },
+};
+
+/// Admins administer, auditors read the log.
+const POLICIES: &str = r#"
+@id("admins") permit(principal in Group::"admins", action == Action::"administer", resource);
+@id("auditors") permit(principal in Group::"auditors", action == Action::"read_audit", resource);
+"#;
+
+/// What the API answers from, and what lies below it.
+pub(super) struct World {
+    pub(super) state: ApiState,
+    pub(super) store: Store,
+    _dir: tempfile::TempDir,
+}
+
+impl World {
+    pub(super) async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().to_owned();
+        let clock = Clock::system();
+        let database = folder.join("gateway.db");
+        let store = Store::open(&store::Config { state: folder.clone(), database }).await.unwrap();
+        let (journal, ledger) = (store.journal(), store.ledger());
+        let stop = CancellationToken::new();
+        let scribe =
+            Scribe::open(audit::Config::default(), journal, ledger, clock.clone(), stop).await.unwrap();
+        let config = identity::Config {
+            public_url: "https://gateway.example.test".parse().unwrap(),
+            providers: Vec::new(),
+            credential_life: Duration::from_mins(15),
+            session_life: Duration::from_hours(12),
+            state: folder.clone(),
+            own_roots: true,
+        };
+        let authority = Arc::new(Authority::open(&folder, clock.clone()).unwrap());
+        let witness = Arc::new(|_| ());
+        let identities =
+            Identities::open(config, store.identity(), authority, clock.clone(), witness).await.unwrap();
+        let policies = Policies::parse(&[(PathBuf::from("test.cedar"), POLICIES.into())], &[]).unwrap();
+        let policies = Arc::new(ArcSwap::from_pointee(policies));
+        let pipeline =
+            Pipeline::new(Vec::new(), Arc::clone(&policies), scribe.clone(), clock.clone()).unwrap();
+        Self { state: ApiState { identities, pipeline, policies, scribe, clock }, store, _dir: dir }
+    }
+}
+
+/// Somebody of the provider `corp`.
+pub(super) fn caller(subject: &str, groups: &[&str]) -> Caller {
+    Caller {
+        subject: subject.into(),
+        email: Some(format!("{subject}@example.test")),
+        name: None,
+        groups: groups.iter().map(|g| (*g).to_owned()).collect(),
+        provider: "corp".into(),
+        workload: false,
+        session: format!("ses_{subject}"),
+    }
+}
 
 /// The body of an answer.
 pub(super) async fn json<T: DeserializeOwned>(response: Response) -> T {

@@ -96,6 +96,20 @@ impl Scribe {
         Self::open_tuned(config, Parts { journal, ledger, clock, tuning: Tuning::default() }, stop).await
     }
 
+    /// [`Self::open`] with journal files of another size, for other rooms' tests.
+    #[cfg(test)]
+    pub(crate) async fn open_with_files_of(
+        rotate_at: u64,
+        journal: Arc<dyn Journal>,
+        ledger: Arc<dyn Ledger>,
+        stop: CancellationToken,
+    ) -> Result<Self, AuditError> {
+        let gather = std::time::Duration::from_millis(1);
+        let tuning = Tuning { rotate_at, gather, ..Tuning::default() };
+        let parts = Parts { journal, ledger, clock: Clock::system(), tuning };
+        Self::open_tuned(Config::default(), parts, stop).await
+    }
+
     pub(super) async fn open_tuned(
         config: Config,
         parts: Parts,

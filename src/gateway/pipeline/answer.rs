@@ -115,8 +115,8 @@ impl Streaming {
             Poll::Ready(Some(Ok(frame))) => {
                 self.last = Instant::now();
                 self.exchange.passed(frame.data_ref().map_or(0, |data| data.len() as u64));
-                // The server does not ask again once it knows the end; by then the finish must be written.
-                if self.body.is_end_stream() {
+                // The server does not ask again once it knows the end, and trailers are one; by then the finish must be written.
+                if frame.is_trailers() || self.body.is_end_stream() {
                     self.exchange.finish(Outcome::Complete);
                 }
                 Poll::Ready(Some(Ok(frame)))

@@ -60,6 +60,7 @@ impl Outcome {
 
 /// An exchange before its intent.
 pub(super) struct Draft {
+    id: String,
     event: Event,
     began: Instant,
     /// An intent stands for the exchange: what becomes of it is written through that.
@@ -69,6 +70,7 @@ pub(super) struct Draft {
 impl Draft {
     pub(super) fn new(way: &Way, head: &Parts) -> Self {
         let now = way.stages.clock.now();
+        let id = id::new("ex", now);
         let event = Event {
             schema: event::SCHEMA.to_owned(),
             id: id::new("ev", now),
@@ -76,7 +78,7 @@ impl Draft {
             kind: "exchange".to_owned(),
             model: Some(way.arrival.model.clone()),
             session: Some(way.arrival.session.clone()),
-            exchange: Some(id::new("ex", now)),
+            exchange: Some(id.clone()),
             request: Some(event::Request {
                 method: head.method.as_str().to_owned(),
                 path: bounded(head.uri.path()),
@@ -86,12 +88,12 @@ impl Draft {
             source: Some(way.arrival.source.to_string()),
             ..Event::default()
         };
-        Self { event, began: Instant::now(), intended: false }
+        Self { id, event, began: Instant::now(), intended: false }
     }
 
     /// The exchange's id, which is the request id in every answer the gateway makes.
     pub(super) fn id(&self) -> &str {
-        self.event.exchange.as_deref().unwrap_or_default()
+        &self.id
     }
 
     pub(super) fn caller(&mut self, caller: &Caller, way: &Way) {
@@ -134,6 +136,7 @@ impl Draft {
         )?;
         self.intended = true;
         Ok(Exchange {
+            id: self.id.clone(),
             open: Some((intent, std::mem::take(&mut self.event))),
             began: self.began,
             first_byte: None,
@@ -167,6 +170,7 @@ impl Draft {
 
 /// An exchange whose intent is written. Dropped before its end, it finishes by what is known then.
 pub(super) struct Exchange {
+    id: String,
     /// `None` once finished.
     open: Option<(Intent, Event)>,
     began: Instant,
@@ -180,7 +184,7 @@ pub(super) struct Exchange {
 
 impl Exchange {
     pub(super) fn id(&self) -> &str {
-        self.open.as_ref().and_then(|(_, event)| event.exchange.as_deref()).unwrap_or_default()
+        &self.id
     }
 
     pub(super) fn signals(&self) -> &Arc<Signals> {
@@ -235,10 +239,9 @@ impl Exchange {
             duration_ms: millis(self.began),
             outcome: outcome.word().to_owned(),
         });
-        let exchange = event.exchange.clone();
         if let Err(error) = intent.finish(event) {
             // The intent stays on record, so the exchange is found `interrupted`, never lost.
-            tracing::error!(exchange, %error, "the end of an exchange could not be written to the audit log");
+            tracing::error!(exchange = self.id, %error, "the end of an exchange could not be written to the audit log");
         }
     }
 }

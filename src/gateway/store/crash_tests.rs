@@ -225,3 +225,68 @@ async fn the_database_has_each_event_once_however_often_the_gateway_starts() {
         store.close().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_that_follow_each_other_under_load_lose_and_double_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = Config { state: dir.path().to_owned(), database: dir.path().join("gateway.db") };
+    let files = || fs::read_dir(dir.path().join("journal")).unwrap().count();
+    let store = Store::open(&config).await.unwrap();
+    let stop = CancellationToken::new();
+    let scribe =
+        Scribe::open_with_files_of(4096, store.journal(), store.ledger(), stop.clone()).await.unwrap();
+    let old = scribe.intend(event("oldest", "")).await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for task in 0..8 {
+        let scribe = scribe.clone();
+        tasks.spawn(async move {
+            for n in 0..100 {
+                let id = format!("{task}-{n:02}");
+                let intent = scribe.intend(event(&id, "")).await.unwrap();
+                tokio::task::yield_now().await;
+                if n == 99 {
+                    // Its holder dies with the process.
+                    std::mem::forget(intent);
+                } else {
+                    intent.finish(event(&id, "complete")).unwrap();
+                }
+            }
+        });
+    }
+    tasks.join_all().await;
+    scribe.query(&Filter::default()).await.unwrap();
+    let extent = store.journal().extent();
+    assert!(extent.start > 0, "files have been followed and removed");
+    std::mem::forget(old);
+    stop.cancel();
+    scribe.closed().await;
+    // What was forgotten holds the scribe, and with it the lock: the state goes on in another folder.
+    store.close().await;
+    let moved = tempfile::tempdir().unwrap();
+    fs::create_dir(moved.path().join("journal")).unwrap();
+    for file in fs::read_dir(dir.path().join("journal")).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), moved.path().join("journal").join(file.file_name())).unwrap();
+    }
+    fs::copy(&config.database, moved.path().join("gateway.db")).unwrap();
+    assert!(files() < 5, "{} files", files());
+
+    let config = Config { state: moved.path().to_owned(), database: moved.path().join("gateway.db") };
+    let store = Store::open(&config).await.unwrap();
+    let stop = CancellationToken::new();
+    let scribe = Scribe::open_with_files_of(4096, store.journal(), store.ledger(), stop).await.unwrap();
+    assert_eq!(scribe.stats().interrupted, 9);
+    let mut seen = std::collections::BTreeMap::new();
+    let mut after = Some(0);
+    while let Some(cursor) = after {
+        let filter = Filter { after: Some(cursor), limit: 1000, ..Filter::default() };
+        let page = scribe.query(&filter).await.unwrap();
+        for event in page.events {
+            assert!(seen.insert(event.id, event.response.unwrap().outcome).is_none());
+        }
+        after = page.next;
+    }
+    assert_eq!(seen.len(), 801);
+    assert_eq!(seen.values().filter(|outcome| *outcome == "interrupted").count(), 9);
+    assert_eq!(seen["oldest"], "interrupted");
+}

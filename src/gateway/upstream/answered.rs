@@ -97,7 +97,10 @@ impl http_body::Body for Body {
         }
         match polled {
             Poll::Ready(Some(Ok(frame))) => {
-                this.release_at_end(cx);
+                // Nothing follows trailers, and whoever got them asks no more.
+                if frame.is_trailers() || this.incoming.is_end_stream() {
+                    this.release(cx);
+                }
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {

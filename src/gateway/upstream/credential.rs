@@ -16,7 +16,8 @@ use tokio::time::Instant;
 use super::SetupError;
 use crate::secret::{self, ExposeSecret};
 
-/// A header joined to every request.
+/// A header joined to every request. With one, no API key of the caller's reaches the model; without one, the caller's own headers
+/// pass as they came (the laptop's local key has been taken out before). Cookies pass either way: they are the model's sessions.
 #[derive(Clone, Debug)]
 pub struct Credential {
     /// Header name, such as `authorization`.

@@ -79,20 +79,16 @@ impl Outgoing {
             meter: Arc::new(Meter { limit, ..Meter::default() }),
             body,
         };
-        outgoing.close_at_end();
+        // The connection stops asking as soon as `is_end_stream` says so; the digest must be ready by then.
+        if outgoing.body.is_end_stream() {
+            outgoing.close();
+        }
         outgoing
     }
 
     /// Where the body's figures can be read.
     pub(crate) fn meter(&self) -> &Arc<Meter> {
         &self.meter
-    }
-
-    /// The connection stops asking as soon as `is_end_stream` says so; the digest must be ready by then.
-    fn close_at_end(&mut self) {
-        if self.body.is_end_stream() {
-            self.close();
-        }
     }
 
     fn close(&mut self) {
@@ -150,7 +146,9 @@ impl Body for Outgoing {
                 {
                     return Poll::Ready(Some(Err(cut)));
                 }
-                this.close_at_end();
+                if frame.is_trailers() || this.body.is_end_stream() {
+                    this.close();
+                }
                 Some(Ok(frame))
             }
             Some(Err(error)) => {

@@ -122,7 +122,9 @@ pub(super) fn reason(error: &Error) -> String {
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 "its certificate is for another name"
             }
-            CertificateError::UnknownIssuer => "its certificate comes from an authority that is not trusted",
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                "its certificate comes from an authority that is not trusted"
+            }
             CertificateError::Revoked => "its certificate has been revoked",
             CertificateError::ApplicationVerificationFailure => {
                 "none of its certificates is among the pinned ones"

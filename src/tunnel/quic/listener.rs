@@ -97,3 +97,35 @@ impl Handshaking {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        tls,
+        tunnel::{Dialer, Transport, world::Authority},
+    };
+
+    #[tokio::test]
+    async fn with_many_handshakes_under_way_a_caller_first_proves_its_address() {
+        let authority = Authority::new();
+        let config = tls::quic_server(&authority.gateway("127.0.0.1"), &[authority.certificate()]).unwrap();
+        let listener = QuicListener::bind(([127, 0, 0, 1], 0).into(), config).unwrap();
+        let mut busy = vec![Arc::clone(&listener.handshakes); BUSY];
+        let dialer = Dialer {
+            host: "127.0.0.1".to_owned(),
+            port: listener.local_address().unwrap().port(),
+            trust: authority.trust(),
+            key: authority.laptop(1),
+        };
+        for proven in [true, false] {
+            let dialler = dialer.clone();
+            let dialling = tokio::spawn(async move { dialler.dial(Some(Transport::Quic)).await });
+            let attempt = listener.accept().await.unwrap();
+            assert_eq!(attempt.incoming.remote_address_validated(), proven);
+            attempt.finish().await.unwrap();
+            dialling.await.unwrap().unwrap();
+            busy.clear();
+        }
+    }
+}

@@ -14,11 +14,11 @@ use socket2::SockRef;
 pub use listener::{Handshaking, QuicListener};
 pub(super) use stream::Stream;
 
-use super::{
-    Connection, GATEWAY_WINDOW, KEEP_ALIVE, MAX_STREAMS, SILENCE, STREAM_WINDOW, Side, TunnelError, error,
-};
+use super::{Connection, KEEP_ALIVE, MAX_STREAMS, SILENCE, Side, TunnelError, error};
 use crate::{tls::CertificateDer, wire};
 
+/// Bytes sent or waiting to be sent that the peer has not confirmed, of all streams of a connection.
+const SEND_WINDOW: u64 = 16 << 20;
 /// What the sockets ask the kernel for, bytes each way; it may give less.
 const SOCKET_BUFFER: usize = 2 << 20;
 
@@ -123,9 +123,9 @@ fn transport(side: Side) -> TransportConfig {
             Side::Gateway => MAX_STREAMS,
         }))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
-        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
+        .stream_receive_window(VarInt::from_u32(side.stream_window()))
         .receive_window(VarInt::from_u32(side.window()))
-        .send_window(u64::from(GATEWAY_WINDOW))
+        .send_window(SEND_WINDOW)
         .keep_alive_interval(Some(KEEP_ALIVE))
         .max_idle_timeout(Some(idle_timeout(SILENCE)))
         .datagram_receive_buffer_size(None);

@@ -23,7 +23,7 @@ use self::{
     line::{Line, Watched},
     stream::Payload,
 };
-use super::{Connection, HANDSHAKE, MAX_STREAMS, STREAM_WINDOW, Side, TunnelError};
+use super::{Connection, HANDSHAKE, MAX_STREAMS, Side, TunnelError};
 use crate::{
     tls::{CertificateDer, Handshake},
     wire,
@@ -163,7 +163,7 @@ where
     let mut builder = h2::client::Builder::new();
     builder
         .enable_push(false)
-        .initial_window_size(STREAM_WINDOW)
+        .initial_window_size(Side::Laptop.stream_window())
         .initial_connection_window_size(Side::Laptop.window())
         .initial_max_send_streams(MAX_STREAMS as usize)
         .max_concurrent_streams(0)
@@ -188,7 +188,7 @@ where
     let line = Arc::new(Line::new(Side::Gateway));
     let mut builder = h2::server::Builder::new();
     builder
-        .initial_window_size(STREAM_WINDOW)
+        .initial_window_size(Side::Gateway.stream_window())
         .initial_connection_window_size(Side::Gateway.window())
         .max_concurrent_streams(MAX_STREAMS)
         .max_frame_size(MAX_DATA)

@@ -129,6 +129,7 @@ async fn a_kept_connection_that_died_costs_no_request() {
     first.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
     client.read_until("\r\n\r\n").await;
     drop(first);
+    servers::reactor_turn().await;
     client.write("POST /2 HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\nabc").await;
     let mut second = server.accept().await;
     assert!(second.head().await.starts_with("POST /2"));
@@ -256,7 +257,12 @@ async fn trailers_pass_both_ways() {
     assert_eq!(line.read(b"1\r\na\r\n0\r\nx-sum: 7\r\n\r\n".len()).await, b"1\r\na\r\n0\r\nx-sum: 7\r\n\r\n");
     line.write("HTTP/1.1 200 OK\r\ntrailer: x-end\r\ntransfer-encoding: chunked\r\n\r\n1\r\nb\r\n0\r\nx-end: 9\r\n\r\n").await;
     client.read_until("0\r\nx-end: 9\r\n\r\n").await;
-    assert_eq!(world.outcome().await, "complete");
+    let event = world.event().await;
+    assert_eq!(event.response.unwrap().outcome, "complete");
+    assert!(event.request.unwrap().sha256.is_some());
+    // And the connection is good for the next request.
+    client.write("GET /2 HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    assert!(line.head().await.starts_with("GET /2"));
 }
 
 #[tokio::test]

@@ -189,6 +189,7 @@ async fn a_server_that_fails_before_it_answers_is_a_502() {
         "{head}"
     );
     let event = world.event().await;
+    assert!(head.contains(&format!("x-request-id: {}\r\n", event.exchange.unwrap())), "{head}");
     let response = event.response.unwrap();
     assert_eq!((response.status, response.outcome.as_str()), (502, "upstream_failed"));
     assert_eq!(server.waiting(), 0, "a request that was sent is not sent again");

@@ -51,7 +51,7 @@ const PERMIT_ALL: &str =
 
 /// Waits for what must come soon; a test that would hang fails instead.
 pub(super) async fn soon<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), what).await.expect("what a test waits for comes soon")
+    tokio::time::timeout(Duration::from_secs(60), what).await.expect("what a test waits for comes soon")
 }
 
 pub(super) fn full(body: impl Into<Bytes>) -> TestBody {

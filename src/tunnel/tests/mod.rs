@@ -1,0 +1,4 @@
+//! The promises of a tunnel, each held by both carriers.
+
+mod dialling;
+mod streams;
