@@ -139,7 +139,7 @@ impl World {
             .args(["gateway", "run", "--config"])
             .arg(self.file("gateway.toml"))
             .env("HOOPCTL_LOG", "info");
-        self.gateway = Some(Process::start(command, "ready", false).0);
+        self.gateway = Some(Process::start(command, "serves on", false).0);
     }
 
     /// hoopctl's own pair. Each shape has a gateway of its own, so that its processor time is its own.

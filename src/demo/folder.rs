@@ -65,12 +65,9 @@ impl Folder {
         self.path.join("laptop")
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    pub(super) fn is_temporary(&self) -> bool {
-        self.temporary
+    /// Who may do what.
+    pub(super) fn policy(&self) -> PathBuf {
+        self.path.join("policies").join("demo.cedar")
     }
 
     /// Writes what a gateway at `port` needs to serve `model`.
@@ -80,9 +77,8 @@ impl Folder {
     }
 
     fn try_write(&self, port: u16, model: &Model) -> io::Result<()> {
-        let policies = self.path.join("policies");
-        secret::create_private_dir(&policies)?;
-        fs::write(policies.join("demo.cedar"), POLICY)?;
+        secret::create_private_dir(&self.path.join("policies"))?;
+        fs::write(self.policy(), POLICY)?;
         fs::write(self.path.join("model-ca.pem"), model.ca_pem())?;
         secret::write_private(&self.path.join("model.key"), model.key().expose_secret().as_bytes())?;
         fs::write(self.configuration(), configuration(port, &model.url()))
@@ -152,7 +148,7 @@ mod tests {
     #[test]
     fn a_folder_of_our_own_is_gone_afterwards() {
         let folder = Folder::open(None).unwrap();
-        let path = folder.path().to_owned();
+        let path = folder.path.clone();
         assert!(path.is_dir());
         drop(folder);
         assert!(!path.exists());

@@ -15,7 +15,7 @@ mod proof;
 mod show;
 mod stage;
 
-use std::{path::PathBuf, time::Duration};
+use std::{future::pending, path::PathBuf, pin::pin, time::Duration};
 
 pub use self::error::Error;
 use self::{folder::Folder, show::Show, stage::Stage};
@@ -35,28 +35,63 @@ const QUESTION: &str = "Who can read what I ask you?";
 /// For the finished event to be in the log after the answer's last byte.
 const EVENT_WITHIN: Duration = Duration::from_secs(5);
 
-/// Runs the demo; without `once` until Ctrl-C.
+/// Runs the demo; without `once` until Ctrl-C or SIGTERM.
 ///
 /// # Errors
 /// When any part does not start, and when the answer did not provably come through the tunnel.
 pub async fn run(options: Options) -> Result<(), Error> {
-    play(options, Show::on_terminal()).await
+    let show = Show::on_terminal();
+    if options.once { play(options, show, pending()).await } else { play(options, show, stopped()).await }
 }
 
-async fn play(options: Options, mut show: Show) -> Result<(), Error> {
+async fn play(options: Options, mut show: Show, stop: impl Future<Output = ()>) -> Result<(), Error> {
+    let mut stop = pin!(stop);
     show.say("Everything runs in this one process: a laptop, a gateway, a model. No network is used.");
     let folder = Folder::open(options.dir)?;
-    let stage = Stage::set(folder, Clock::system()).await?;
+    let mut stage = tokio::select! {
+        stage = Stage::set(&folder, Clock::system()) => stage?,
+        () = stop.as_mut() => return Ok(()),
+    };
     introduce(&mut show, &stage);
-    let event = perform(&mut show, &stage).await;
-    if event.is_ok() && !options.once {
-        suggest(&mut show, &stage);
-        // Without a signal handler there is nothing to wait for, and Ctrl-C ends the process anyway.
-        let _ = tokio::signal::ctrl_c().await;
-        show.say("\nClosing.");
+    let performed = tokio::select! {
+        performed = perform(&mut show, &stage) => performed,
+        () = stop.as_mut() => Ok(()),
+    };
+    if performed.is_ok() && !options.once {
+        suggest(&mut show, &stage, &folder);
+        tokio::select! {
+            () = stop => show.say("\nClosing."),
+            () = stage.follow(|line| show.say(line)) => {}
+        }
     }
     stage.strike().await;
-    event.map(drop)
+    performed
+}
+
+/// Resolves when the person, or the machine, wants an end.
+async fn stopped() {
+    let interrupted = async {
+        // Without a handler Ctrl-C ends the process by itself.
+        if tokio::signal::ctrl_c().await.is_err() {
+            pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let terminated = async {
+            match signal(SignalKind::terminate()) {
+                Ok(mut terminate) => drop(terminate.recv().await),
+                Err(_) => pending().await,
+            }
+        };
+        tokio::select! {
+            () = interrupted => {}
+            () = terminated => {}
+        }
+    }
+    #[cfg(not(unix))]
+    interrupted.await;
 }
 
 fn introduce(show: &mut Show, stage: &Stage) {
@@ -68,7 +103,7 @@ fn introduce(show: &mut Show, stage: &Stage) {
 }
 
 /// Asks once, shows the answer as it comes and the evidence behind it.
-async fn perform(show: &mut Show, stage: &Stage) -> Result<Event, Error> {
+async fn perform(show: &mut Show, stage: &Stage) -> Result<(), Error> {
     show.heading(QUESTION);
     let port =
         stage.door.port.ok_or_else(|| Error::new("the local port does not open", "it has no number"))?;
@@ -85,7 +120,7 @@ async fn perform(show: &mut Show, stage: &Stage) -> Result<Event, Error> {
     show.line(&serde_json::to_string_pretty(&event).unwrap_or_default());
     let doubts = proof::doubts(QUESTION, &answer, &stage.model.seen(), &event);
     if doubts.is_empty() {
-        Ok(event)
+        Ok(())
     } else {
         Err(Error::new("the answer did not provably come through the tunnel", doubts.join("; ")))
     }
@@ -114,11 +149,12 @@ struct Page {
     events: Vec<Event>,
 }
 
-fn suggest(show: &mut Show, stage: &Stage) {
+fn suggest(show: &mut Show, stage: &Stage, folder: &Folder) {
     let port = &stage.door.url;
     let gateway = stage.url.as_str().trim_end_matches('/');
     let plain = gateway.replacen("https://", "http://", 1);
     let ca = stage.gateway.ca_fingerprint();
+    let policy = folder.policy().display().to_string();
     show.say(&format!(
         r#"
 Try next, in another terminal, while this one stays open:
@@ -128,23 +164,22 @@ Try next, in another terminal, while this one stays open:
       -d '{{"model":"demo","stream":true,"messages":[{{"role":"user","content":"Who holds your key?"}}]}}'
 
   the OpenAI SDK, unchanged
-    OPENAI_BASE_URL={port}/v1 OPENAI_API_KEY=none python3 -c '
-    from openai import OpenAI
-    for e in OpenAI().chat.completions.create(model="demo", stream=True,
-            messages=[{{"role": "user", "content": "What does the audit log say?"}}]):
-        print(e.choices[0].delta.content or "", end="", flush=True)'
+    OPENAI_BASE_URL={port}/v1 OPENAI_API_KEY=none python3 -c 'from openai import OpenAI
+for event in OpenAI().chat.completions.create(model="demo", stream=True,
+        messages=[{{"role": "user", "content": "What does the audit log say?"}}]):
+    print(event.choices[0].delta.content or "", end="", flush=True)'
 
-  a second laptop, with a browser (sign in as alice, then as bob, whom no policy permits)
+  a second laptop, with your browser: sign in as alice, another time as bob, whom no policy permits
     hoopctl --profile demo login {gateway} --ca-fingerprint {ca}
     hoopctl --profile demo connect demo
     hoopctl --profile demo audit query
 
   without encryption: TLS is mandatory
-    curl -i {plain}/"#
+    curl -i {plain}/
+
+  change who may do what; it is taken up at once
+    {policy}"#
     ));
-    if !stage.folder.is_temporary() {
-        show.say(&format!("\n  the gateway's files\n    {}", stage.folder.path().display()));
-    }
     show.say("\nCtrl-C ends the demo.");
 }
 
@@ -155,7 +190,7 @@ mod tests {
     #[tokio::test]
     async fn the_answer_comes_through_the_tunnel_and_the_evidence_is_shown() {
         let shown = Shown::default();
-        play(Options { once: true, dir: None }, shown.show()).await.unwrap();
+        play(Options { once: true, dir: None }, shown.show(), pending()).await.unwrap();
         let text = shown.text();
         let running = text.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(running.contains(&answers::to(QUESTION)), "{text}");
@@ -169,7 +204,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         for _ in 0..2 {
             let options = Options { once: true, dir: Some(dir.path().to_owned()) };
-            play(options, Shown::default().show()).await.unwrap();
+            play(options, Shown::default().show(), pending()).await.unwrap();
         }
         assert!(dir.path().join("gateway.toml").is_file());
     }

@@ -20,13 +20,15 @@ pub(super) struct Show {
     talk: Box<dyn Write + Send>,
     colours: bool,
     column: usize,
+    // Written only when another word follows on the line.
+    space: bool,
 }
 
 impl Show {
     pub(super) fn on_terminal() -> Self {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let colours = !plain && io::stdout().is_terminal();
-        Self { facts: Box::new(io::stdout()), talk: Box::new(io::stderr()), colours, column: 0 }
+        Self { facts: Box::new(io::stdout()), talk: Box::new(io::stderr()), colours, column: 0, space: false }
     }
 
     /// One line about what is going on.
@@ -46,25 +48,28 @@ impl Show {
 
     /// A piece of running text, shown at once.
     pub(super) fn piece(&mut self, text: &str) {
-        for word in text.split_inclusive(' ') {
-            let length = word.trim_end().chars().count();
-            if self.column > 0 && self.column + length > WIDTH {
-                self.column = 0;
+        for part in text.split_inclusive(' ') {
+            let word = part.trim_end_matches(' ');
+            let length = word.chars().count();
+            if self.column > 0 && self.column + usize::from(self.space) + length > WIDTH {
                 let _ = writeln!(self.facts);
+                (self.column, self.space) = (0, false);
             }
-            if self.column == 0 {
-                self.column = INDENT.len();
-                let _ = write!(self.facts, "{INDENT}");
-            }
-            self.column += word.chars().count();
-            let _ = write!(self.facts, "{word}");
+            let before = match (self.column, self.space) {
+                (0, _) => INDENT,
+                (_, true) => " ",
+                (_, false) => "",
+            };
+            let _ = write!(self.facts, "{before}{word}");
+            self.column += before.len() + length;
+            self.space = word.len() < part.len();
         }
         let _ = self.facts.flush();
     }
 
     /// Ends running text.
     pub(super) fn end(&mut self) {
-        self.column = 0;
+        (self.column, self.space) = (0, false);
         self.line("");
     }
 
@@ -116,7 +121,13 @@ pub(super) mod tests {
 
     impl Shown {
         pub(in crate::demo) fn show(&self) -> Show {
-            Show { facts: Box::new(self.clone()), talk: Box::new(io::sink()), colours: false, column: 0 }
+            Show {
+                facts: Box::new(self.clone()),
+                talk: Box::new(io::sink()),
+                colours: false,
+                column: 0,
+                space: false,
+            }
         }
 
         pub(in crate::demo) fn text(&self) -> String {
@@ -143,7 +154,7 @@ pub(super) mod tests {
             show.piece(piece);
         }
         show.end();
-        assert!(shown.text().lines().all(|line| line.len() <= WIDTH + 1 && !line.contains("   ")));
+        assert!(shown.text().lines().all(|line| line.len() <= WIDTH && line.trim_end() == line));
         assert!(shown.text().split_whitespace().eq(text.split_whitespace()));
     }
 

@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -18,8 +19,8 @@ use super::{
 use crate::{
     client::{FirstTrust, Laptop, Link, Method, Opening, Port, Settings, Status, StoreChoice, open_port},
     clock::Clock,
-    config,
-    gateway::Gateway,
+    config::gateway::{Mistake, Watched},
+    gateway::{Config, Gateway},
     tls::Trust,
 };
 
@@ -31,24 +32,24 @@ pub(super) const USER: &str = "alice";
 
 /// Everything running.
 pub(super) struct Stage {
-    // Dropped in this order: the laptop leaves, the gateway closes, then the model and the files go.
+    // Dropped in this order: the laptop leaves, the gateway closes, then the model goes.
     pub(super) door: Port,
     pub(super) link: Link,
     pub(super) status: Status,
     pub(super) gateway: Gateway,
     pub(super) url: Url,
     pub(super) model: Model,
-    pub(super) folder: Folder,
+    pub(super) watched: Option<Watched>,
     closing: CancellationToken,
 }
 
 impl Stage {
     /// Starts model and gateway, logs in through the browser flow, and opens the port.
-    pub(super) async fn set(folder: Folder, clock: Clock) -> Result<Self, Error> {
+    pub(super) async fn set(folder: &Folder, clock: Clock) -> Result<Self, Error> {
         let model = Model::start(clock.clone())
             .await
             .map_err(|error| Error::new("the demo model does not start", error))?;
-        let (gateway, url) = start_gateway(&folder, &model, &clock).await?;
+        let (gateway, watched, url) = start_gateway(folder, &model, &clock).await?;
         let laptop = Laptop::open(Settings {
             gateway: Some(url.clone()),
             profile: "demo".to_owned(),
@@ -58,13 +59,35 @@ impl Stage {
             clock,
         })
         .map_err(|error| Error::new("the laptop's profile cannot be opened", error))?;
-        let status = log_in(&laptop, &folder).await?;
+        let status = log_in(&laptop, folder).await?;
         let link = laptop.link().await.map_err(|error| Error::new("the tunnel does not open", error))?;
         let closing = CancellationToken::new();
         let door = open_port(&link, &laptop, model::NAME, Opening::Port(None), None, closing.clone())
             .await
             .map_err(|error| Error::new("the local port does not open", error))?;
-        Ok(Self { door, link, status, gateway, url, model, folder, closing })
+        Ok(Self { door, link, status, gateway, url, model, watched: Some(watched), closing })
+    }
+
+    /// Takes up what somebody changes in the gateway's files, for as long as it is polled; `tell` hears what came of it.
+    pub(super) async fn follow(&mut self, mut tell: impl FnMut(&str)) {
+        let Some(watched) = self.watched.take() else { return std::future::pending().await };
+        let (send, mut changes) = mpsc::unbounded_channel::<Result<Config, Vec<Mistake>>>();
+        let watching = watched.run(self.closing.clone(), move |change| {
+            // The receiver lives as long as this future.
+            let _ = send.send(change);
+        });
+        let taking_up = async {
+            while let Some(change) = changes.recv().await {
+                match change {
+                    Err(mistakes) => tell(&format!("not taken up, {}", told(&mistakes))),
+                    Ok(config) => match self.gateway.reload(config).await {
+                        Ok(_) => tell("taken up: the next request is decided by what the files say now"),
+                        Err(error) => tell(&format!("not taken up, {error}")),
+                    },
+                }
+            }
+        };
+        tokio::join!(watching, taking_up);
     }
 
     /// Ends everything politely: the laptop first, as a person would close it.
@@ -76,18 +99,20 @@ impl Stage {
     }
 }
 
-async fn start_gateway(folder: &Folder, model: &Model, clock: &Clock) -> Result<(Gateway, Url), Error> {
+async fn start_gateway(
+    folder: &Folder,
+    model: &Model,
+    clock: &Clock,
+) -> Result<(Gateway, Watched, Url), Error> {
     let mut tries = 0;
     loop {
         let port = free_port().map_err(|error| Error::new("there is no free port on 127.0.0.1", error))?;
         folder.write(port, model)?;
-        let config = config::gateway::load(&folder.configuration()).map_err(|mistakes| {
-            let told: Vec<_> = mistakes.into_iter().map(|mistake| mistake.message).collect();
-            Error::new("the demo's gateway.toml is wrong", told.join("; "))
-        })?;
+        let (watched, config) = Watched::open(&folder.configuration())
+            .map_err(|mistakes| Error::new("the demo's gateway.toml is wrong", told(&mistakes)))?;
         let url = config.accept.public_url.clone();
         match Gateway::start(config, clock.clone()).await {
-            Ok(gateway) => return Ok((gateway, url)),
+            Ok(gateway) => return Ok((gateway, watched, url)),
             Err(error) if tries < TRIES && free(port).is_err() => {
                 tracing::debug!(%error, port, "the port was taken in between");
                 tries += 1;
@@ -97,6 +122,10 @@ async fn start_gateway(folder: &Folder, model: &Model, clock: &Clock) -> Result<
             }
         }
     }
+}
+
+fn told(mistakes: &[Mistake]) -> String {
+    mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// A port number that is free for TCP and UDP. It has to be known before the gateway starts, because the gateway's

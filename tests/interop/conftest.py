@@ -173,7 +173,7 @@ class World:
 
         def ready():
             assert process.poll() is None, process.log.read_text()
-            return "ready" in process.log.read_text()
+            return "serves on" in process.log.read_text()
 
         wait_until("the gateway is ready", ready)
         return process

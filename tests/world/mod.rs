@@ -129,7 +129,7 @@ users = [{{ name = "alice", groups = ["ml"] }}, {{ name = "bob", groups = [] }}]
         command.args(["gateway", "run", "--config"]).arg(self.config());
         command.env("HOOPCTL_LOG", "info");
         let process = Process::start(command);
-        process.wait_for_line("ready");
+        process.wait_for_line("serves on");
         self.gateway = Some(process);
     }
 
@@ -152,7 +152,7 @@ users = [{{ name = "alice", groups = ["ml"] }}, {{ name = "bob", groups = [] }}]
     pub fn laptop(&self, name: &str) -> Laptop {
         let home = self.dir.path().join(name);
         fs::create_dir_all(&home).unwrap();
-        Laptop { home, url: self.url.clone(), ca: self.ca() }
+        Laptop { home, ca: self.ca() }
     }
 
     /// A laptop logged in as a workload with these groups.
@@ -173,7 +173,6 @@ users = [{{ name = "alice", groups = ["ml"] }}, {{ name = "bob", groups = [] }}]
 
 pub struct Laptop {
     pub home: PathBuf,
-    pub url: String,
     pub ca: PathBuf,
 }
 

@@ -104,7 +104,10 @@ pub struct Gateway {
 /// The rooms that a reload or an end has to reach.
 struct Rooms {
     clock: Clock,
-    // Holds the lock of the state folder for as long as anything is served from it.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "it holds the state folder's lock while anything is served")
+    )]
     store: Store,
     scribe: Scribe,
     identities: Arc<Identities>,
@@ -292,7 +295,7 @@ impl Rooms {
     fn reception(&self) -> Reception {
         let state = api::ApiState {
             identities: Arc::clone(&self.identities),
-            pipeline: Arc::new(ArcSwap::from_pointee(self.pipeline.clone())),
+            pipeline: self.pipeline.clone(),
             policies: Arc::clone(&self.policies),
             scribe: self.scribe.clone(),
             clock: self.clock.clone(),

@@ -18,8 +18,9 @@ impl Gateway {
     ///
     /// # Errors
     /// When a policy or a model is wrong; the last good configuration stays in force.
-    pub async fn reload(&self, config: Config) -> Result<Reloaded, ReloadError> {
+    pub async fn reload(&self, mut config: Config) -> Result<Reloaded, ReloadError> {
         let _one_at_a_time = self.reloading.lock().await;
+        config.settle_port(self.address.port());
         let rooms = &self.rooms;
         let policies = policies(&config)?;
         rooms.pipeline.reload(config.models.clone()).map_err(|e| ReloadError::pipeline(&e))?;
@@ -40,9 +41,16 @@ fn needs_restart(running: &Config, new: &Config) -> Vec<&'static str> {
         ("gateway.listen", running.accept.listen != new.accept.listen),
         ("gateway.state", running.store.state != new.store.state),
         ("gateway.metrics", running.metrics != new.metrics),
+        // Compared as they are printed: secrets are named there by where they come from.
+        ("identity", identity(running) != identity(new)),
         ("tls", running.certs.files != new.certs.files),
         ("storage.database", running.store.database != new.store.database),
         ("audit", running.audit.power_loss != new.audit.power_loss),
     ];
     differ.into_iter().filter_map(|(part, differs)| differs.then_some(part)).collect()
+}
+
+fn identity(config: &Config) -> String {
+    let identity = &config.identity;
+    format!("{:?} {:?} {:?}", identity.providers, identity.credential_life, identity.session_life)
 }

@@ -75,15 +75,18 @@ async fn metrics_and_health_are_served_on_their_own_port() {
 #[tokio::test]
 async fn a_bad_policy_is_refused_at_a_reload_and_what_needs_a_restart_is_said() {
     let world = World::start().await;
+    let reloaded = world.gateway.reload(config(world.folder.path())).await.unwrap();
+    assert!(reloaded.needs_restart.is_empty(), "{reloaded:?}");
     let mut new = config(world.folder.path());
     new.accept.public_url = "https://127.0.0.1:1".parse().unwrap();
+    new.identity.providers.clear();
     let reloaded = world.gateway.reload(new).await.unwrap();
-    assert_eq!(reloaded.needs_restart, ["gateway.public_url"]);
+    assert_eq!(reloaded.needs_restart, ["gateway.public_url", "identity"]);
 
     std::fs::write(world.folder.path().join("policies/bad.cedar"), "permit(principal, action").unwrap();
     let error = world.gateway.reload(config(world.folder.path())).await.err().unwrap();
     assert!(error.message.contains("bad.cedar"), "{error}");
-    assert_eq!(world.events("gateway_reload").await.len(), 1, "only what was taken up is told");
+    assert_eq!(world.events("gateway_reload").await.len(), 2, "only what was taken up is told");
 }
 
 #[tokio::test]

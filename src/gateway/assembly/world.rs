@@ -58,10 +58,9 @@ impl World {
             provider_refresh: None,
         };
         rooms.store.identity().insert_session(&row).await.unwrap();
-        let key = KeyPair::generate().unwrap();
-        let csr = CertificateParams::default().serialize_request(&key).unwrap().pem().unwrap();
+        let (csr, key) = request();
         let credential = rooms.identities.issue(&caller, &csr).await.unwrap();
-        HotKey::new(Identity::from_pem(&credential.certificate, &key.serialize_pem()).unwrap())
+        HotKey::new(Identity::from_pem(&credential.certificate, &key).unwrap())
     }
 
     /// A connection that has not yet said hello.
@@ -91,6 +90,13 @@ impl World {
     pub(in crate::gateway) async fn revoke(&self, user: &str) {
         assert_eq!(self.gateway.rooms.identities.revoke(user, "test").await.unwrap(), 1);
     }
+}
+
+/// A certificate request and its key, PEM.
+pub(in crate::gateway) fn request() -> (String, String) {
+    let key = KeyPair::generate().unwrap();
+    let csr = CertificateParams::default().serialize_request(&key).unwrap().pem().unwrap();
+    (csr, key.serialize_pem())
 }
 
 /// A gateway without models whose state lies in `folder`.

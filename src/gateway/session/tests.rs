@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::{io::AsyncWriteExt, time::timeout};
 
 use crate::{
-    gateway::world::World,
+    gateway::world::{self, World},
     tunnel::{Connection, Stream, Transport, read_frame, write_frame},
     wire::{
         MAX_FRAME, VERSION, code,
@@ -48,6 +48,24 @@ async fn a_caller_is_welcomed_by_name() {
         assert_eq!(connection.transport(), transport);
         let (_control, welcome) = hello(&connection).await;
         assert!(matches!(&welcome, FromGateway::Welcome { user, .. } if user == "alice"), "{welcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_lease_is_renewed_in_place_and_a_bad_request_for_it_is_refused() {
+    let world = World::start().await;
+    let key = world.log_in("alice").await;
+    for transport in BOTH {
+        let connection = world.dial(key.clone(), transport).await.unwrap();
+        let (mut control, _) = hello(&connection).await;
+        let mut ask = async |csr: String| {
+            write_frame(&mut control, &FromLaptop::Renew { csr }).await.unwrap();
+            read_frame::<FromGateway, _>(&mut control, MAX_FRAME).await.unwrap()
+        };
+        let renewed = ask(world::request().0).await;
+        assert!(matches!(&renewed, FromGateway::Renewed(fresh) if fresh.user == "alice"), "{renewed:?}");
+        let refused = ask("nonsense".to_owned()).await;
+        assert!(matches!(&refused, FromGateway::Refused(no) if no.code == code::BAD_REQUEST), "{refused:?}");
     }
 }
 
