@@ -73,7 +73,11 @@ fn laptop_and_gateway_share_only_wire_and_evidence() {
 fn only_the_store_knows_sql() {
     for (path, text) in sources() {
         let room = room_of(&path);
-        assert!(room == "gateway::store" || !text.contains(concat!("sql", "x::")), "{} knows SQL", path.display());
+        assert!(
+            room == "gateway::store" || !text.contains(concat!("sql", "x::")),
+            "{} knows SQL",
+            path.display()
+        );
     }
 }
 
@@ -255,7 +259,10 @@ fn product_sources() -> Vec<(PathBuf, String)> {
             }
         }
     }
-    sources.into_iter().filter(|(path, _)| !tests.iter().any(|test| module_of(path).starts_with(test))).collect()
+    sources
+        .into_iter()
+        .filter(|(path, _)| !tests.iter().any(|test| module_of(path).starts_with(test)))
+        .collect()
 }
 
 /// Every source file with its path relative to the package.

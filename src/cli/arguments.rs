@@ -53,12 +53,16 @@ pub(super) struct Global {
     #[arg(long, global = true, value_name = "STORE",
         value_parser = PossibleValuesParser::new(["keyring", "file", "memory"]))]
     pub(super) credential_store: Option<String>,
+    /// How to reach the gateway: auto races QUIC and TLS over TCP [env: HOOPCTL_TRANSPORT] [default: auto]
+    #[arg(long, global = true, value_name = "CARRIER",
+        value_parser = PossibleValuesParser::new(["auto", "quic", "tcp"]))]
+    pub(super) transport: Option<String>,
 }
 
 impl From<Global> for Flags {
     fn from(global: Global) -> Self {
-        let Global { gateway, profile, output, quiet, verbose, color, credential_store } = global;
-        Self { gateway, profile, output, quiet, verbose, color, credential_store }
+        let Global { gateway, profile, output, quiet, verbose, color, credential_store, transport } = global;
+        Self { gateway, profile, output, quiet, verbose, color, credential_store, transport }
     }
 }
 
@@ -153,7 +157,7 @@ Exit codes:
 With `connect MODEL -- CMD` the exit code is the command's.
 
 Settings come from flags, then HOOPCTL_* variables, then ~/.config/hoopctl/config.toml, then
-/etc/hoopctl/config.toml: gateway, profile, output, quiet, verbose, color, credential_store.";
+/etc/hoopctl/config.toml: gateway, profile, output, quiet, verbose, color, credential_store, transport.";
 
 #[cfg(test)]
 mod tests {

@@ -48,6 +48,8 @@ pub struct Settings {
     pub profile: String,
     /// Where secrets are kept; `None`: where the profile has them, else the best place this machine has.
     pub credential_store: Option<StoreChoice>,
+    /// The one carrier to use; `None`: both are raced.
+    pub transport: Option<Transport>,
     /// `$XDG_CONFIG_HOME/hoopctl`: profiles (public facts, roots).
     pub config_dir: PathBuf,
     /// `$XDG_STATE_HOME/hoopctl`: ports, remembered transport, locks, encrypted vault file.

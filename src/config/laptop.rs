@@ -13,11 +13,12 @@ use url::Url;
 
 use layers::{Key, Said, read_environment, read_file, read_flags};
 pub use values::gateway_url;
-use values::{color, output, profile_name, store_choice, truth, verbosity};
+use values::{carrier, color, output, profile_name, store_choice, truth, verbosity};
 
 use crate::{
     client::{Settings, StoreChoice},
     clock::Clock,
+    tunnel::Transport,
 };
 
 /// The settings' file in the user's and the system's folder.
@@ -96,6 +97,8 @@ pub struct Flags {
     pub color: Option<String>,
     /// `--credential-store`.
     pub credential_store: Option<String>,
+    /// `--transport`.
+    pub transport: Option<String>,
 }
 
 /// The folders of this user on this machine.
@@ -145,6 +148,8 @@ pub struct Laptop {
     pub color: Sourced<Color>,
     /// Where secrets are kept; `None`: the best this machine has.
     pub credential_store: Option<Sourced<StoreChoice>>,
+    /// The carrier to the gateway; `None`: whichever answers first.
+    pub transport: Option<Sourced<Option<Transport>>>,
     /// The folders; `None` when the user has no home.
     pub places: Option<Places>,
 }
@@ -157,6 +162,7 @@ impl Laptop {
             gateway: self.gateway.as_ref().map(|gateway| gateway.value.clone()),
             profile: self.profile.value.clone(),
             credential_store: self.credential_store.as_ref().map(|store| store.value),
+            transport: self.transport.as_ref().and_then(|transport| transport.value),
             config_dir: places.config_dir.clone(),
             state_dir: places.state_dir.clone(),
             clock,
@@ -192,6 +198,7 @@ pub fn load(
         verbose: choose(&said, Key::Verbose, verbosity, &mut mistakes).unwrap_or_else(|| by_default(0)),
         color: choose(&said, Key::Color, color, &mut mistakes).unwrap_or_else(|| by_default(Color::Auto)),
         credential_store: choose(&said, Key::CredentialStore, store_choice, &mut mistakes),
+        transport: choose(&said, Key::Transport, carrier, &mut mistakes),
         places,
     };
     if mistakes.is_empty() { Ok(chosen) } else { Err(mistakes) }

@@ -163,11 +163,11 @@ pub(super) mod tests {
         let quic = Leg {
             transport: "quic".to_owned(),
             tls: "TLSv1.3".to_owned(),
-            cipher: "TLS13_AES_256_GCM_SHA384".to_owned(),
+            cipher: "TLS_AES_256_GCM_SHA384".to_owned(),
             group: "X25519MLKEM768".to_owned(),
             verified: None,
             peer_sha256: None,
         };
-        assert_eq!(leg(&quic), "TLSv1.3 TLS13_AES_256_GCM_SHA384 X25519MLKEM768 over QUIC");
+        assert_eq!(leg(&quic), "TLSv1.3 TLS_AES_256_GCM_SHA384 X25519MLKEM768 over QUIC");
     }
 }

@@ -54,6 +54,7 @@ impl Stage {
             gateway: Some(url.clone()),
             profile: "demo".to_owned(),
             credential_store: Some(StoreChoice::Memory),
+            transport: None,
             config_dir: folder.laptop().join("config"),
             state_dir: folder.laptop().join("state"),
             clock,

@@ -42,7 +42,7 @@ fn quic_provider() -> Arc<CryptoProvider> {
 pub struct Handshake {
     /// `TLSv1.3` or `TLSv1.2`.
     pub tls: String,
-    /// The suite by its IANA name, such as `TLS13_AES_256_GCM_SHA384`.
+    /// The suite by its IANA name, such as `TLS_AES_256_GCM_SHA384`.
     pub cipher: String,
     /// The key exchange group, such as `X25519MLKEM768`; empty for a resumed TLS 1.2 session.
     pub group: String,
@@ -57,10 +57,7 @@ impl Handshake {
                 Some(ProtocolVersion::TLSv1_2) => "TLSv1.2".to_owned(),
                 other => format!("{other:?}"),
             },
-            cipher: state
-                .negotiated_cipher_suite()
-                .map(|suite| format!("{:?}", suite.suite()))
-                .unwrap_or_default(),
+            cipher: state.negotiated_cipher_suite().map(|suite| iana_name(suite.suite())).unwrap_or_default(),
             group: state
                 .negotiated_key_exchange_group()
                 .map(|group| format!("{:?}", group.name()))
@@ -72,10 +69,15 @@ impl Handshake {
     pub fn of_quic() -> Self {
         Self {
             tls: "TLSv1.3".to_owned(),
-            cipher: "TLS13_AES_256_GCM_SHA384".to_owned(),
+            cipher: "TLS_AES_256_GCM_SHA384".to_owned(),
             group: format!("{:?}", NamedGroup::X25519MLKEM768),
         }
     }
+}
+
+/// rustls writes `TLS13_…` where IANA's registry, and every auditor, writes `TLS_…`.
+fn iana_name(suite: rustls::CipherSuite) -> String {
+    format!("{suite:?}").replacen("TLS13_", "TLS_", 1)
 }
 
 #[cfg(test)]
@@ -92,7 +94,7 @@ mod tests {
     fn quic_can_agree_on_nothing_but_what_its_evidence_says() {
         let provider = quic_provider();
         let groups: Vec<_> = provider.kx_groups.iter().map(|g| format!("{:?}", g.name())).collect();
-        let suites: Vec<_> = provider.cipher_suites.iter().map(|s| format!("{:?}", s.suite())).collect();
+        let suites: Vec<_> = provider.cipher_suites.iter().map(|s| iana_name(s.suite())).collect();
         assert_eq!((groups, suites), (vec![Handshake::of_quic().group], vec![Handshake::of_quic().cipher]));
     }
 }

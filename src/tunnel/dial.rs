@@ -58,13 +58,28 @@ impl Dialer {
     /// [`TunnelError::Unreachable`] when nobody answers; [`TunnelError::Trust`] when somebody does who is not believed, or the trust's own
     /// roots are unusable.
     pub async fn dial(&self, prefer: Option<Transport>) -> Result<Connection, TunnelError> {
-        match timeout(DIAL, self.race_carriers(prefer)).await {
+        match prefer {
+            Some(Transport::Tcp) => self.dial_over(&[Transport::Tcp, Transport::Quic]).await,
+            Some(Transport::Quic) | None => self.dial_over(&[Transport::Quic, Transport::Tcp]).await,
+        }
+    }
+
+    /// As [`Self::dial`], over one carrier alone.
+    ///
+    /// # Errors
+    /// As [`Self::dial`].
+    pub async fn dial_only(&self, carrier: Transport) -> Result<Connection, TunnelError> {
+        self.dial_over(&[carrier]).await
+    }
+
+    async fn dial_over(&self, carriers: &[Transport]) -> Result<Connection, TunnelError> {
+        match timeout(DIAL, self.race_carriers(carriers)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(self.unreachable(&["no answer within 10 s".to_owned()])),
         }
     }
 
-    async fn race_carriers(&self, prefer: Option<Transport>) -> Result<Connection, TunnelError> {
+    async fn race_carriers(&self, carriers: &[Transport]) -> Result<Connection, TunnelError> {
         let host = self.host.trim_start_matches('[').trim_end_matches(']');
         let legs = Legs::new(self, host)?;
         let addresses = self.addresses(host).await?;
@@ -75,12 +90,9 @@ impl Dialer {
                 race(tries, NEXT_ADDRESS, None).await.map_err(|failures| worst(carrier, failures))
             })
         };
-        let carriers = match prefer {
-            Some(Transport::Tcp) => [Transport::Tcp, Transport::Quic],
-            Some(Transport::Quic) | None => [Transport::Quic, Transport::Tcp],
-        };
-        let outcome = race(carriers.map(over).into(), HEAD_START, Some(patience)).await;
-        outcome.map_err(|failures| self.verdict(&carriers, failures))
+        let tries = carriers.iter().copied().map(over).collect();
+        let outcome = race(tries, HEAD_START, Some(patience)).await;
+        outcome.map_err(|failures| self.verdict(carriers, failures))
     }
 
     async fn addresses(&self, host: &str) -> Result<Vec<SocketAddr>, TunnelError> {
@@ -110,7 +122,7 @@ impl Dialer {
 
     fn unreachable(&self, said: &[String]) -> TunnelError {
         TunnelError::Unreachable(format!(
-            "the gateway {}:{} cannot be reached ({}); check the address and the network, or run `hoopctl doctor`",
+            "the gateway {}:{} cannot be reached ({}); check that it runs, its address and the network",
             self.host,
             self.port,
             said.join("; ")

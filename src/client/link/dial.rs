@@ -80,8 +80,13 @@ async fn attempt(core: &Core, held: &Held) -> Result<Session, ClientError> {
     core.key.swap(held.identity()?);
     let (host, port) = https::address(gateway);
     let dialer = Dialer { host, port, trust: held.trust.clone(), key: core.key.clone() };
-    let prefer = state::preferred(places, gateway.as_str(), settings.clock.now());
-    let connection = timeout(DIAL, dialer.dial(prefer))
+    let dialled = async {
+        match settings.transport {
+            Some(only) => dialer.dial_only(only).await,
+            None => dialer.dial(state::preferred(places, gateway.as_str(), settings.clock.now())).await,
+        }
+    };
+    let connection = timeout(DIAL, dialled)
         .await
         .map_err(|_| ClientError::unreachable(format!("{gateway} did not answer")))??;
     let transport = connection.transport();

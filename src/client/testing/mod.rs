@@ -49,6 +49,7 @@ pub(super) fn settings(home: &Path) -> Settings {
         gateway: None,
         profile: "default".to_owned(),
         credential_store: None,
+        transport: None,
         config_dir: home.join("config"),
         state_dir: home.join("state"),
         clock: Clock::manual(now()).0,
@@ -268,6 +269,7 @@ impl Fake {
         let settings = Settings {
             gateway: Some(self.url.clone()),
             credential_store: Some(store),
+            transport: None,
             clock: self.clock.clone(),
             ..settings(home)
         };

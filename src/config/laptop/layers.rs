@@ -20,9 +20,10 @@ pub(super) enum Key {
     Verbose,
     Color,
     CredentialStore,
+    Transport,
 }
 
-const KEYS: [(Key, &str, &str); 7] = [
+const KEYS: [(Key, &str, &str); 8] = [
     (Key::Gateway, "gateway", "HOOPCTL_GATEWAY"),
     (Key::Profile, "profile", "HOOPCTL_PROFILE"),
     (Key::Output, "output", "HOOPCTL_OUTPUT"),
@@ -30,6 +31,7 @@ const KEYS: [(Key, &str, &str); 7] = [
     (Key::Verbose, "verbose", "HOOPCTL_VERBOSE"),
     (Key::Color, "color", "HOOPCTL_COLOR"),
     (Key::CredentialStore, "credential_store", "HOOPCTL_CREDENTIAL_STORE"),
+    (Key::Transport, "transport", "HOOPCTL_TRANSPORT"),
 ];
 
 /// The longest settings file that is read, in bytes.
@@ -53,6 +55,7 @@ pub(super) fn read_flags(flags: &Flags, said: &mut Vec<Said>) {
         (Key::Verbose, "--verbose", verbose),
         (Key::Color, "--color", flags.color.clone()),
         (Key::CredentialStore, "--credential-store", flags.credential_store.clone()),
+        (Key::Transport, "--transport", flags.transport.clone()),
     ] {
         said.extend(text.map(|text| Said { key, text, source: Source::Flag(flag) }));
     }

@@ -3,7 +3,7 @@
 use url::Url;
 
 use super::{Color, Output};
-use crate::client::StoreChoice;
+use crate::{client::StoreChoice, tunnel::Transport};
 
 /// Reads a gateway's address; a bare host is taken for `https://`.
 ///
@@ -58,6 +58,16 @@ pub(super) fn store_choice(text: &str) -> Result<StoreChoice, String> {
         "file" => Ok(StoreChoice::File),
         "memory" => Ok(StoreChoice::Memory),
         _ => Err("write keyring, file or memory".to_owned()),
+    }
+}
+
+/// `None`: both carriers, raced.
+pub(super) fn carrier(text: &str) -> Result<Option<Transport>, String> {
+    match text {
+        "auto" => Ok(None),
+        "quic" => Ok(Some(Transport::Quic)),
+        "tcp" => Ok(Some(Transport::Tcp)),
+        _ => Err("write auto, quic or tcp".to_owned()),
     }
 }
 

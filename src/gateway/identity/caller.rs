@@ -24,9 +24,9 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// What people call the caller: email, else name, else subject. Also the `User` entity's id in policies.
+    /// What people call the caller: the verified email, else the subject — never the name, which people may change themselves. Also the `User` entity's id in policies.
     pub fn user(&self) -> &str {
-        self.email.as_deref().or(self.name.as_deref()).unwrap_or(&self.subject)
+        self.email.as_deref().unwrap_or(&self.subject)
     }
 }
 

@@ -98,7 +98,7 @@ impl Problem {
                 code::APPROVAL_REQUIRED,
                 format!("`{model}` needs an approval{from} before {user} may use it"),
             )
-            .remedy(format!("ask for it: hoopctl approvals request {model} --reason TEXT"));
+            .remedy("ask the gateway's operator: this version does not take requests for approval");
         }
         let why = match &verdict.missing {
             Some(missing) => format!(": {missing}"),

@@ -57,7 +57,7 @@ pub(super) fn unknown_version(version: u32) -> Refusal {
         code::VERSION,
         format!("the laptop speaks version {version} of the tunnel protocol, this gateway version {VERSION}"),
     )
-    .remedy("install the hoopctl release that your gateway's operator recommends; `hoopctl doctor` compares both ends")
+    .remedy("install the hoopctl release that your gateway's operator recommends")
 }
 
 /// Says yes; false when nobody listens any more.
