@@ -83,7 +83,7 @@ _hoopctl() {
 
     case "${cmd}" in
         hoopctl)
-            opts="-o -q -v -h -V --gateway --profile --output --quiet --verbose --color --credential-store --help --version login logout status models connect ps stop call audit completions demo gateway"
+            opts="-o -q -v -h -V --gateway --profile --output --quiet --verbose --color --credential-store --transport --help --version login logout status models connect ps stop call audit completions demo gateway"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -113,6 +113,10 @@ _hoopctl() {
                     COMPREPLY=($(compgen -W "keyring file memory" -- "${cur}"))
                     return 0
                     ;;
+                --transport)
+                    COMPREPLY=($(compgen -W "auto quic tcp" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -121,7 +125,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__audit)
-            opts="-o -q -v -h --gateway --profile --output --quiet --verbose --color --credential-store --help query"
+            opts="-o -q -v -h --gateway --profile --output --quiet --verbose --color --credential-store --transport --help query"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -151,6 +155,10 @@ _hoopctl() {
                     COMPREPLY=($(compgen -W "keyring file memory" -- "${cur}"))
                     return 0
                     ;;
+                --transport)
+                    COMPREPLY=($(compgen -W "auto quic tcp" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -159,7 +167,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__audit__subcmd__query)
-            opts="-o -q -v -h --since --until --user --model --kind --exchange --session --verdict --after --limit --gateway --profile --output --quiet --verbose --color --credential-store --help"
+            opts="-o -q -v -h --since --until --user --model --kind --exchange --session --verdict --after --limit --gateway --profile --output --quiet --verbose --color --credential-store --transport --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -229,6 +237,10 @@ _hoopctl() {
                     COMPREPLY=($(compgen -W "keyring file memory" -- "${cur}"))
                     return 0
                     ;;
+                --transport)
+                    COMPREPLY=($(compgen -W "auto quic tcp" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -237,7 +249,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__call)
-            opts="-X -H -d -o -q -v -h --method --header --data --jsonl --concurrency --gateway --profile --output --quiet --verbose --color --credential-store --help"
+            opts="-X -H -d -o -q -v -h --method --header --data --jsonl --concurrency --gateway --profile --output --quiet --verbose --color --credential-store --transport --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -295,6 +307,10 @@ _hoopctl() {
                     COMPREPLY=($(compgen -W "keyring file memory" -- "${cur}"))
                     return 0
                     ;;
+                --transport)
+                    COMPREPLY=($(compgen -W "auto quic tcp" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -303,7 +319,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__completions)
-            opts="-o -q -v -h --gateway --profile --output --quiet --verbose --color --credential-store --help bash elvish fish powershell zsh"
+            opts="-o -q -v -h --gateway --profile --output --quiet --verbose --color --credential-store --transport --help bash elvish fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -333,6 +349,10 @@ _hoopctl() {
                     COMPREPLY=($(compgen -W "keyring file memory" -- "${cur}"))
                     return 0
                     ;;
+                --transport)
+                    COMPREPLY=($(compgen -W "auto quic tcp" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -341,7 +361,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__connect)
-            opts="-o -q -v -h --port --socket --stdio --local-key --background --gateway --profile --output --quiet --verbose --color --credential-store --help"
+            opts="-o -q -v -h --port --socket --stdio --local-key --background --gateway --profile --output --quiet --verbose --color --credential-store --transport --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -390,6 +410,10 @@ _hoopctl() {
                     COMPREPLY=($(compgen -W "keyring file memory" -- "${cur}"))
                     return 0
                     ;;
+                --transport)
+                    COMPREPLY=($(compgen -W "auto quic tcp" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -398,7 +422,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__demo)
-            opts="-o -q -v -h --once --dir --gateway --profile --output --quiet --verbose --color --credential-store --help"
+            opts="-o -q -v -h --once --dir --gateway --profile --output --quiet --verbose --color --credential-store --transport --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -435,6 +459,10 @@ _hoopctl() {
                     COMPREPLY=($(compgen -W "keyring file memory" -- "${cur}"))
                     return 0
                     ;;
+                --transport)
+                    COMPREPLY=($(compgen -W "auto quic tcp" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -443,7 +471,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__gateway)
-            opts="-o -q -v -h --gateway --profile --output --quiet --verbose --color --credential-store --help init run check explain ca"
+            opts="-o -q -v -h --gateway --profile --output --quiet --verbose --color --credential-store --transport --help init run check explain ca"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -473,6 +501,10 @@ _hoopctl() {
                     COMPREPLY=($(compgen -W "keyring file memory" -- "${cur}"))
                     return 0
                     ;;
+                --transport)
+                    COMPREPLY=($(compgen -W "auto quic tcp" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -481,7 +513,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__gateway__subcmd__ca)
-            opts="-o -q -v -h --gateway --profile --output --quiet --verbose --color --credential-store --help fingerprint export"
+            opts="-o -q -v -h --gateway --profile --output --quiet --verbose --color --credential-store --transport --help fingerprint export"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -509,6 +541,10 @@ _hoopctl() {
                     ;;
                 --credential-store)
                     COMPREPLY=($(compgen -W "keyring file memory" -- "${cur}"))
+                    return 0
+                    ;;
+                --transport)
+                    COMPREPLY=($(compgen -W "auto quic tcp" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -519,7 +555,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__gateway__subcmd__ca__subcmd__export)
-            opts="-o -q -v -h --config --state --gateway --profile --output --quiet --verbose --color --credential-store --help"
+            opts="-o -q -v -h --config --state --gateway --profile --output --quiet --verbose --color --credential-store --transport --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -569,6 +605,10 @@ _hoopctl() {
                     ;;
                 --credential-store)
                     COMPREPLY=($(compgen -W "keyring file memory" -- "${cur}"))
+                    return 0
+                    ;;
+                --transport)
+                    COMPREPLY=($(compgen -W "auto quic tcp" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -579,7 +619,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__gateway__subcmd__ca__subcmd__fingerprint)
-            opts="-o -q -v -h --config --state --gateway --profile --output --quiet --verbose --color --credential-store --help"
+            opts="-o -q -v -h --config --state --gateway --profile --output --quiet --verbose --color --credential-store --transport --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -631,6 +671,10 @@ _hoopctl() {
                     COMPREPLY=($(compgen -W "keyring file memory" -- "${cur}"))
                     return 0
                     ;;
+                --transport)
+                    COMPREPLY=($(compgen -W "auto quic tcp" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -639,7 +683,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__gateway__subcmd__check)
-            opts="-o -q -v -h --config --gateway --profile --output --quiet --verbose --color --credential-store --help"
+            opts="-o -q -v -h --config --gateway --profile --output --quiet --verbose --color --credential-store --transport --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -684,6 +728,10 @@ _hoopctl() {
                     COMPREPLY=($(compgen -W "keyring file memory" -- "${cur}"))
                     return 0
                     ;;
+                --transport)
+                    COMPREPLY=($(compgen -W "auto quic tcp" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -692,7 +740,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__gateway__subcmd__explain)
-            opts="-o -q -v -h --config --user --group --model --approved --method --path --source-ip --gateway --profile --output --quiet --verbose --color --credential-store --help"
+            opts="-o -q -v -h --config --user --group --model --approved --method --path --source-ip --gateway --profile --output --quiet --verbose --color --credential-store --transport --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -761,6 +809,10 @@ _hoopctl() {
                     COMPREPLY=($(compgen -W "keyring file memory" -- "${cur}"))
                     return 0
                     ;;
+                --transport)
+                    COMPREPLY=($(compgen -W "auto quic tcp" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -769,7 +821,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__gateway__subcmd__init)
-            opts="-o -q -v -h --gateway --profile --output --quiet --verbose --color --credential-store --help"
+            opts="-o -q -v -h --gateway --profile --output --quiet --verbose --color --credential-store --transport --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -799,6 +851,10 @@ _hoopctl() {
                     COMPREPLY=($(compgen -W "keyring file memory" -- "${cur}"))
                     return 0
                     ;;
+                --transport)
+                    COMPREPLY=($(compgen -W "auto quic tcp" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -807,7 +863,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__gateway__subcmd__run)
-            opts="-o -q -v -h --config --gateway --profile --output --quiet --verbose --color --credential-store --help"
+            opts="-o -q -v -h --config --gateway --profile --output --quiet --verbose --color --credential-store --transport --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -852,6 +908,10 @@ _hoopctl() {
                     COMPREPLY=($(compgen -W "keyring file memory" -- "${cur}"))
                     return 0
                     ;;
+                --transport)
+                    COMPREPLY=($(compgen -W "auto quic tcp" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -860,7 +920,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__login)
-            opts="-o -q -v -h --ca-fingerprint --ca-file --no-browser --callback-port --workload-token-file --gateway --profile --output --quiet --verbose --color --credential-store --help"
+            opts="-o -q -v -h --ca-fingerprint --ca-file --no-browser --callback-port --workload-token-file --gateway --profile --output --quiet --verbose --color --credential-store --transport --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -928,6 +988,10 @@ _hoopctl() {
                     COMPREPLY=($(compgen -W "keyring file memory" -- "${cur}"))
                     return 0
                     ;;
+                --transport)
+                    COMPREPLY=($(compgen -W "auto quic tcp" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -936,7 +1000,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__logout)
-            opts="-o -q -v -h --gateway --profile --output --quiet --verbose --color --credential-store --help"
+            opts="-o -q -v -h --gateway --profile --output --quiet --verbose --color --credential-store --transport --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -964,6 +1028,10 @@ _hoopctl() {
                     ;;
                 --credential-store)
                     COMPREPLY=($(compgen -W "keyring file memory" -- "${cur}"))
+                    return 0
+                    ;;
+                --transport)
+                    COMPREPLY=($(compgen -W "auto quic tcp" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -974,7 +1042,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__models)
-            opts="-o -q -v -h --gateway --profile --output --quiet --verbose --color --credential-store --help"
+            opts="-o -q -v -h --gateway --profile --output --quiet --verbose --color --credential-store --transport --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1002,6 +1070,10 @@ _hoopctl() {
                     ;;
                 --credential-store)
                     COMPREPLY=($(compgen -W "keyring file memory" -- "${cur}"))
+                    return 0
+                    ;;
+                --transport)
+                    COMPREPLY=($(compgen -W "auto quic tcp" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1012,7 +1084,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__ps)
-            opts="-o -q -v -h --gateway --profile --output --quiet --verbose --color --credential-store --help"
+            opts="-o -q -v -h --gateway --profile --output --quiet --verbose --color --credential-store --transport --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1040,6 +1112,10 @@ _hoopctl() {
                     ;;
                 --credential-store)
                     COMPREPLY=($(compgen -W "keyring file memory" -- "${cur}"))
+                    return 0
+                    ;;
+                --transport)
+                    COMPREPLY=($(compgen -W "auto quic tcp" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1050,7 +1126,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__status)
-            opts="-o -q -v -h --gateway --profile --output --quiet --verbose --color --credential-store --help"
+            opts="-o -q -v -h --gateway --profile --output --quiet --verbose --color --credential-store --transport --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1078,6 +1154,10 @@ _hoopctl() {
                     ;;
                 --credential-store)
                     COMPREPLY=($(compgen -W "keyring file memory" -- "${cur}"))
+                    return 0
+                    ;;
+                --transport)
+                    COMPREPLY=($(compgen -W "auto quic tcp" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1088,7 +1168,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__stop)
-            opts="-o -q -v -h --all --gateway --profile --output --quiet --verbose --color --credential-store --help"
+            opts="-o -q -v -h --all --gateway --profile --output --quiet --verbose --color --credential-store --transport --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1116,6 +1196,10 @@ _hoopctl() {
                     ;;
                 --credential-store)
                     COMPREPLY=($(compgen -W "keyring file memory" -- "${cur}"))
+                    return 0
+                    ;;
+                --transport)
+                    COMPREPLY=($(compgen -W "auto quic tcp" -- "${cur}"))
                     return 0
                     ;;
                 *)
