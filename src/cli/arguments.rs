@@ -226,6 +226,37 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "gateway")]
+    #[test]
+    fn the_gateways_command_lines_are_understood() {
+        for line in [
+            "hoopctl demo --once --dir d",
+            "hoopctl gateway init d",
+            "hoopctl gateway run --config gateway.toml",
+            "hoopctl gateway check",
+            "hoopctl gateway explain --config f --user u --group a --group b --model m --approved",
+            "hoopctl gateway ca fingerprint --state /var/lib/hoopctl",
+            "hoopctl gateway ca export --config f",
+        ] {
+            assert!(parse(line).is_ok(), "{line}: {}", parse(line).unwrap_err());
+        }
+        for line in [
+            "hoopctl gateway",
+            "hoopctl gateway explain --user u",
+            "hoopctl gateway ca export --config f --state d",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+
+    #[cfg(not(feature = "gateway"))]
+    #[test]
+    fn the_thin_build_knows_that_there_is_a_gateway_elsewhere() {
+        for line in ["hoopctl gateway run --config f", "hoopctl demo --once", "hoopctl gateway"] {
+            assert!(matches!(parse(line).map(|parsed| parsed.verb), Ok(Verb::Gateway(_))), "{line}");
+        }
+    }
+
     #[test]
     fn output_is_known_before_the_line_is_parsed() {
         let none = |_: &str| None;

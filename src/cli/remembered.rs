@@ -63,8 +63,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let places = Places { config_dir: dir.path().join("config"), state_dir: dir.path().join("state") };
         let flags = Flags { profile: Some("work".into()), ..Flags::default() };
-        let config =
-            laptop::load(&flags, &|_| None, Some(places), dir.path()).unwrap_or_else(|m| panic!("{m:?}"));
+        let config = laptop::load(&flags, &|_| None, Some(places), &dir.path().join("none.toml"))
+            .unwrap_or_else(|m| panic!("{m:?}"));
         let (printer, ..) = paper::printer(Output::Human);
         let with = Invocation { config, printer, clock: Clock::system() };
         let model = |name: &str| Model {
