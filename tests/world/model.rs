@@ -8,6 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
+    task::Poll,
 };
 
 use bytes::Bytes;
@@ -175,9 +176,21 @@ fn sse(seen: &Arc<Seen>) -> Response<Body> {
         .unwrap()
 }
 
+/// Four bytes, which the server writes out because nothing follows at once, and then the break.
 fn broken() -> Body {
-    let pieces = [Ok(Frame::data(Bytes::from_static(b"some"))), Err(std::io::Error::other("cut"))];
-    BodyExt::boxed(StreamBody::new(futures_util::stream::iter(pieces)))
+    let mut step = 0;
+    let stream = futures_util::stream::poll_fn(move |context| {
+        step += 1;
+        match step {
+            1 => Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"some"))))),
+            2 => {
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            _ => Poll::Ready(Some(Err(std::io::Error::other("cut")))),
+        }
+    });
+    BodyExt::boxed(StreamBody::new(stream))
 }
 
 fn many(count: u64) -> Body {
@@ -186,7 +199,7 @@ fn many(count: u64) -> Body {
     let stream = futures_util::stream::poll_fn(move |_| {
         let size = usize::try_from(left).unwrap_or(usize::MAX).min(piece.len());
         left -= size as u64;
-        std::task::Poll::Ready((size > 0).then(|| Ok(Frame::data(piece.slice(..size)))))
+        Poll::Ready((size > 0).then(|| Ok(Frame::data(piece.slice(..size)))))
     });
     BodyExt::boxed(StreamBody::new(stream))
 }
