@@ -1,7 +1,5 @@
 //! Completions, man pages and the command reference are made from the one definition of the command
-//! line; this compares the files with it. `HOOPCTL_BLESS=1 cargo test --test generated` rewrites them.
-#![cfg(feature = "gateway")]
-#![expect(clippy::unwrap_used, reason = "a test that cannot read its own checkout has failed")]
+//! line; this compares the files with it. `HOOPCTL_BLESS=1 cargo test --test runner generated` rewrites them.
 
 use std::{
     collections::BTreeMap,
@@ -118,7 +116,7 @@ fn compare(folder: &str, wanted: Files) {
         return;
     }
     let names = |files: &Files| files.keys().cloned().collect::<Vec<_>>();
-    let remedy = "run: HOOPCTL_BLESS=1 cargo test --test generated";
+    let remedy = "run: HOOPCTL_BLESS=1 cargo test --test runner generated";
     assert_eq!(names(&there), names(&wanted), "{}: {remedy}", folder.display());
     for (name, content) in &wanted {
         let same = there.get(name) == Some(content);

@@ -1,5 +1,13 @@
 //! The one integration binary. A file in this folder that is not listed here fails `no_test_file_is_forgotten`.
 #![allow(missing_docs, unreachable_pub, reason = "tests are read by their names")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a helper that cannot go on fails its test"
+)]
 
 mod architecture;
 mod bad_input;
