@@ -194,24 +194,28 @@ class Laptop:
 
     def run(self, *argv, expect=0, **options):
         options.setdefault("timeout", 120)
+        env = {**os.environ, **options.pop("env", self.env)}
         options.setdefault("stdin", None if "input" in options else subprocess.DEVNULL)
         if "input" in options:
             options.pop("stdin")
-        done = subprocess.run([*self.prefix, HOOPCTL, *argv], env={**os.environ, **self.env}, capture_output=True, **options)
+        done = subprocess.run([*self.prefix, HOOPCTL, *argv], env=env, capture_output=True, **options)
         assert done.returncode == expect, (argv, done.returncode, done.stdout[-2000:], done.stderr[-4000:])
         return done
 
     def json(self, *argv, **options):
         return json.loads(self.run(*argv, "-o", "json", **options).stdout)
 
-    def login(self, user, *extra, shots=None):
-        """Logs in through headless Chromium, as a person does."""
-        browser = self.home / "browser"
-        browser.write_text(
-            f'#!/bin/sh\nexec node {HERE}/browser.mjs "$1" {user} {shots or ""} >>{self.home}/browser.log 2>&1\n')
+    def login(self, user, *extra, **browsing):
+        """Logs in through headless Chromium, as a person does. `browsing` are browser.mjs's variables."""
+        browser, log = self.home / "browser", self.home / "browser.log"
+        browser.write_text(f'#!/bin/sh\nexec node {HERE}/browser.mjs "$1" {user} >>{log} 2>&1\n')
         browser.chmod(0o755)
         self.env.update(BROWSER=str(browser), NODE_MODULES=str(CACHE / "node" / "node_modules"))
-        return self.run("login", self.world.url, "--ca-file", str(self.world.state / "ca.pem"), *extra)
+        env = {**self.env, **{key: str(value) for key, value in browsing.items()}}
+        try:
+            return self.run("login", self.world.url, "--ca-file", str(self.world.state / "ca.pem"), *extra, env=env, timeout=60)
+        except subprocess.TimeoutExpired as stuck:
+            raise AssertionError(log.read_text()) from stuck
 
     def connect(self, model, *extra, name="connect"):
         """A running `connect`; returns the process and the JSON line it prints once it can serve."""

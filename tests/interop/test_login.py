@@ -23,7 +23,7 @@ def test_groups_of_the_company_reach_the_decision(world):
     world.gateway(env=env)
 
     alice = world.laptop("alice")
-    alice.login("alice", shots=world.folder)
+    alice.login("alice", SHOTS=world.folder)
     status = alice.json("status")
     assert status["user"] == "alice@example.test" and status["provider"] == "company"
     assert status["groups"] == ["ml-users", "fraud-readers"]
@@ -44,8 +44,20 @@ def test_groups_of_the_company_reach_the_decision(world):
 def test_the_dev_providers_page_works_in_a_browser(world):
     world.gateway()
     laptop = world.laptop()
-    laptop.login("bob", shots=world.folder)
+    laptop.login("bob", SHOTS=world.folder)
     assert laptop.json("status")["groups"] == ["guests"]
+
+
+def test_people_choose_among_several_providers(world):
+    dev = world.identity
+    env = identity_provider(world)
+    world.identity += dev
+    world.gateway(env=env)
+    laptop = world.laptop()
+    for provider, user in (("company", "alice@example.test"), ("dev", "alice")):
+        laptop.login("alice", PROVIDER=provider, SHOTS=world.folder, SCHEME="dark")
+        status = laptop.json("status")
+        assert (status["provider"], status["user"]) == (provider, user)
 
 
 def test_a_script_without_login_gets_exit_4_and_no_browser(world):
