@@ -48,7 +48,6 @@ for (let i = 0; i < 8 && !/^http:\/\/(127\.0\.0\.1|localhost):\d+\/callback/.tes
   }
 }
 await shot();
-console.log(page.url().split('?')[0]);
-console.log((await page.locator('body').innerText()).trim());
+console.log(`${page.url().split('?')[0]}\n${(await page.locator('body').innerText()).trim()}`);
 await context.close();
 rmSync(profile, { recursive: true, force: true });
