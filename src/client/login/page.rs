@@ -20,13 +20,13 @@ impl Page {
     /// The login is done: `user` is who the gateway says it was.
     pub(super) fn done(user: &str) -> Self {
         let next = "You can close this page and go back to your terminal.";
-        Self::new(StatusCode::OK, "You are logged in", &format!("as {user}"), next)
+        Self::new(StatusCode::OK, "You are logged in", &format!("The gateway knows you as {user}."), next)
     }
 
     /// The login failed.
     pub(super) fn failed(error: &ClientError) -> Self {
         let next = "Nothing was logged in. Your terminal says what to do next.";
-        Self::new(StatusCode::BAD_REQUEST, "The login did not work", &error.message, next)
+        Self::new(StatusCode::BAD_REQUEST, "The login did not work", &sentence(&error.message), next)
     }
 
     /// Not what belongs here.
@@ -73,6 +73,14 @@ const HEADERS: [(header::HeaderName, &str); 6] = [
     (header::CONNECTION, "close"),
 ];
 
+/// Terminals show messages after a heading; a page shows a sentence.
+fn sentence(message: &str) -> String {
+    let mut rest = message.chars();
+    let first: String = rest.next().into_iter().flat_map(char::to_uppercase).collect();
+    let end = if message.ends_with(['.', '?', '!']) { "" } else { "." };
+    format!("{first}{}{end}", rest.as_str())
+}
+
 fn escape(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut safe, c| {
         match c {
@@ -92,6 +100,12 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
+
+    #[test]
+    fn a_page_speaks_in_sentences() {
+        assert_eq!(sentence("the gateway said no"), "The gateway said no.");
+        assert_eq!(sentence("Which gateway?"), "Which gateway?");
+    }
 
     #[tokio::test]
     async fn what_a_stranger_wrote_is_text_never_markup() {
