@@ -1,5 +1,5 @@
 // A person's browser: headless Chromium opens the address in argv[2], signs in as argv[3] and ends on the laptop's
-// loopback page, whose address and text go to stdout. Environment: PROVIDER chooses among several by name,
+// loopback page, whose address and text go to stdout; `nobody` cancels. Environment: PROVIDER chooses among several by name,
 // SCHEME is light or dark, SHOTS is a folder for screenshots.
 import { createRequire } from 'node:module';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -27,6 +27,7 @@ const click = (what) => Promise.all([page.waitForEvent('load'), what.click()]);
 
 // What a page may ask for, in the order in which it is looked for.
 const steps = [
+  ...(user === 'nobody' ? [['a[href$="/abort"]', () => click(page.locator('a[href$="/abort"]'))]] : []), // "Cancel"
   ['input[name=login][type=text]', async () => {                 // oidc-provider's sign-in, any password
     await page.fill('input[name=login]', user);
     await page.fill('input[name=password]', 'any');

@@ -207,7 +207,7 @@ class Laptop:
     def json(self, *argv, **options):
         return json.loads(self.run(*argv, "-o", "json", **options).stdout)
 
-    def login(self, user, *extra, **browsing):
+    def login(self, user, *extra, expect=0, **browsing):
         """Logs in through headless Chromium, as a person does; returns what the last page says.
         `browsing` are browser.mjs's variables."""
         browser, log = self.home / "browser", self.home / "browser.log"
@@ -216,7 +216,8 @@ class Laptop:
         self.env.update(BROWSER=str(browser), NODE_MODULES=str(CACHE / "node" / "node_modules"))
         env = {**self.env, **{key: str(value) for key, value in browsing.items()}}
         try:
-            self.run("login", self.world.url, "--ca-file", str(self.world.state / "ca.pem"), *extra, env=env, timeout=60)
+            self.run("login", self.world.url, "--ca-file", str(self.world.state / "ca.pem"), *extra,
+                     expect=expect, env=env, timeout=60)
         except subprocess.TimeoutExpired as stuck:
             raise AssertionError(log.read_text()) from stuck
         # The browser lives a little longer than the command.

@@ -1,19 +1,31 @@
 """Browser login in headless Chromium, against a certified OpenID provider and against the gateway's own dev provider."""
 
-import subprocess
+import json
 
 from conftest import CACHE, HERE, free_port, wait_until
 
+USERS = {
+    "alice": {"email": "alice@example.test", "name": "Alice A", "groups": ["ml-users", "fraud-readers"]},
+    "bob": {"email": "bob@example.test", "name": "Bob B", "groups": ["guests"]},
+}
+
 
 def identity_provider(world):
+    write_users(world, USERS)
     port, secret = free_port(), "gateway-secret-0123456789abcdef0123"
     process = world.processes.start("idp", ["node", str(HERE / "oidc-idp.mjs")], env={
         "PORT": str(port), "CLIENT_SECRET": secret, "REDIRECT_URI": f"{world.url}/login/callback",
-        "NODE_MODULES": str(CACHE / "node" / "node_modules")})
+        "USERS": str(world.folder / "users.json"), "NODE_MODULES": str(CACHE / "node" / "node_modules")})
     wait_until("the provider listens", lambda: "listening" in process.log.read_text())
     world.identity = (f'[[identity]]\nkind = "oidc"\nname = "company"\nissuer = "http://127.0.0.1:{port}"\n'
                       'client_id = "hoop-gateway"\nclient_secret = { env = "OIDC_SECRET" }\ngroups_claim = "groups"\n')
     return {"OIDC_SECRET": secret}
+
+
+def write_users(world, users):
+    new = world.folder / "users.new"
+    new.write_text(json.dumps(users))
+    new.rename(world.folder / "users.json")
 
 
 def test_groups_of_the_company_reach_the_decision(world):
@@ -39,6 +51,32 @@ def test_groups_of_the_company_reach_the_decision(world):
 
     alice.run("logout")
     alice.run("models", expect=4)
+
+
+def test_groups_follow_the_company_at_each_renewal(world):
+    env = identity_provider(world)
+    world.identity += '[sessions]\ncredential_life = "1m"\n'   # shorter than any command's margin: each one renews
+    world.policy('@id("readers") permit(principal in Group::"fraud-readers", action, resource);')
+    world.model("fraud", "https://127.0.0.1:9")
+    world.gateway(env=env)
+    laptop = world.laptop()
+    laptop.login("alice")
+    assert [m["name"] for m in laptop.json("models")] == ["fraud"]
+
+    write_users(world, {**USERS, "alice": {**USERS["alice"], "groups": ["ml-users"]}})
+    assert laptop.json("models") == []
+    assert laptop.json("status")["groups"] == ["ml-users"]
+
+    write_users(world, {"bob": USERS["bob"]})
+    laptop.run("models", expect=4)
+
+
+def test_who_cancels_at_the_company_is_told_so_and_not_logged_in(world):
+    world.gateway(env=identity_provider(world))
+    laptop = world.laptop()
+    page = laptop.login("nobody", expect=4, SHOTS=world.folder)
+    assert "The login did not work" in page and "Your terminal says what to do next" in page
+    laptop.run("status", expect=4)
 
 
 def test_the_dev_providers_page_works_in_a_browser(world):
