@@ -157,7 +157,11 @@ where
 
 /// An error of RFC 6749 §5.2 or §4.1.2.1 in our terms.
 pub(super) fn oauth_error(word: &str, description: Option<&str>) -> ClientError {
-    let said = description.map_or_else(|| word.to_owned(), |text| format!("{text} ({word})"));
+    let said = match description {
+        Some(text) if text.contains(word) => text.to_owned(),
+        Some(text) => format!("{text} ({word})"),
+        None => word.to_owned(),
+    };
     let error = match word {
         "invalid_grant" | "access_denied" | "login_required" => {
             ClientError::login_needed(format!("the gateway does not accept this login: {said}"))

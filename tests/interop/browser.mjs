@@ -1,39 +1,54 @@
-// A person's browser: headless Chromium opens the address in argv[2], signs in as argv[3], consents, and
-// ends on the laptop's loopback page, whose text goes to stdout. Screenshots go to the folder in argv[4], if given.
+// A person's browser: headless Chromium opens the address in argv[2], signs in as argv[3] and ends on the laptop's
+// loopback page, whose address and text go to stdout; `nobody` cancels. Environment: PROVIDER chooses among several by name,
+// SCHEME is light or dark, SHOTS is a folder for screenshots.
 import { createRequire } from 'node:module';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const require = createRequire(`${process.env.NODE_MODULES}/`);
 const { chromium } = require('playwright-core');
-const [url, user, shots] = process.argv.slice(2);
+const [url, user] = process.argv.slice(2);
+const { PROVIDER, SCHEME = 'light', SHOTS } = process.env;
 
-const context = await chromium.launchPersistentContext(mkdtempSync(join(tmpdir(), 'browser-')), {
+const profile = mkdtempSync(join(tmpdir(), 'browser-'));
+const context = await chromium.launchPersistentContext(profile, {
   executablePath: '/usr/bin/chromium',
+  colorScheme: SCHEME,
   ignoreHTTPSErrors: true,
   args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
     '--disable-component-update', '--disable-sync'],
 });
+context.setDefaultTimeout(20_000);
 const page = context.pages()[0] ?? await context.newPage();
 let step = 0;
-const shot = async () => { if (shots) await page.screenshot({ path: join(shots, `login-${step++}.png`) }); };
+const shot = async () => { if (SHOTS) await page.screenshot({ path: join(SHOTS, `login-${step++}.png`) }); };
+const click = (what) => Promise.all([page.waitForEvent('load'), what.click()]);
+
+// What a page may ask for, in the order in which it is looked for.
+const steps = [
+  ...(user === 'nobody' ? [['a[href$="/abort"]', () => click(page.locator('a[href$="/abort"]'))]] : []), // "Cancel"
+  ['input[name=login][type=text]', async () => {                 // oidc-provider's sign-in, any password
+    await page.fill('input[name=login]', user);
+    await page.fill('input[name=password]', 'any');
+    await click(page.locator('button[type=submit]'));
+  }],
+  ['nav a.choice', () => click(page.getByRole('link', { name: PROVIDER, exact: true }))],   // the gateway's chooser
+  [`button[name=user][value="${user}"]`, () => click(page.locator(`button[value="${user}"]`))], // its dev sign-in
+  ['button[type=submit]', () => click(page.locator('button[type=submit]'))],                // consent
+];
 
 await page.goto(url);
 for (let i = 0; i < 8 && !/^http:\/\/(127\.0\.0\.1|localhost):\d+\/callback/.test(page.url()); i++) {
   await shot();
-  if (await page.locator('input[name=login]').count()) {          // oidc-provider's sign-in
-    await page.fill('input[name=login]', user);
-    await page.fill('input[name=password]', 'any');
-    await Promise.all([page.waitForLoadState('load'), page.click('button[type=submit]')]);
-  } else if (await page.locator(`button[value="${user}"]`).count()) { // the gateway's own dev sign-in
-    await Promise.all([page.waitForLoadState('load'), page.click(`button[value="${user}"]`)]);
-  } else if (await page.locator('button[type=submit]').count()) {  // consent
-    await Promise.all([page.waitForLoadState('load'), page.click('button[type=submit]')]);
+  for (const [selector, act] of steps) {
+    if (await page.locator(selector).count()) {
+      await act();
+      break;
+    }
   }
-  await page.waitForLoadState('load');
 }
 await shot();
-console.log(page.url().split('?')[0]);
-console.log((await page.locator('body').innerText()).trim());
+console.log(`${page.url().split('?')[0]}\n${(await page.locator('body').innerText()).trim()}`);
 await context.close();
+rmSync(profile, { recursive: true, force: true });

@@ -12,7 +12,9 @@ import subprocess
 import threading
 import time
 
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 HERE = pathlib.Path(__file__).parent
 CACHE = pathlib.Path(os.environ["HOOPCTL_TEST_CACHE"])
@@ -194,24 +196,32 @@ class Laptop:
 
     def run(self, *argv, expect=0, **options):
         options.setdefault("timeout", 120)
+        env = {**os.environ, **options.pop("env", self.env)}
         options.setdefault("stdin", None if "input" in options else subprocess.DEVNULL)
         if "input" in options:
             options.pop("stdin")
-        done = subprocess.run([*self.prefix, HOOPCTL, *argv], env={**os.environ, **self.env}, capture_output=True, **options)
+        done = subprocess.run([*self.prefix, HOOPCTL, *argv], env=env, capture_output=True, **options)
         assert done.returncode == expect, (argv, done.returncode, done.stdout[-2000:], done.stderr[-4000:])
         return done
 
     def json(self, *argv, **options):
         return json.loads(self.run(*argv, "-o", "json", **options).stdout)
 
-    def login(self, user, *extra, shots=None):
-        """Logs in through headless Chromium, as a person does."""
-        browser = self.home / "browser"
-        browser.write_text(
-            f'#!/bin/sh\nexec node {HERE}/browser.mjs "$1" {user} {shots or ""} >>{self.home}/browser.log 2>&1\n')
+    def login(self, user, *extra, expect=0, **browsing):
+        """Logs in through headless Chromium, as a person does; returns what the last page says.
+        `browsing` are browser.mjs's variables."""
+        browser, log = self.home / "browser", self.home / "browser.log"
+        browser.write_text(f'#!/bin/sh\nexec node {HERE}/browser.mjs "$1" {user} >{log} 2>&1\n')
         browser.chmod(0o755)
         self.env.update(BROWSER=str(browser), NODE_MODULES=str(CACHE / "node" / "node_modules"))
-        return self.run("login", self.world.url, "--ca-file", str(self.world.state / "ca.pem"), *extra)
+        env = {**self.env, **{key: str(value) for key, value in browsing.items()}}
+        try:
+            self.run("login", self.world.url, "--ca-file", str(self.world.state / "ca.pem"), *extra,
+                     expect=expect, env=env, timeout=60)
+        except subprocess.TimeoutExpired as stuck:
+            raise AssertionError(log.read_text()) from stuck
+        # The browser lives a little longer than the command.
+        return wait_until("the browser shows how it ended", log.read_text, 20)
 
     def connect(self, model, *extra, name="connect"):
         """A running `connect`; returns the process and the JSON line it prints once it can serve."""
@@ -221,6 +231,23 @@ class Laptop:
         line = process.stdout.readline()
         assert line, process.log.read_text()
         return process, json.loads(line)
+
+
+class Machine:
+    """A workload's token issuer, by a foreign JWT library."""
+
+    def __init__(self, folder):
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        jwk = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(self.key.public_key()))
+        (folder / "jwks.json").write_text(json.dumps({"keys": [{**jwk, "kid": "k1", "use": "sig", "alg": "ES256"}]}))
+
+    IDENTITY = ('[[identity]]\nkind = "workload"\nname = "ci"\nissuer = "https://ci.example.test"\n'
+                'audience = "hoopctl"\njwks = "jwks.json"\ngroups_claim = "roles"\n')
+
+    def token(self, **claims):
+        now = int(time.time())
+        return jwt.encode({"iss": "https://ci.example.test", "aud": "hoopctl", "sub": "repo:acme/app", "iat": now,
+                           "exp": now + 600, "roles": ["ml-users"], **claims}, self.key, "ES256", {"kid": "k1"})
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 // A certified OpenID Provider (npm oidc-provider) on loopback, with its own sign-in pages and any password.
-// Environment: PORT, REDIRECT_URI (the gateway's callback), CLIENT_SECRET.
+// Environment: PORT, REDIRECT_URI (the gateway's callback), CLIENT_SECRET, USERS (a JSON file).
+import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import { createRequire } from 'node:module';
 
@@ -8,10 +9,8 @@ const { Provider } = await import(require.resolve('oidc-provider'));
 
 const port = Number(process.env.PORT);
 const issuer = `http://127.0.0.1:${port}`;
-const users = {
-  alice: { email: 'alice@example.test', name: 'Alice A', groups: ['ml-users', 'fraud-readers'] },
-  bob: { email: 'bob@example.test', name: 'Bob B', groups: ['guests'] },
-};
+// Read at each use: who leaves the file has left the company.
+const users = () => JSON.parse(readFileSync(process.env.USERS, 'utf8'));
 
 const provider = new Provider(issuer, {
   clients: [{
@@ -30,7 +29,7 @@ const provider = new Provider(issuer, {
   issueRefreshToken: async (ctx, client, code) =>
     client.grantTypeAllowed('refresh_token') && code.scopes.has('offline_access'),
   findAccount: async (ctx, id) =>
-    users[id] && { accountId: id, claims: async () => ({ sub: id, email_verified: true, ...users[id] }) },
+    users()[id] && { accountId: id, claims: async () => ({ sub: id, email_verified: true, ...users()[id] }) },
   cookies: { keys: ['test-only-key'] },
 });
 for (const event of ['server_error', 'grant.error', 'authorization.error']) {

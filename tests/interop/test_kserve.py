@@ -43,4 +43,4 @@ def test_rows_go_through_a_pipe_and_come_back_as_predictions(world, mlserver):
     assert json.loads(done.stdout) == [0, 1]
 
     wrong = laptop.run("call", "fraud-detector", path, "--data", '{"inputs": 1}', expect=1)
-    assert b"error" in wrong.stdout, "the model's own words are printed"
+    assert b"valid list" in wrong.stdout, "the model's own words are printed"

@@ -11,9 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
 
-from conftest import HOOPCTL, Laptop, make_ca
+from conftest import Laptop, Machine, make_ca, wait_until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
 
@@ -40,20 +39,6 @@ def two_hosts():
             subprocess.run(["ip", "netns", "del", name], capture_output=True)
 
 
-class Machine:
-    """A workload's token issuer, by a foreign JWT library."""
-
-    def __init__(self, folder):
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        jwk = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(self.key.public_key()))
-        (folder / "jwks.json").write_text(json.dumps({"keys": [{**jwk, "kid": "k1", "use": "sig", "alg": "ES256"}]}))
-
-    def token(self, **claims):
-        now = int(time.time())
-        return jwt.encode({"iss": "https://ci.example.test", "aud": "hoopctl", "sub": "repo:acme/app", "iat": now,
-                           "exp": now + 600, "roles": ["ml-users"], **claims}, self.key, "ES256", {"kid": "k1"})
-
-
 MODEL = """
 import http.server, ssl, sys
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -66,6 +51,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 8443), Handler)
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER); context.load_cert_chain(sys.argv[1], sys.argv[2])
 server.socket = context.wrap_socket(server.socket, server_side=True)
+print("listening", flush=True)
 server.serve_forever()
 """
 
@@ -74,12 +60,12 @@ def test_udp_dropped_at_the_gateway_is_served_over_tcp(world, two_hosts):
     near, far = two_hosts
     inside, outside = ("ip", "netns", "exec", near), ("ip", "netns", "exec", far)
     make_ca(world.folder)
-    world.processes.start("model", [*outside, "python3", "-c", MODEL, str(world.folder / "model.pem"),
+    model = world.processes.start("model", [*outside, "python3", "-c", MODEL, str(world.folder / "model.pem"),
                                     str(world.folder / "model.key")])
+    wait_until("the model listens", lambda: "listening" in model.log.read_text())
     machine = Machine(world.etc)
     world.url, world.listen = "https://10.77.0.1:8444", "0.0.0.0:8444"
-    world.identity = ('[[identity]]\nkind = "workload"\nname = "ci"\nissuer = "https://ci.example.test"\n'
-                      'audience = "hoopctl"\njwks = "jwks.json"\ngroups_claim = "roles"\n')
+    world.identity = Machine.IDENTITY
     world.model("m", "https://127.0.0.1:8443", ca=f'"{world.folder}/model-ca.pem"')
     world.gateway(prefix=outside)
 
@@ -93,20 +79,21 @@ def test_udp_dropped_at_the_gateway_is_served_over_tcp(world, two_hosts):
         assert event["caller"]["subject"] == "repo:acme/app" and event["caller"]["groups"] == ["ml-users"]
         return answer, event["evidence"]["client"]["transport"], took
 
-    assert answer_of("open")[:2] == (b"the same answer", "quic")
+    answer, transport, open_took = answer_of("open")
+    assert (answer, transport) == (b"the same answer", "quic")
     for rule in (("add", "table", "inet", "wall"),
                  ("add", "chain", "inet", "wall", "in", "{ type filter hook input priority 0 ; }"),
                  ("add", "rule", "inet", "wall", "in", "iif", "eth0", "udp", "dport", "8444", "drop")):
         sh(*outside, "nft", *rule)
     answer, transport, took = answer_of("walled")
     assert (answer, transport) == (b"the same answer", "tcp")
-    assert took < 5, "the head start is 250 ms, not a time-out"
+    print(f"open {open_took:.3f} s, walled {took:.3f} s")
+    assert took < open_took + 1, "UDP's head start is 250 ms, not a time-out"
 
 
 def test_a_forged_or_foreign_workload_token_is_refused(world):
     machine = Machine(world.etc)
-    world.identity = ('[[identity]]\nkind = "workload"\nname = "ci"\nissuer = "https://ci.example.test"\n'
-                      'audience = "hoopctl"\njwks = "jwks.json"\ngroups_claim = "roles"\n')
+    world.identity = Machine.IDENTITY
     world.gateway()
     stranger = Machine(world.folder)
     now = int(time.time())

@@ -54,14 +54,14 @@ pub(super) async fn login(
         Ok(code) => redeem(visit, errand, code).await,
         Err(error) => Err(error),
     };
-    let page = done.as_ref().map_or_else(Page::failed, |()| Page::done());
+    let page = done.as_ref().map_or_else(Page::failed, |user| Page::done(user));
     // A browser that has closed the page does not need it.
     let _ = returned.page.send(page);
     serving.close().await;
-    done
+    done.map(drop)
 }
 
-async fn redeem(visit: Visit<'_>, errand: Errand, code: SecretString) -> Result<(), ClientError> {
+async fn redeem(visit: Visit<'_>, errand: Errand, code: SecretString) -> Result<String, ClientError> {
     let code = AuthorizationCode::new(code.expose_secret().to_owned());
     let granted = oauth::redeem(visit.https, visit.discovery, code, errand.verifier, errand.redirect).await?;
     visit.complete(granted).await
@@ -140,7 +140,8 @@ mod tests {
         assert_eq!(query["client_id"], CLIENT_ID);
         assert!(query["redirect_uri"].starts_with("http://127.0.0.1:"));
         assert!(query["state"].len() >= 43);
-        assert!(talk.page().contains("You are logged in"));
+        let page = talk.page();
+        assert!(page.contains("You are logged in") && page.contains("as alice@example.test"), "{page}");
     }
 
     #[tokio::test]

@@ -331,7 +331,7 @@ mod tests {
             tokio::spawn(async move { get(address, "/callback?code=the-code&state=the-state").await });
         let returned = serving.next().await.unwrap();
         assert_eq!(returned.code.unwrap().expose_secret(), "the-code");
-        returned.page.send(Page::done()).unwrap();
+        returned.page.send(Page::done("alice")).unwrap();
         serving.close().await;
         assert!(browser.await.unwrap().contains("You are logged in"));
         assert!(TcpStream::connect(address).await.is_err(), "the port is closed");

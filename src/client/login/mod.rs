@@ -110,8 +110,8 @@ struct Visit<'a> {
 }
 
 impl Visit<'_> {
-    /// Has a key certified by what was granted, and keeps everything.
-    async fn complete(self, granted: Granted) -> Result<(), ClientError> {
+    /// Has a key certified by what was granted, keeps everything, and says who it is for.
+    async fn complete(self, granted: Granted) -> Result<String, ClientError> {
         let fresh = FreshKey::make()?;
         let credential =
             oauth::certify(self.https, self.discovery, &granted.access_token, &fresh.csr).await?;
@@ -126,8 +126,8 @@ impl Visit<'_> {
             &fresh,
             &credential,
         )
-        .await
-        .map(drop)
+        .await?;
+        Ok(credential.user)
     }
 }
 

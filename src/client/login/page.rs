@@ -12,40 +12,42 @@ pub(super) struct Page {
     status: StatusCode,
     title: String,
     text: String,
+    /// What the person does now; empty where that is nobody's business.
+    next: &'static str,
 }
 
 impl Page {
-    /// The login is done.
-    pub(super) fn done() -> Self {
-        Self::new(
-            StatusCode::OK,
-            "You are logged in",
-            "You can close this page and go back to your terminal.",
-        )
+    /// The login is done: `user` is who the gateway says it was.
+    pub(super) fn done(user: &str) -> Self {
+        let next = "You can close this page and go back to your terminal.";
+        Self::new(StatusCode::OK, "You are logged in", &format!("The gateway knows you as {user}."), next)
     }
 
     /// The login failed.
     pub(super) fn failed(error: &ClientError) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "The login did not work", &error.message)
+        let next = "Nothing was logged in. Your terminal says what to do next.";
+        Self::new(StatusCode::BAD_REQUEST, "The login did not work", &sentence(&error.message), next)
     }
 
     /// Not what belongs here.
     pub(super) fn stray(status: StatusCode, text: &str) -> Self {
-        Self::new(status, "Nothing to see here", text)
+        Self::new(status, "Nothing to see here", text, "")
     }
 
-    fn new(status: StatusCode, title: &str, text: &str) -> Self {
-        Self { status, title: title.to_owned(), text: text.to_owned() }
+    fn new(status: StatusCode, title: &str, text: &str, next: &'static str) -> Self {
+        Self { status, title: title.to_owned(), text: text.to_owned(), next }
     }
 
     /// The page as an answer. Everything in it is escaped.
     pub(super) fn render(&self) -> Response<Full<Bytes>> {
-        let (title, text) = (escape(&self.title), escape(&self.text));
-        let mark = if self.status == StatusCode::OK { "✓" } else { "✗" };
+        let (title, text, next) = (escape(&self.title), escape(&self.text), self.next);
+        let (mood, sign) = if self.status == StatusCode::OK { ("good", "✓") } else { ("bad", "✗") };
         let html = format!(
             "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title} · hoopctl</title>\
-             <meta name=\"viewport\" content=\"width=device-width\"><style>{STYLE}</style></head>\
-             <body><main><p class=\"mark\" aria-hidden=\"true\">{mark}</p><h1>{title}</h1><p>{text}</p></main></body></html>"
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><meta name=\"color-scheme\" \
+             content=\"light dark\"><style>{STYLE}</style></head><body><main class=\"{mood}\">\
+             <p class=\"mark\" aria-hidden=\"true\"><span></span>hoopctl</p><h1><i aria-hidden=\"true\">{sign}</i>{title}</h1>\
+             <p>{text}</p><p class=\"next\">{next}</p></main></body></html>"
         );
         let mut answer = Response::new(Full::new(Bytes::from(html)));
         *answer.status_mut() = self.status;
@@ -56,9 +58,8 @@ impl Page {
     }
 }
 
-const STYLE: &str = "body{font:1.1rem/1.5 system-ui,sans-serif;margin:0;display:grid;place-items:center;\
-    min-height:100vh;background:Canvas;color:CanvasText;color-scheme:light dark}main{max-width:30rem;padding:2rem;\
-    text-align:center}h1{font-size:1.5rem}.mark{font-size:3rem;margin:0}p{overflow-wrap:anywhere}";
+/// The look of the gateway's own sign-in pages, where the browser comes from.
+const STYLE: &str = include_str!("page.css");
 
 const HEADERS: [(header::HeaderName, &str); 6] = [
     (header::CONTENT_TYPE, "text/html; charset=utf-8"),
@@ -71,6 +72,14 @@ const HEADERS: [(header::HeaderName, &str); 6] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::CONNECTION, "close"),
 ];
+
+/// Terminals show messages after a heading; a page shows a sentence.
+fn sentence(message: &str) -> String {
+    let mut rest = message.chars();
+    let first: String = rest.next().into_iter().flat_map(char::to_uppercase).collect();
+    let end = if message.ends_with(['.', '?', '!']) { "" } else { "." };
+    format!("{first}{}{end}", rest.as_str())
+}
 
 fn escape(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut safe, c| {
@@ -91,6 +100,12 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
+
+    #[test]
+    fn a_page_speaks_in_sentences() {
+        assert_eq!(sentence("the gateway said no"), "The gateway said no.");
+        assert_eq!(sentence("Which gateway?"), "Which gateway?");
+    }
 
     #[tokio::test]
     async fn what_a_stranger_wrote_is_text_never_markup() {

@@ -298,15 +298,6 @@ mod tests {
         }
     }
 
-    #[test]
-    #[ignore = "needs a keyring of the operating system that is unlocked"]
-    fn the_operating_systems_keyring_keeps_and_forgets() {
-        let home = tempfile::tempdir().unwrap();
-        let vault = vault(home.path(), Backend::Keyring);
-        vault.probe().unwrap();
-        round_trip(&vault);
-    }
-
     #[cfg(unix)]
     #[test]
     fn the_file_is_its_owners_alone() {

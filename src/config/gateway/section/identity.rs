@@ -14,9 +14,6 @@ use crate::{
     gateway::identity::{DevUser, Jwks, ProviderConfig, ProviderKind},
 };
 
-/// What is asked of an OIDC provider when nothing is said.
-const SCOPES: [&str; 3] = ["openid", "email", "profile"];
-
 #[derive(Clone, Copy)]
 enum Kind {
     Oidc,
@@ -99,14 +96,15 @@ fn oidc(table: &mut Table<'_>, report: &mut Report) -> Option<ProviderKind> {
     let issuer = table.need("issuer", "\"https://login.example.com\"", report, value::secure_url);
     let client_id = table.need("client_id", "\"…\"", report, value::text);
     let client_secret = table.read("client_secret", report, value::secret);
-    let scopes = table.take("scopes").map(|value| scopes(&value, report));
+    // Nothing said: the identity room asks for what people need, as far as the provider offers it.
+    let scopes = table.take("scopes").map_or_else(|| Some(Vec::new()), |value| scopes(&value, report));
     let groups_claim = table.read("groups_claim", report, value::text);
     let ca = table.read("ca", report, file::certificates);
     Some(ProviderKind::Oidc {
         issuer: issuer?,
         client_id: client_id?,
         client_secret,
-        scopes: scopes.unwrap_or_else(|| Some(SCOPES.map(str::to_owned).to_vec()))?,
+        scopes: scopes?,
         groups_claim: groups_claim.unwrap_or_else(|| "groups".to_owned()),
         ca,
     })
