@@ -298,15 +298,6 @@ mod tests {
         }
     }
 
-    #[test]
-    #[ignore = "needs a keyring of the operating system that is unlocked"]
-    fn the_operating_systems_keyring_keeps_and_forgets() {
-        let home = tempfile::tempdir().unwrap();
-        let vault = vault(home.path(), Backend::Keyring);
-        vault.probe().unwrap();
-        round_trip(&vault);
-    }
-
     #[cfg(unix)]
     #[test]
     fn the_file_is_its_owners_alone() {
@@ -316,6 +307,9 @@ mod tests {
         vault.store(&testing::secrets(), testing::now()).unwrap();
         let mode = std::fs::metadata(vault.plain_file()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+        // One that others could have read is not used in silence.
+        std::fs::set_permissions(vault.plain_file(), std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(vault.load().unwrap_err().to_string().contains("chmod 600"));
     }
 
     #[cfg(target_os = "linux")]
