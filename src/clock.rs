@@ -9,7 +9,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339, macros::datetime};
 
 /// Wall-clock time as a value that can be handed around and, in tests, moved by hand.
 #[derive(Clone)]
@@ -83,13 +83,19 @@ pub fn from_unix_millis(millis: i64) -> SystemTime {
     }
 }
 
-/// UTC, RFC 3339, milliseconds: `2026-11-23T07:15:46.123Z`.
+/// UTC, RFC 3339, milliseconds: `2026-11-23T07:15:46.123Z`. The format has four digits for the year: what lies outside is
+/// written as its first or last moment.
 pub fn rfc3339(at: SystemTime) -> String {
-    let utc = OffsetDateTime::from(at);
+    let nanos = i128::from(unix_millis(at)).saturating_mul(1_000_000);
+    let bound = if nanos < 0 { FIRST } else { LAST };
+    let utc = OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap_or(bound).clamp(FIRST, LAST);
     let (y, mo, d) = utc.to_calendar_date();
     let (h, mi, s, ms) = utc.to_hms_milli();
     format!("{y:04}-{:02}-{d:02}T{h:02}:{mi:02}:{s:02}.{ms:03}Z", u8::from(mo))
 }
+
+const FIRST: OffsetDateTime = datetime!(0000-01-01 00:00:00 UTC);
+const LAST: OffsetDateTime = datetime!(9999-12-31 23:59:59.999 UTC);
 
 /// Reads an RFC 3339 time.
 pub fn parse_rfc3339(text: &str) -> Option<SystemTime> {
@@ -141,6 +147,22 @@ mod tests {
         let at = from_unix_millis(1_795_418_146_123);
         assert_eq!(rfc3339(at), "2026-11-23T07:15:46.123Z");
         assert_eq!(parse_rfc3339(&rfc3339(at)), Some(at));
+    }
+
+    #[test]
+    fn a_time_that_the_format_cannot_write_is_its_nearest_and_no_panic() {
+        for (millis, written) in [
+            (i64::MAX, "9999-12-31T23:59:59.999Z"),
+            (253_402_300_800_000, "9999-12-31T23:59:59.999Z"),
+            (-62_167_219_200_001, "0000-01-01T00:00:00.000Z"),
+            (i64::MIN + 1, "0000-01-01T00:00:00.000Z"),
+            (-1, "1969-12-31T23:59:59.999Z"),
+        ] {
+            assert_eq!(rfc3339(from_unix_millis(millis)), written, "{millis}");
+        }
+        // A peer may write the last evening of 9999 in a zone where it is already the year after.
+        let beyond = parse_rfc3339("9999-12-31T23:59:59-23:59").unwrap();
+        assert_eq!(rfc3339(beyond), "9999-12-31T23:59:59.999Z");
     }
 
     #[test]

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     clock::Clock,
     config::laptop::{self, Color, Flags, Output, Places},
+    secret,
     telemetry::{self, LogFormat},
 };
 
@@ -115,6 +116,8 @@ fn manner_of(early: &Flags) -> Manner {
 fn obey(verb: Verb, config: laptop::Laptop) -> Outcome {
     let manner = Manner::of_process(config.output.value, config.quiet.value, config.color.value);
     start_log(&verb, config.verbose.value, manner.output);
+    // Nearly every verb holds keys or tokens sooner or later; the commands that `connect` runs are not affected.
+    secret::forbid_core_files();
     let invocation =
         Arc::new(Invocation { config, printer: Printer::of_process(manner), clock: Clock::system() });
     let outcome = perform(verb, &invocation);

@@ -17,7 +17,6 @@ use crate::{
     client::Kind,
     config::gateway::{Mistake, Watched},
     gateway::{Config, Gateway},
-    secret,
 };
 
 /// A changed configuration, or what is wrong with it.
@@ -25,7 +24,6 @@ type Change = Result<Config, Vec<Mistake>>;
 
 /// Runs until SIGTERM or Ctrl-C, then drains; a second one cuts the draining short.
 pub(super) async fn perform(path: &Path, with: &Invocation) -> Outcome {
-    secret::forbid_core_files();
     let mut signals = Signals::listen()?;
     let (watched, config) = Watched::open(path).map_err(|mistakes| wrong(path, &mistakes, with))?;
     let mut url = config.accept.public_url.clone();

@@ -8,9 +8,8 @@ use super::{MAX_SECRETS, VaultError};
 use crate::secret;
 
 pub(super) fn load(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, VaultError> {
-    match fs::metadata(path) {
-        Ok(facts) if facts.len() > MAX_SECRETS => Err(VaultError::new("the file is too long")),
-        Ok(_) => fs::read(path).map(|bytes| Some(Zeroizing::new(bytes))).map_err(VaultError::new),
+    match secret::read_private(path, MAX_SECRETS) {
+        Ok(bytes) => Ok(Some(bytes)),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(VaultError::new(e)),
     }

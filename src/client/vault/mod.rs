@@ -307,6 +307,9 @@ mod tests {
         vault.store(&testing::secrets(), testing::now()).unwrap();
         let mode = std::fs::metadata(vault.plain_file()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+        // One that others could have read is not used in silence.
+        std::fs::set_permissions(vault.plain_file(), std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(vault.load().unwrap_err().to_string().contains("chmod 600"));
     }
 
     #[cfg(target_os = "linux")]

@@ -13,6 +13,7 @@ use crate::{
     gateway::{
         accept, audit, certs,
         identity::{self, Caller, DevUser, ProviderConfig, ProviderKind, SessionRow},
+        pipeline::ModelConfig,
         store,
     },
     tls::{CertificateDer, HotKey, Identity, Trust},
@@ -28,14 +29,24 @@ pub(in crate::gateway) struct World {
 
 impl World {
     pub(in crate::gateway) async fn start() -> Self {
+        Self::start_with(Vec::new()).await
+    }
+
+    pub(in crate::gateway) async fn start_with(models: Vec<ModelConfig>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::system();
-        let gateway = Gateway::start(config(folder.path()), clock.clone()).await.unwrap();
+        let config = Config { models, ..config(folder.path()) };
+        let gateway = Gateway::start(config, clock.clone()).await.unwrap();
         Self { gateway, clock, folder }
     }
 
     /// A key that `user`'s laptop holds after a login.
     pub(in crate::gateway) async fn log_in(&self, user: &str) -> HotKey {
+        self.log_in_for(user, Duration::from_secs(3600)).await
+    }
+
+    /// A login session that lasts so long, and its key.
+    pub(in crate::gateway) async fn log_in_for(&self, user: &str, life: Duration) -> HotKey {
         let rooms = &self.gateway.rooms;
         let now = self.clock.now();
         let caller = Caller {
@@ -51,7 +62,7 @@ impl World {
             id: caller.session.clone(),
             caller: caller.clone(),
             created_at: now,
-            expires_at: now + Duration::from_secs(3600),
+            expires_at: now + life,
             refresh_sha256: None,
             previous_refresh_sha256: None,
             revoked: false,

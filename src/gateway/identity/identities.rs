@@ -60,7 +60,6 @@ pub struct Identities {
     credential_life: Duration,
     own_roots: bool,
     authority: Arc<Authority>,
-    recent: Recent,
 }
 
 impl fmt::Debug for Identities {
@@ -148,14 +147,14 @@ impl Identities {
     /// `login_required` when the token is foreign or over, or its session is.
     pub async fn bearer(&self, token: &str) -> Result<Arc<Caller>, Refusal> {
         let now = self.sessions.clock.now();
-        if let Some(caller) = self.recent.get(token, now) {
+        if let Some(caller) = self.sessions.recent.get(token, now) {
             return Ok(caller);
         }
         let access = self.tokens.verify(token, &self.sessions.clock).map_err(|e| self.sessions.login(e))?;
         let row = self.sessions.live(&access.sid).await?;
         let end = from_unix_millis(access.exp.saturating_mul(1000)).min(row.expires_at);
         let caller = Arc::new(row.caller);
-        self.recent.put(token, &caller, end);
+        self.sessions.recent.put(token, &caller, end);
         Ok(caller)
     }
 
@@ -165,9 +164,7 @@ impl Identities {
     /// # Errors
     /// `internal` when the database fails: then nothing is known to have ended.
     pub async fn revoke(&self, who: &str, by: &str) -> Result<usize, Refusal> {
-        let ended = self.sessions.revoke(who, by).await;
-        self.recent.forget();
-        ended.map(|sessions| sessions.len())
+        self.sessions.revoke(who, by).await.map(|sessions| sessions.len())
     }
 
     /// Tells the audit log that nobody could be established.
@@ -235,6 +232,7 @@ impl Identities {
             life: config.session_life,
             remedy: format!("run `hoopctl login {issuer}`"),
             busy: std::sync::Mutex::default(),
+            recent: Recent::default(),
         };
         Ok(Self {
             issuer,
@@ -244,7 +242,6 @@ impl Identities {
             credential_life: config.credential_life,
             own_roots: config.own_roots,
             authority,
-            recent: Recent::default(),
         })
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::{
     Caller, Happening, SessionRow, Store, StoreError, Witness,
+    access::Recent,
     lease::Leases,
     oidc::{Expected, RelyingParty},
     provider::{Provider, ProviderError},
@@ -36,6 +37,8 @@ pub(super) struct Sessions {
     pub(super) remedy: String,
     /// One at a time per session: a provider that rotates refresh tokens takes two uses of one for theft.
     pub(super) busy: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
+    /// Callers by their access tokens; forgotten whenever a session ends before its time.
+    pub(super) recent: Recent,
 }
 
 /// A session about to begin.
@@ -128,7 +131,10 @@ impl Sessions {
 
     /// Ends a session or all of a user, with their leases. Returns how many.
     pub(super) async fn revoke(&self, who: &str, by: &str) -> Result<Vec<String>, Refusal> {
-        let ended = self.store.revoke(who).await.map_err(database)?;
+        let ended = self.store.revoke(who).await.map_err(database);
+        // Also when the database failed: it may have ended some.
+        self.recent.forget();
+        let ended = ended?;
         let reason = self.login(format!("the login session was ended: {by}"));
         for session in &ended {
             self.leases.end(session, &reason);

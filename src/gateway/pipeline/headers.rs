@@ -50,6 +50,7 @@ pub(super) fn towards_model(head: &mut Parts) -> bool {
 
 /// Prepares an answer for the caller's leg. A model cannot speak in the gateway's name.
 pub(super) fn towards_caller(headers: &mut HeaderMap) {
+    one_length(headers);
     end_here(headers);
     headers.remove(CODE_HEADER);
 }
@@ -61,6 +62,24 @@ pub(super) fn towards_caller_switching(headers: &mut HeaderMap) {
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     if let Some(protocol) = protocol {
         headers.insert(header::UPGRADE, protocol);
+    }
+}
+
+/// An answer says its length once or not at all (RFC 9112 §6.3): beside `Transfer-Encoding` a length means nothing and must not be
+/// passed on, and one that is repeated has been checked to say the same each time.
+fn one_length(headers: &mut HeaderMap) {
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        headers.remove(header::CONTENT_LENGTH);
+        return;
+    }
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let Some(first) = lengths.next() else { return };
+    let listed = first.as_bytes().split(|byte| *byte == b',').next().unwrap_or_default().trim_ascii();
+    if lengths.next().is_none() && listed == first.as_bytes() {
+        return;
+    }
+    if let Ok(one) = HeaderValue::from_bytes(listed) {
+        headers.insert(header::CONTENT_LENGTH, one);
     }
 }
 

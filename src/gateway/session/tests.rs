@@ -2,15 +2,22 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::{io::AsyncWriteExt, time::timeout};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::timeout,
+};
 
 use crate::{
-    gateway::world::{self, World},
+    gateway::{
+        pipeline::{Dialect, ModelConfig},
+        upstream,
+        world::{self, World},
+    },
     tunnel::{Connection, Stream, Transport, read_frame, write_frame},
     wire::{
         MAX_FRAME, VERSION, code,
         control::{FromGateway, FromLaptop, Notice},
-        stream::{Answer, Preamble, Target},
+        stream::{Answer, Door, Fin, Preamble, Target},
     },
 };
 
@@ -125,6 +132,121 @@ async fn a_revoked_caller_is_told_and_cut_within_two_seconds() {
             matches!(&refused, FromGateway::Refused(refusal) if refusal.code == code::LOGIN_REQUIRED),
             "{refused:?}"
         );
+    }
+}
+
+/// A model on loopback that never ends its answer; says so once its connection is gone.
+async fn endless() -> (ModelConfig, tokio::sync::mpsc::UnboundedReceiver<()>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (gone, ends) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let gone = gone.clone();
+            tokio::spawn(async move {
+                socket.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await.unwrap();
+                while socket.write_all(b"5\r\nhello\r\n").await.is_ok() {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                let _ = gone.send(());
+            });
+        }
+    });
+    let model = ModelConfig {
+        name: "m".to_owned(),
+        dialect: Dialect::Detect,
+        upstream: upstream::Config {
+            url: url.parse().unwrap(),
+            relaxed: true,
+            relaxed_networks: Vec::new(),
+            ca: None,
+            pins: Vec::new(),
+            client_certificate: None,
+            server_name: None,
+            credential: None,
+            idle: Duration::from_secs(600),
+        },
+        labels: Default::default(),
+        finish_on_fin: false,
+        body_limit: None,
+    };
+    (model, ends)
+}
+
+/// Asks for an answer that never ends, and has read some of it.
+async fn live(connection: &Connection) -> Stream {
+    let target =
+        Target::Model { model: "m".into(), session: "s".into(), door: Door::Private, fin: Fin::Leave };
+    let (mut stream, answer) = open(connection, target).await;
+    assert_eq!(answer, Answer::Ok);
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut heard = Vec::new();
+    while !heard.ends_with(b"hello\r\n") {
+        heard.push(timeout(Duration::from_secs(10), stream.read_u8()).await.unwrap().unwrap());
+    }
+    stream
+}
+
+/// Reads until the stream breaks: an answer that was cut must not look complete.
+async fn cut(mut stream: Stream) {
+    let mut rest = Vec::new();
+    let ended = timeout(Duration::from_secs(10), stream.read_to_end(&mut rest)).await.unwrap();
+    assert!(ended.is_err(), "a clean end");
+}
+
+#[tokio::test]
+async fn a_revocation_ends_live_model_streams_of_that_caller_alone_within_two_seconds() {
+    let (model, mut ends) = endless().await;
+    let world = World::start_with(vec![model]).await;
+    let bystander = world.dial(world.log_in("bob").await, Transport::Tcp).await.unwrap();
+    let (_control, _) = hello(&bystander).await;
+    let mut bobs = live(&bystander).await;
+    for transport in BOTH {
+        let key = world.log_in("alice").await;
+        // The same certificate twice: both connections are hers, and both end.
+        let first = world.dial(key.clone(), transport).await.unwrap();
+        let second = world.dial(key, transport).await.unwrap();
+        let (_first_control, _) = hello(&first).await;
+        let (_second_control, _) = hello(&second).await;
+        let streams = [live(&first).await, live(&second).await];
+        let begun = Instant::now();
+        world.revoke("alice").await;
+        for stream in streams {
+            cut(stream).await;
+        }
+        for _ in 0..2 {
+            timeout(Duration::from_secs(2), ends.recv()).await.expect("the model was let go").unwrap();
+        }
+        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+        bobs.read_u8().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_is_over_ends_its_live_model_streams_within_two_seconds() {
+    const LIFE: Duration = Duration::from_secs(3);
+    let (model, mut ends) = endless().await;
+    let world = World::start_with(vec![model]).await;
+    for transport in BOTH {
+        let begun = Instant::now();
+        let key = world.log_in_for("alice", LIFE).await;
+        let connection = world.dial(key, transport).await.unwrap();
+        let (_control, _) = hello(&connection).await;
+        cut(live(&connection).await).await;
+        timeout(Duration::from_secs(2), ends.recv()).await.expect("the model was let go").unwrap();
+        assert!(begun.elapsed() < LIFE + Duration::from_secs(2), "{:?}", begun.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn a_key_of_another_gateway_is_not_admitted_though_its_names_are_right() {
+    let (world, other) = (World::start().await, World::start().await);
+    world.log_in("alice").await;
+    let foreign = other.log_in("alice").await;
+    for transport in BOTH {
+        let Ok(connection) = world.dial(foreign.clone(), transport).await else { continue };
+        // In TLS 1.3 the laptop learns only now that its certificate was refused.
+        assert!(timeout(Duration::from_secs(5), connection.closed()).await.is_ok());
     }
 }
 

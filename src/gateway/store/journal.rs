@@ -20,6 +20,9 @@ use crate::{
 /// About as many bytes as one [`Journal::read_from`] returns at most.
 const MAX_READ: usize = 8 * 1024 * 1024;
 
+/// The farthest a file may begin: positions beyond it are no journal's, and sums with them stay whole.
+const FARTHEST: u64 = u64::MAX / 4;
+
 /// The journal of one state folder, whose lock keeps others out.
 pub(super) struct FileJournal {
     folder: PathBuf,
@@ -236,8 +239,10 @@ fn path_of(folder: &Path, start: u64) -> PathBuf {
     folder.join(format!("{start:020}.log"))
 }
 
+/// `None` for every name that [`path_of`] does not give: such a file is none of ours, and is left alone.
 fn start_of(path: &Path) -> Option<u64> {
-    path.file_stem()?.to_str()?.parse().ok()
+    let start = path.file_stem()?.to_str()?.parse().ok().filter(|start| *start <= FARTHEST)?;
+    (path_of(path.parent()?, start).as_path() == path).then_some(start)
 }
 
 fn writable(path: &Path) -> io::Result<File> {
@@ -336,6 +341,20 @@ mod tests {
         let journal = open(&dir);
         assert_eq!(all(&journal), ["one"]);
         assert_eq!(files(&dir), ["00000000000000000000.log"]);
+    }
+
+    #[test]
+    fn files_that_are_not_the_journals_are_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        open(&dir).append(b"one").unwrap();
+        for stray in ["7.log", "+0000000000000000007.log", "18446744073709551615.log", "-1.log", "x.log"] {
+            fs::write(dir.path().join("journal").join(stray), b"stray").unwrap();
+        }
+        let journal = open(&dir);
+        journal.append(b"two").unwrap();
+        assert_eq!(all(&journal), ["one", "two"]);
+        journal.prune(u64::MAX).unwrap();
+        assert_eq!(files(&dir).len(), 6);
     }
 
     #[test]

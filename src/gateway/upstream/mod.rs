@@ -200,6 +200,12 @@ impl Upstream {
             let fresh = line.fresh();
             self.target.address(&mut request, path.clone(), line.is_h2());
             match within(self.idle, &meter, line.exchange(request, &self.pool, Arc::clone(&meter))).await {
+                Ok(answered) if answered.head.status.is_informational() => {
+                    // A switch that nobody asked for: what follows on that connection belongs to no exchange.
+                    return Err(UpstreamError::Broke {
+                        cause: format!("it answered {} unasked", answered.head.status),
+                    });
+                }
                 Ok(answered) => {
                     if answered.head.status == http::StatusCode::UNAUTHORIZED
                         && let Some(credential) = &self.credential

@@ -27,6 +27,7 @@ async fn a_replayed_token_of_any_age_ends_the_session() {
         for _ in 0..age {
             newest = world.refresh(&newest).await.tokens().refresh_token.unwrap();
         }
+        assert!(world.identities.bearer(&first.access_token).await.is_ok(), "believed, and so remembered");
         assert_eq!(world.refresh(&first.refresh_token.unwrap()).await.error(), "invalid_grant");
         assert_eq!(world.refresh(&newest).await.error(), "invalid_grant", "generation {age}");
         assert!(world.identities.bearer(&first.access_token).await.is_err());

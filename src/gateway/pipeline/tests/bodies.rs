@@ -276,3 +276,54 @@ async fn a_body_that_is_never_asked_for_its_end_is_finished_all_the_same() {
     assert_eq!(answer.status(), StatusCode::NO_CONTENT);
     assert_eq!(world.outcome().await, "complete");
 }
+
+#[tokio::test]
+async fn a_length_beside_a_transfer_encoding_is_not_passed_on() {
+    for length in ["2", "50"] {
+        for head in [
+            format!("content-length: {length}\r\ntransfer-encoding: chunked"),
+            format!("transfer-encoding: chunked\r\ncontent-length: {length}"),
+        ] {
+            let mut server = Scripted::start().await;
+            let world = World::of(&server.url).await;
+            let mut client = world.connect();
+            client.write("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+            let mut line = server.accept().await;
+            line.head().await;
+            line.write(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n5\r\nhello\r\n0\r\n\r\n")).await;
+            let answered = client.read_until("\r\n\r\n").await;
+            assert!(!answered.contains("content-length"), "{answered}");
+            client.read_until("5\r\nhello\r\n0\r\n\r\n").await;
+            assert_eq!(world.outcome().await, "complete");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_with_two_framings_reaches_the_model_with_one_or_not_at_all() {
+    for head in [
+        "content-length: 3\r\ntransfer-encoding: chunked",
+        "transfer-encoding: chunked\r\ncontent-length: 3",
+        "content-length: 3\r\ncontent-length: 4",
+        "content-length: 3, 3",
+        "transfer-encoding: chunked, identity",
+        "transfer-encoding: xchunked",
+    ] {
+        let mut server = Scripted::start().await;
+        let world = World::of(&server.url).await;
+        let mut client = world.connect();
+        client.write(format!("POST / HTTP/1.1\r\nhost: x\r\n{head}\r\n\r\n3\r\nabc\r\n0\r\n\r\n")).await;
+        let arrived = tokio::select! {
+            mut line = server.accept() => Some(line.head().await),
+            answer = client.read_until("\r\n\r\n") => {
+                assert!(answer.starts_with("HTTP/1.1 400"), "{head}: {answer}");
+                None
+            }
+        };
+        if let Some(arrived) = arrived {
+            let framings =
+                ["content-length:", "transfer-encoding:"].map(|name| arrived.matches(name).count());
+            assert_eq!(framings, [0, 1], "{head}: {arrived}");
+        }
+    }
+}

@@ -196,6 +196,48 @@ async fn a_server_that_fails_before_it_answers_is_a_502() {
 }
 
 #[tokio::test]
+async fn a_switch_that_nobody_asked_for_is_no_answer() {
+    let mut server = Scripted::start().await;
+    let world = World::of(&server.url).await;
+    let mut client = world.connect();
+    client.write(GET).await;
+    let mut line = server.accept().await;
+    line.head().await;
+    line.write("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\nHTTP/1.1 200 OK\r\n\r\n")
+        .await;
+    let head = client.read_until("\r\n\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 502"), "{head}");
+    assert_eq!(world.outcome().await, "upstream_failed");
+    line.ended().await;
+}
+
+#[tokio::test]
+async fn what_follows_an_answer_is_never_the_next_callers() {
+    for (method, answer) in [
+        ("GET", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"),
+        ("HEAD", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n"),
+        ("GET", "HTTP/1.1 204 No Content\r\n\r\n"),
+        ("GET", "HTTP/1.1 304 Not Modified\r\ncontent-length: 2\r\n\r\n"),
+    ] {
+        let mut server = Scripted::start().await;
+        let world = World::of(&server.url).await;
+        let mut first = world.connect();
+        first.write(format!("{method} /1 HTTP/1.1\r\nhost: x\r\n\r\n")).await;
+        let mut line = server.accept().await;
+        line.head().await;
+        line.write(format!("{answer}HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil")).await;
+        first.read_until("\r\n\r\n").await;
+        servers::reactor_turn().await;
+        let mut second = world.connect();
+        second.write("GET /2 HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        let mut fresh = server.accept().await;
+        assert!(fresh.head().await.starts_with("GET /2"), "{answer}");
+        fresh.write("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nown!").await;
+        second.read_until("own!").await;
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_is_not_there_is_a_502_without_its_address() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

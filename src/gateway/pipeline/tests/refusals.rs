@@ -19,7 +19,10 @@ const ASKING: &str = r#"
 #[tokio::test]
 async fn policy_says_no_with_its_reason_and_the_model_sees_nothing() {
     let server = Scripted::start().await;
-    for (policy, code, verdict) in [("", "denied", "deny"), (ASKING, "approval_required", "ask")] {
+    for (policy, code, verdict, remedy) in [
+        ("", "denied", "deny", "hoopctl gateway explain"),
+        (ASKING, "approval_required", "ask", "the gateway's operator"),
+    ] {
         let world = World::with_policy(vec![model("m", &server.url)], policy).await;
         let answer = world.connect().ask(get("/v1/chat/completions")).await;
         assert_eq!(answer.status(), StatusCode::FORBIDDEN);
@@ -28,7 +31,7 @@ async fn policy_says_no_with_its_reason_and_the_model_sees_nothing() {
         let body: Value = serde_json::from_str(&text(answer.into_body()).await).unwrap();
         assert_eq!(body["error"]["code"], code);
         assert_eq!(body["error"]["request_id"], request_id.as_str());
-        assert!(body["error"]["remedy"].as_str().unwrap().contains("hoopctl"), "{body}");
+        assert!(body["error"]["remedy"].as_str().unwrap().contains(remedy), "{body}");
         let event = world.event().await;
         assert_eq!(event.exchange.as_deref(), Some(request_id.as_str()));
         assert_eq!(event.kind, "exchange");
