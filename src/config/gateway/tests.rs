@@ -263,6 +263,15 @@ tls = "relaxed"
 }
 
 #[test]
+fn scopes_left_unsaid_are_the_identity_rooms_to_choose() {
+    let provider =
+        "[[identity]]\nkind = \"oidc\"\nissuer = \"https://login.example.com\"\nclient_id = \"hoopctl\"\n";
+    let config = good(&folder(), &format!("{BASE}{provider}"));
+    let ProviderKind::Oidc { scopes, .. } = &config.identity.providers[0].kind else { panic!() };
+    assert!(scopes.is_empty(), "{scopes:?}");
+}
+
+#[test]
 fn secrets_of_the_environment_are_not_read_by_a_check() {
     let dir = folder();
     good(
