@@ -48,7 +48,7 @@ fn evidence_of_both_legs_is_in_the_audit_log() {
     let (head, body) = connect
         .exchange("POST /echo HTTP/1.1\r\nhost: HOST\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello");
     assert!(head.starts_with("http/1.1 200"), "{head}");
-    assert_eq!(text(&body).contains("hello"), true);
+    assert!(text(&body).contains("hello"));
 
     let events = laptop.exchanges();
     assert_eq!(events.len(), 1, "{events:?}");
