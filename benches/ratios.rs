@@ -1,10 +1,12 @@
 //! One command, one table: hoopctl against direct TLS, a bare tunnel, haproxy and nginx in the same two-leg shape
 //! (local port → TLS → gateway → TLS → model), interleaved in one run. `cargo bench`, or `cargo bench -- --quick`.
-#![allow(missing_docs, clippy::print_stdout, reason = "a program that prints a table")]
+#![allow(missing_docs, clippy::print_stdout, clippy::print_stderr, reason = "a program that prints a table")]
+#![allow(unreachable_pub, reason = "a program of its own, which shares a file with the tests")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::expect_used,
+    clippy::panic,
     reason = "a benchmark that cannot measure must stop"
 )]
 
@@ -19,7 +21,6 @@ mod shapes;
 
 use std::time::Duration;
 
-use load::Target;
 use report::{Report, median};
 use shapes::Shape;
 

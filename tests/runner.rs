@@ -13,6 +13,8 @@ mod architecture;
 mod bad_input;
 mod generated;
 mod path;
+#[cfg(target_os = "linux")]
+mod secrets;
 mod world;
 
 #[test]

@@ -15,6 +15,8 @@ const UNFINISHED: usize = 4_096;
 /// Of those, from one source. Half, because a whole company may sit behind one address: a source that opens
 /// connections and says nothing can then slow others down, but never shut them out.
 const UNFINISHED_OF_SOURCE: usize = UNFINISHED / 2;
+/// HTTPS connections at once from one source, half of all for the same reason: a handshake proves nothing about who made it.
+const VISITORS_OF_SOURCE: usize = CONNECTIONS / 2;
 
 /// Hands out the right to be served.
 #[derive(Clone)]
@@ -22,6 +24,7 @@ pub(super) struct Ration {
     connections: Arc<Semaphore>,
     unfinished: Arc<Semaphore>,
     sources: Arc<Sources>,
+    visitors: Arc<Sources>,
 }
 
 /// The right of one connection to be there; given back when dropped.
@@ -37,16 +40,23 @@ pub(super) struct Handshaker {
     _of_source: OfSource,
 }
 
+/// The right of one HTTPS connection to be served; given back when dropped.
+#[derive(Debug)]
+pub(super) struct Visitor {
+    _of_source: OfSource,
+}
+
 impl Ration {
     pub(super) fn new() -> Self {
-        Self::of(CONNECTIONS, UNFINISHED, UNFINISHED_OF_SOURCE)
+        Self::of(CONNECTIONS, UNFINISHED, UNFINISHED_OF_SOURCE, VISITORS_OF_SOURCE)
     }
 
-    fn of(connections: usize, unfinished: usize, of_source: usize) -> Self {
+    fn of(connections: usize, unfinished: usize, of_source: usize, visitors_of_source: usize) -> Self {
         Self {
             connections: Arc::new(Semaphore::new(connections)),
             unfinished: Arc::new(Semaphore::new(unfinished)),
             sources: Arc::new(Sources { most: of_source, counts: Mutex::default() }),
+            visitors: Arc::new(Sources { most: visitors_of_source, counts: Mutex::default() }),
         }
     }
 
@@ -61,6 +71,11 @@ impl Ration {
         let of_source = self.sources.enter(neighbourhood(source))?;
         let unfinished = Arc::clone(&self.unfinished).try_acquire_owned().ok()?;
         Some(Handshaker { _unfinished: unfinished, _of_source: of_source })
+    }
+
+    /// `None`: this source has too many HTTPS connections. Tunnels are not counted here: who holds one is known by name.
+    pub(super) fn visitor(&self, source: IpAddr) -> Option<Visitor> {
+        Some(Visitor { _of_source: self.visitors.enter(neighbourhood(source))? })
     }
 }
 
@@ -121,7 +136,7 @@ mod tests {
 
     #[test]
     fn one_source_cannot_take_all_handshakes_and_gives_back_what_it_took() {
-        let ration = Ration::of(100, 4, 2);
+        let ration = Ration::of(100, 4, 2, 100);
         let loud: IpAddr = "192.0.2.1".parse().unwrap();
         let quiet: IpAddr = "192.0.2.2".parse().unwrap();
         let held: Vec<_> = (0..2).map(|_| ration.handshaker(loud).unwrap()).collect();
@@ -130,6 +145,17 @@ mod tests {
         drop(held);
         assert!(ration.handshaker(loud).is_some());
         assert!(ration.sources.lock().is_empty(), "sources that left are forgotten");
+    }
+
+    #[test]
+    fn one_source_cannot_take_all_connections_by_shaking_hands() {
+        let ration = Ration::of(100, 100, 100, 2);
+        let loud: IpAddr = "192.0.2.1".parse().unwrap();
+        let held: Vec<_> = (0..2).map(|_| ration.visitor(loud).unwrap()).collect();
+        assert!(ration.visitor(loud).is_none());
+        assert!(ration.visitor("192.0.2.2".parse().unwrap()).is_some());
+        drop(held);
+        assert!(ration.visitor(loud).is_some());
     }
 
     #[test]

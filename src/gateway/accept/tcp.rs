@@ -142,6 +142,10 @@ async fn shake_hands(stream: TcpStream, peer: SocketAddr, profiles: &Profiles) -
 }
 
 async fn serve_https(tls: TlsStream<TcpStream>, address: SocketAddr, hall: &Hall) {
+    let Some(_visitor) = hall.ration.visitor(address.ip()) else {
+        hall.meters.turned_away.inc();
+        return;
+    };
     let _connected = hall.meters.connected("https");
     let (_, session) = tls.get_ref();
     let peer = https::Peer {

@@ -11,7 +11,8 @@ use crate::{
     clock::Clock,
     evidence::event::Event,
     gateway::{
-        accept, audit, certs,
+        accept, audit,
+        certs::{self, Authority},
         identity::{self, Caller, DevUser, ProviderConfig, ProviderKind, SessionRow},
         pipeline::ModelConfig,
         store,
@@ -91,6 +92,11 @@ impl World {
 
     pub(in crate::gateway) fn roots(&self) -> Vec<CertificateDer<'static>> {
         self.gateway.authority.roots()
+    }
+
+    /// Makes and believes the gateway's own certificates.
+    pub(in crate::gateway) fn authority(&self) -> &Authority {
+        &self.gateway.authority
     }
 
     pub(in crate::gateway) async fn events(&self, kind: &str) -> Vec<Event> {

@@ -13,6 +13,7 @@ use crate::{
         upstream,
         world::{self, World},
     },
+    tls::{self, HotKey, Trust},
     tunnel::{Connection, Stream, Transport, read_frame, write_frame},
     wire::{
         MAX_FRAME, VERSION, code,
@@ -247,6 +248,38 @@ async fn a_key_of_another_gateway_is_not_admitted_though_its_names_are_right() {
         let Ok(connection) = world.dial(foreign.clone(), transport).await else { continue };
         // In TLS 1.3 the laptop learns only now that its certificate was refused.
         assert!(timeout(Duration::from_secs(5), connection.closed()).await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn a_servers_certificate_of_the_gateways_own_authority_is_no_laptops() {
+    let world = World::start().await;
+    let leaf = world.authority().issue_server(&["127.0.0.1".to_owned()], Duration::from_secs(600));
+    let key = HotKey::new(leaf.unwrap());
+    for transport in BOTH {
+        let Ok(connection) = world.dial(key.clone(), transport).await else { continue };
+        assert!(timeout(Duration::from_secs(5), connection.closed()).await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn no_handshake_of_a_tunnel_is_ever_resumed() {
+    let world = World::start().await;
+    let key = world.log_in("alice").await;
+    let mut config = tls::laptop(&Trust::Roots(world.roots()), &key).unwrap();
+    config.resumption = rustls::client::Resumption::in_memory_sessions(8);
+    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
+    for _ in 0..3 {
+        let tcp = tokio::net::TcpStream::connect(world.gateway.address()).await.unwrap();
+        let name = rustls::pki_types::ServerName::try_from("127.0.0.1").unwrap();
+        let mut stream = connector.connect(name, tcp).await.unwrap();
+        // The gateway's first HTTP/2 frame: a ticket would have come before it.
+        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+        stream.flush().await.unwrap();
+        timeout(Duration::from_secs(5), stream.read_u8()).await.unwrap().unwrap();
+        let session = stream.get_ref().1;
+        assert!(!matches!(session.handshake_kind(), Some(rustls::HandshakeKind::Resumed) | None));
+        assert_eq!(session.tls13_tickets_received(), 0);
     }
 }
 
