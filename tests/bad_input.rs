@@ -133,10 +133,10 @@ fn an_upstream_that_is_down_untrusted_or_cut_is_always_signalled() {
     world.model("elsewhere", &elsewhere.url(), &ca(&elsewhere));
     world.start();
     let laptop = world.logged_in("ana", &["ml"]);
-    for (name, code) in [
-        ("down", "upstream_unreachable"),
-        ("stranger", "upstream_untrusted"),
-        ("elsewhere", "upstream_untrusted"),
+    for (name, code, exit) in [
+        ("down", "upstream_unreachable", 1),
+        ("stranger", "upstream_untrusted", 7),
+        ("elsewhere", "upstream_untrusted", 7),
     ] {
         let output = laptop.run(&["call", name, "/headers"]);
         assert_eq!(output.status.code(), Some(exit), "{name}: {}", text(&output.stderr));
