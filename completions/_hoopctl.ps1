@@ -120,7 +120,7 @@ Register-ArgumentCompleter -Native -CommandName 'hoopctl' -ScriptBlock {
             break
         }
         'hoopctl;connect' {
-            [CompletionResult]::new('--port', '--port', [CompletionResultType]::ParameterName, 'The loopback port [default: the model''s own, the same every time]')
+            [CompletionResult]::new('--port', '--port', [CompletionResultType]::ParameterName, 'The loopback port; 0 for any free one [default: the model''s own, the same every time]')
             [CompletionResult]::new('--socket', '--socket', [CompletionResultType]::ParameterName, 'A Unix socket instead of a port, only for this user')
             [CompletionResult]::new('--gateway', '--gateway', [CompletionResultType]::ParameterName, 'The gateway''s address; the profile''s unless said [env: HOOPCTL_GATEWAY]')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]')

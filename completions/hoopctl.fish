@@ -127,7 +127,7 @@ tcp\t''"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand models" -s q -l quiet -d 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand models" -s v -l verbose -d 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand models" -s h -l help -d 'Print help'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l port -d 'The loopback port [default: the model\'s own, the same every time]' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l port -d 'The loopback port; 0 for any free one [default: the model\'s own, the same every time]' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l socket -d 'A Unix socket instead of a port, only for this user' -r -F
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l gateway -d 'The gateway\'s address; the profile\'s unless said [env: HOOPCTL_GATEWAY]' -r -f
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l profile -d 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]' -r

@@ -75,12 +75,12 @@ async fn log_in(args: Login, with: Arc<Invocation>) -> Outcome {
     let browser = std::env::var_os("BROWSER").is_some_and(|value| !value.is_empty());
     let trust = first_trust(&args)?;
     let token = workload_token(&args)?;
-    let method = method(&args, token, Surroundings { person, browser })?;
     let mut settings = with.settings()?;
     if let Some(text) = &args.url {
         let wrong = |remedy| Failure::usage(format!("{text:?} is not a gateway's address")).remedy(remedy);
         settings.gateway = Some(gateway_url(text).map_err(wrong)?);
     }
+    let method = method(&args, token, Surroundings { person, browser })?;
     let laptop = Laptop::open(settings)?;
     let conversation = Conversation { with: Arc::clone(&with), person };
     let status = laptop.login(trust, method, &conversation).await?;
@@ -121,7 +121,10 @@ fn workload_token(args: &Login) -> Result<Option<SecretString>, Failure> {
         }
         None => return Ok(None),
     };
-    source.read().map(Some).map_err(|error| Failure::usage(error.to_string()))
+    source.read().map(Some).map_err(|error| {
+        Failure::usage(error.to_string())
+            .remedy(format!("write the workload's token into that file, or set {TOKEN_VARIABLE}"))
+    })
 }
 
 /// Without a person at a terminal no browser is opened, unless one is named explicitly.

@@ -92,8 +92,9 @@ impl ClientError {
 
     /// A gateway that does not answer.
     pub fn unreachable(message: impl Into<String>) -> Self {
-        Self::new(Kind::Unreachable, "unreachable", message)
-            .remedy("check the address and the network; `hoopctl status` names the gateway")
+        Self::new(Kind::Unreachable, "unreachable", message).remedy(
+            "check that the gateway runs, its address and the network; `hoopctl status` names the gateway",
+        )
     }
 
     /// A gateway that is not believed.

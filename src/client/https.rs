@@ -82,9 +82,13 @@ impl Https {
             )
             .remedy("check the address"));
         }
-        let found: Discovery = serde_json::from_slice(answer.body()).map_err(|e| {
-            ClientError::failed("not_a_gateway", format!("{} does not speak hoopctl: {e}", self.gateway))
-                .remedy("check the address")
+        let found: Discovery = serde_json::from_slice(answer.body()).map_err(|error| {
+            tracing::debug!(%error, "the gateway's introduction is not understood");
+            ClientError::failed(
+                "not_a_gateway",
+                format!("{} answers, but is no hoopctl gateway", self.gateway),
+            )
+            .remedy("check the address")
         })?;
         if !found.versions.contains(&crate::wire::VERSION) {
             return Err(ClientError::failed(

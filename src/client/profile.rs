@@ -183,7 +183,8 @@ pub(super) fn origin(url: &Url) -> Result<Url, ClientError> {
     if url.host_str().is_none_or(str::is_empty) || !bare {
         return Err(ClientError::usage(
             "a gateway's address is https://HOST or https://HOST:PORT, nothing more",
-        ));
+        )
+        .remedy(format!("hoopctl login {}", url.origin().ascii_serialization())));
     }
     Ok(url.clone())
 }

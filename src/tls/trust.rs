@@ -32,7 +32,7 @@ impl fmt::Debug for Trust {
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
     /// A PEM file cannot be read.
-    #[error("{path}: {cause}")]
+    #[error("the certificates in {path} cannot be read: {cause}")]
     Unreadable {
         /// The file.
         path: String,

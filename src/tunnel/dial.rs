@@ -122,7 +122,7 @@ impl Dialer {
 
     fn unreachable(&self, said: &[String]) -> TunnelError {
         TunnelError::Unreachable(format!(
-            "the gateway {}:{} cannot be reached ({}); check that it runs, its address and the network",
+            "the gateway {}:{} cannot be reached ({})",
             self.host,
             self.port,
             said.join("; ")

@@ -40,7 +40,7 @@ impl TunnelError {
     }
 
     pub(super) fn closed_here() -> Self {
-        Self::closed("it was closed on this side")
+        Self::closed("it was given up on this side")
     }
 
     /// This error as a stream shows it; [`of_io`] finds it again.

@@ -92,7 +92,8 @@ fn broken(error: &hyper::Error, what: &str) -> Failure {
             Failure::new(Kind::Unreachable, code::DRAINING, format!("{what} (the gateway is going away)"))
                 .remedy("send the request again")
         }
-        _ => Failure::new(Kind::Failed, "cut", format!("{what} ({})", root(error))),
+        _ => Failure::new(Kind::Failed, "cut", format!("{what} ({})", root(error)))
+            .remedy("send the request again; `hoopctl models` shows whether the gateway answers"),
     }
 }
 

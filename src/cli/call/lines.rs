@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 
 use super::{
-    super::error::{DONE, Failure, Outcome},
+    super::{
+        error::{DONE, Failure, Outcome},
+        printer::Printer,
+    },
     Target, Template,
     exchange::{self, Exchange},
     input::{Input, looks},
@@ -30,14 +33,15 @@ pub(super) async fn perform(
     template: &Template,
     input: Input,
     at_once: usize,
+    printer: &Printer,
 ) -> Outcome {
     let ask = async |line: Bytes| answer(target, template, line).await;
-    through(BufReader::new(input.reader()), &mut tokio::io::stdout(), at_once, ask).await
+    through(BufReader::new(input.reader()), &mut tokio::io::stdout(), at_once, ask, printer).await
 }
 
 /// Reads lines, asks for each, writes the answers in the lines' order. The exit code is the first
 /// failure's; what concerns every line ends the run.
-async fn through<R, W, A>(lines: R, out: &mut W, at_once: usize, ask: A) -> Outcome
+async fn through<R, W, A>(lines: R, out: &mut W, at_once: usize, ask: A, printer: &Printer) -> Outcome
 where
     R: AsyncBufRead + Unpin,
     W: AsyncWrite + Unpin,
@@ -59,9 +63,10 @@ where
         }
     });
     let mut answers = std::pin::pin!(answers.buffered(at_once));
-    let (mut failures, mut worst) = (0_u64, DONE);
+    let (mut count, mut failures, mut worst) = (0_u64, 0_u64, DONE);
     while let Some(answer) = answers.next().await {
         let answer = answer?;
+        count += 1;
         if let Err(failure) = answer.outcome {
             if let Failure::Told(told) = &failure
                 && matches!(told.kind, Kind::LoginNeeded | Kind::Trust | Kind::Unreachable)
@@ -78,7 +83,7 @@ where
     if failures == 0 {
         return Ok(DONE);
     }
-    tracing::warn!("{failures} of the lines failed; their answers say why");
+    printer.warn(&format!("{failures} of {count} lines failed; their answers say why"));
     Err(Failure::Quiet(worst))
 }
 
@@ -143,6 +148,7 @@ mod tests {
     use tokio::sync::Barrier;
 
     use super::*;
+    use crate::{cli::printer::paper, config::laptop::Output};
 
     fn echo(line: &Bytes) -> Answer {
         Answer { line: line.to_vec(), outcome: Ok(DONE) }
@@ -162,7 +168,8 @@ mod tests {
             echo(&line)
         };
         let mut out = Vec::new();
-        assert_eq!(through(&b"0\n\n1\r\n2"[..], &mut out, 3, ask).await.unwrap(), 0);
+        let (printer, _, _) = paper::printer(Output::Human);
+        assert_eq!(through(&b"0\n\n1\r\n2"[..], &mut out, 3, ask, &printer).await.unwrap(), 0);
         assert_eq!(out, b"0\n1\n2\n");
     }
 
@@ -175,7 +182,9 @@ mod tests {
             _ => echo(&line),
         };
         let mut out = Vec::new();
-        let failure = through(&b"a\nbad\nc\n"[..], &mut out, 2, ask).await.unwrap_err();
+        let (printer, _, err) = paper::printer(Output::Json);
+        let failure = through(&b"a\nbad\nc\n"[..], &mut out, 2, ask, &printer).await.unwrap_err();
+        assert!(err.text().starts_with("{\"warning\":{\"message\":\"1 of 3 lines failed"), "{}", err.text());
         assert_eq!(failure.exit_code(), 3);
         assert_eq!(out, b"a\n{}\nc\n");
     }
@@ -187,7 +196,8 @@ mod tests {
             asked.fetch_add(1, Ordering::SeqCst);
             Answer { line: Vec::new(), outcome: Err(Failure::new(Kind::LoginNeeded, "login_required", "no")) }
         };
-        let failure = through(&b"a\nb\nc\nd\n"[..], &mut Vec::new(), 1, ask).await.unwrap_err();
+        let (printer, _, _) = paper::printer(Output::Human);
+        let failure = through(&b"a\nb\nc\nd\n"[..], &mut Vec::new(), 1, ask, &printer).await.unwrap_err();
         assert_eq!(failure.exit_code(), 4);
         assert_eq!(asked.load(Ordering::SeqCst), 1);
     }

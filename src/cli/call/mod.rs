@@ -67,7 +67,7 @@ pub(super) async fn perform(args: Call, with: &Invocation) -> Outcome {
     let (_laptop, link) = with.connected().await?;
     let target = Target { link: &link, model: &args.model };
     let outcome = if args.jsonl {
-        lines::perform(&target, &template, input, usize::from(args.concurrency)).await
+        lines::perform(&target, &template, input, usize::from(args.concurrency), &with.printer).await
     } else {
         single(&target, &template, input, with).await
     };

@@ -30,8 +30,8 @@ pub(super) struct Connect {
     /// The models
     #[arg(value_name = "MODEL", required = true, add = ArgValueCandidates::new(remembered::candidates))]
     models: Vec<String>,
-    /// The loopback port [default: the model's own, the same every time]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    /// The loopback port; 0 for any free one [default: the model's own, the same every time]
+    #[arg(long, value_name = "N")]
     port: Option<u16>,
     /// A Unix socket instead of a port, only for this user
     #[arg(long, value_name = "PATH", conflicts_with = "port", value_hint = clap::ValueHint::FilePath)]
@@ -94,6 +94,7 @@ mod tests {
         for (line, fine) in [
             ("connect a b", true),
             ("connect a --port 1", true),
+            ("connect a --port 0", true),
             ("connect a b --port 1", false),
             ("connect a b --socket s", false),
             ("connect a b --stdio", false),

@@ -119,7 +119,7 @@ fn print(args: &Explain, verdict: &Verdict, printer: &Printer) -> Result<(), Fai
     } else {
         format!("decided by {}", verdict.policies.join(", "))
     };
-    let mut text = format!("{word}: {} may {} {}; {by}", args.user, may(word), args.model);
+    let mut text = format!("{word}: {}; {by}", may(word, &args.user, &args.model));
     if !verdict.approvers.is_empty() {
         text.push_str(&format!("\napprovers: {}", verdict.approvers.join(", ")));
     }
@@ -129,11 +129,11 @@ fn print(args: &Explain, verdict: &Verdict, printer: &Printer) -> Result<(), Fai
     printer.line(&super::super::sanitize::text(&text))
 }
 
-fn may(word: &str) -> &'static str {
+fn may(word: &str, user: &str, model: &str) -> String {
     match word {
-        "permit" => "use",
-        "ask" => "use, once somebody approves it,",
-        _ => "not use",
+        "permit" => format!("{user} may use {model}"),
+        "ask" => format!("{user} may use {model} once somebody approves it"),
+        _ => format!("{user} may not use {model}"),
     }
 }
 
@@ -174,7 +174,7 @@ mod tests {
         print(&args, &verdict(), &printer).unwrap();
         assert!(
             out.text()
-                .starts_with("ask: alice may use, once somebody approves it, fraud; decided by fraud-jit\n")
+                .starts_with("ask: alice may use fraud once somebody approves it; decided by fraud-jit\n")
         );
     }
 

@@ -73,7 +73,7 @@ pub(super) fn perform(args: Gateway, with: &Invocation) -> Outcome {
 fn init(dir: &Path, with: &Invocation) -> Outcome {
     let written = file::init(dir).map_err(|error| {
         Failure::failed(format!("{} cannot be set up: {error}", dir.display()))
-            .remedy("choose an empty folder that you can write to")
+            .remedy("name an empty folder that you can write to")
     })?;
     if with.printer.manner().output == Output::Human {
         for path in &written {

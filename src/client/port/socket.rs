@@ -10,6 +10,9 @@ use tokio::net::UnixListener;
 
 use crate::{client::ClientError, id, secret};
 
+/// The longest path that fits into a socket's address everywhere (`sun_path`: 108 bytes on Linux, 104 elsewhere).
+const MAX_PATH: usize = 103;
+
 /// A listening socket; its file goes with it.
 #[derive(Debug)]
 pub(super) struct Socket {
@@ -27,6 +30,14 @@ impl Socket {
                 .remedy("choose another path with --socket PATH")
         };
         let path = std::path::absolute(path).map_err(|e| unusable(&e.to_string()))?;
+        // It is moved into place, so the system would not object, and then no client could name it.
+        if path.as_os_str().len() > MAX_PATH {
+            return Err(unusable(&format!("its path is longer than {MAX_PATH} bytes")));
+        }
+        let parent = path.parent().unwrap_or(Path::new("/"));
+        if !parent.is_dir() {
+            return Err(unusable(&format!("there is no folder {}", parent.display())));
+        }
         match fs::symlink_metadata(&path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(unusable(&e.to_string())),
@@ -93,6 +104,17 @@ mod tests {
         let busy = Socket::bind(&path).unwrap_err();
         assert_eq!(busy.kind, Kind::Usage);
         drop(socket);
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_path_that_nobody_could_connect_to_is_refused_and_no_folder_is_made() {
+        let home = tempfile::tempdir().unwrap();
+        for path in [home.path().join("a".repeat(MAX_PATH)), home.path().join("missing/m.sock")] {
+            let error = Socket::bind(&path).unwrap_err();
+            assert_eq!(error.kind, Kind::Usage);
+            assert!(error.remedy.unwrap().contains("--socket"));
+        }
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
     }
 

@@ -19,7 +19,7 @@ const FILES: [(&str, &str); 2] = [
 pub fn init(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let files = FILES.map(|(name, content)| (dir.join(name), content));
     if let Some((path, _)) = files.iter().find(|(path, _)| path.symlink_metadata().is_ok()) {
-        let message = format!("{} already exists and is left as it is; name another folder", path.display());
+        let message = format!("{} already exists and is left as it is", path.display());
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
     }
     let mut written = Vec::with_capacity(files.len());

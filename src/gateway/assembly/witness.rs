@@ -17,6 +17,8 @@ use crate::{
 
 /// The most session ids named in one event.
 const MOST_SESSIONS: usize = 64;
+/// The most groups named in one event's detail.
+const MOST_GROUPS: usize = 8;
 
 /// Failed logins told one by one in [`WINDOW`]; more are counted. Anybody can fail to log in, and nobody shall fill the log by it.
 const MOST_FAILURES: u32 = 60;
@@ -81,8 +83,15 @@ fn note(scribe: &Scribe, event: Event) {
 
 fn event_of(happening: Happening, clock: &Clock) -> Event {
     match happening {
-        Happening::Login(caller) => of_caller(&caller, blank(clock, "login")),
-        Happening::Renewal(caller) => of_caller(&caller, blank(clock, "renewal")),
+        Happening::Login(caller) => {
+            let with = if caller.workload { "a token of" } else { "the identity provider" };
+            let detail = format!("logged in with {with} {}, {}", caller.provider, groups(&caller.groups));
+            Event { detail: Some(detail), ..of_caller(&caller, blank(clock, "login")) }
+        }
+        Happening::Renewal(caller) => {
+            let detail = format!("login renewed, {}", groups(&caller.groups));
+            Event { detail: Some(detail), ..of_caller(&caller, blank(clock, "renewal")) }
+        }
         Happening::LoginFailed { provider, reason } => Event {
             detail: Some(format!("a login with the identity provider {provider} failed: {reason}")),
             ..blank(clock, "login_failed")
@@ -90,10 +99,23 @@ fn event_of(happening: Happening, clock: &Clock) -> Event {
         Happening::Revocation { by, sessions } => {
             let count = sessions.len();
             let named: Vec<_> = sessions.into_iter().take(MOST_SESSIONS).collect();
-            let detail = format!("{by} ended {count} session(s): {}", named.join(", "));
+            let detail = format!("login ended ({by}); {count} session(s): {}", named.join(", "));
             Event { detail: Some(detail), ..blank(clock, "revocation") }
         }
     }
+}
+
+/// The first groups by name, the others by number; the event's caller has them all.
+fn groups(groups: &[String]) -> String {
+    if groups.is_empty() {
+        return "no groups".to_owned();
+    }
+    let named: Vec<&str> = groups.iter().take(MOST_GROUPS).map(String::as_str).collect();
+    let mut text = format!("groups {}", named.join(", "));
+    if groups.len() > MOST_GROUPS {
+        text.push_str(&format!(" and {} more", groups.len().saturating_sub(MOST_GROUPS)));
+    }
+    text
 }
 
 fn of_caller(caller: &Caller, event: Event) -> Event {
@@ -125,6 +147,40 @@ fn blank(clock: &Clock, kind: &str) -> Event {
 mod tests {
     use super::*;
 
+    fn caller(groups: &[&str], workload: bool) -> Caller {
+        Caller {
+            subject: "alice".to_owned(),
+            email: None,
+            name: None,
+            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+            provider: "corp".to_owned(),
+            workload,
+            session: "ls_1".to_owned(),
+        }
+    }
+
+    #[test]
+    fn every_happening_says_what_happened() {
+        for (happening, kind, detail) in [
+            (
+                Happening::Login(caller(&["ml", "risk"], false)),
+                "login",
+                "logged in with the identity provider corp, groups ml, risk",
+            ),
+            (Happening::Login(caller(&[], true)), "login", "logged in with a token of corp, no groups"),
+            (Happening::Renewal(caller(&["ml"], false)), "renewal", "login renewed, groups ml"),
+            (
+                Happening::Renewal(caller(&["a"; 10], false)),
+                "renewal",
+                "login renewed, groups a, a, a, a, a, a, a, a and 2 more",
+            ),
+        ] {
+            let event = event_of(happening, &Clock::system());
+            assert_eq!((event.kind.as_str(), event.detail.as_deref()), (kind, Some(detail)));
+            assert_eq!(event.session.as_deref(), Some("ls_1"));
+        }
+    }
+
     #[test]
     fn a_flood_of_failed_logins_is_told_in_part_and_then_counted() {
         let start = SystemTime::UNIX_EPOCH + WINDOW;
@@ -142,7 +198,7 @@ mod tests {
         let happening = Happening::Revocation { by: "alice@example.test".to_owned(), sessions };
         let event = event_of(happening, &Clock::system());
         let detail = event.detail.unwrap();
-        assert!(detail.starts_with("alice@example.test ended 10000 session(s): ls_0, "), "{detail}");
+        assert!(detail.starts_with("login ended (alice@example.test); 10000 session(s): ls_0, "), "{detail}");
         assert!(detail.len() < 1024);
     }
 }

@@ -47,7 +47,7 @@ impl Stages {
         let policies = self.policies.load();
         let now = self.clock.now();
         let models = self.models.load();
-        let outcome = |model: &Model, action| {
+        let verdict = |model: &Model, action| {
             let question = Question {
                 caller,
                 action,
@@ -63,18 +63,21 @@ impl Stages {
                     requested_model: None,
                 },
             };
-            policies.decide(&question, false).outcome
+            policies.decide(&question, false)
         };
         models
             .values()
-            .filter(|model| outcome(model, Action::List) == Outcome::Permit)
             .filter_map(|model| {
-                let access = match outcome(model, Action::Invoke) {
+                let access = match verdict(model, Action::Invoke).outcome {
                     Outcome::Permit => "permit",
                     Outcome::Ask => "ask",
+                    // Nothing to choose; `list` alone opens no door.
                     Outcome::Deny => return None,
                 };
-                Some(model.described(access))
+                // What may be used may be seen, unless a policy says otherwise in so many words.
+                let listed = verdict(model, Action::List);
+                let hidden = listed.outcome == Outcome::Deny && !listed.policies.is_empty();
+                (!hidden).then(|| model.described(access))
             })
             .collect()
     }

@@ -90,10 +90,10 @@ pub(super) fn no_permit(
     near: &[String],
 ) -> String {
     let groups = match groups.len() {
-        0 => "who has no groups".to_owned(),
-        1 => format!("with group {}", listed(groups.iter().map(String::as_str))),
-        _ => format!("with groups {}", listed(groups.iter().map(String::as_str))),
+        0 => ", who has no groups".to_owned(),
+        1 => format!(" with group {}", listed(groups.iter().map(String::as_str))),
+        _ => format!(" with groups {}", listed(groups.iter().map(String::as_str))),
     };
     let near = if near.is_empty() { String::new() } else { format!("; {}", near.join("; ")) };
-    format!("no policy permits {action} on {subject} for `{}` {groups}{near}", shown(user))
+    format!("no policy permits {action} on {subject} for `{}`{groups}{near}", shown(user))
 }

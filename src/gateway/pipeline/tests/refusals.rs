@@ -55,6 +55,23 @@ async fn a_lease_that_is_over_is_found_at_the_next_exchange() {
     assert_eq!(server.waiting(), 0);
 }
 
+/// The sample of the documentation grants no `list` for the model that has to be asked for.
+#[tokio::test]
+async fn what_may_be_used_or_asked_for_is_listed_and_nothing_else() {
+    let jit =
+        r#"@id("jit") permit(principal, action == Action::"invoke", resource) when { context.approved };"#;
+    let used = r#"@id("used") permit(principal, action == Action::"invoke", resource);"#;
+    let seen = r#"@id("seen") permit(principal, action == Action::"list", resource);"#;
+    let hidden = format!(r#"{used} @id("hidden") forbid(principal, action == Action::"list", resource);"#);
+    for (policy, access) in
+        [(jit, Some("ask")), (used, Some("permit")), (seen, None), (hidden.as_str(), None), ("", None)]
+    {
+        let world = World::with_policy(vec![model("m", "http://127.0.0.1:9")], policy).await;
+        let listed = world.pipeline.models_for(&alice(), None, None);
+        assert_eq!(listed.first().map(|model| model.access.as_str()), access, "{policy}");
+    }
+}
+
 #[tokio::test]
 async fn an_unknown_model_is_answered_with_the_nearest_that_may_be_listed() {
     let policy = r#"@id("one") permit(principal, action in [Action::"list", Action::"invoke"], resource)

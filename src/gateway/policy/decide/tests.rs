@@ -277,7 +277,7 @@ fn a_denial_says_what_is_missing() {
     );
     assert_eq!(
         missing(&[], "fraud-detector"),
-        "no policy permits invoke on model `fraud-detector` for `alice@example.test` who has no groups; `ml` is for group `ml`"
+        "no policy permits invoke on model `fraud-detector` for `alice@example.test`, who has no groups; `ml` is for group `ml`"
     );
 }
 
