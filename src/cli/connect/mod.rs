@@ -31,7 +31,7 @@ pub(super) struct Connect {
     #[arg(value_name = "MODEL", required = true, add = ArgValueCandidates::new(remembered::candidates))]
     models: Vec<String>,
     /// The loopback port [default: the model's own, the same every time]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16))]
     port: Option<u16>,
     /// A Unix socket instead of a port, only for this user
     #[arg(long, value_name = "PATH", conflicts_with = "port", value_hint = clap::ValueHint::FilePath)]
