@@ -21,7 +21,7 @@ pub async fn laptop(args: &[String]) {
     let prefer = if args[1] == "tcp" { Transport::Tcp } else { Transport::Quic };
     let dialer =
         Dialer { host: "localhost".into(), port: args[2].parse().unwrap(), trust: Trust::Roots(roots), key };
-    let connection = dialer.dial(Some(prefer)).await.unwrap();
+    let connection = dialer.dial_only(prefer).await.unwrap();
     assert_eq!(connection.transport(), prefer);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     println!("port {}", listener.local_addr().unwrap().port());

@@ -48,7 +48,7 @@ async fn get(sender: &mut Sender, target: &Target, path: &str) -> hyper::body::I
     let host = format!("127.0.0.1:{}", target.port);
     let request = Request::get(path).header("host", host).body(Empty::new()).unwrap();
     let response = sender.send_request(request).await.unwrap();
-    assert_eq!(response.status(), 200, "{path}");
+    assert_eq!(response.status(), 200, "{path} through port {}: {:?}", target.port, response.headers());
     response.into_body()
 }
 

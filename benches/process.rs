@@ -12,7 +12,7 @@ impl Process {
     pub fn start(mut command: Command, ready: &str, on_stdout: bool) -> (Self, String) {
         command.stdin(Stdio::null());
         if on_stdout {
-            command.stdout(Stdio::piped()).stderr(Stdio::null());
+            command.stdout(Stdio::piped()).stderr(Stdio::inherit());
         } else {
             command.stdout(Stdio::null()).stderr(Stdio::piped());
         }
@@ -94,9 +94,11 @@ pub fn machine() -> String {
     let name =
         cpuinfo.lines().find_map(|l| l.strip_prefix("model name")?.split_once(": ")).map_or("?", |(_, n)| n);
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    format!("{name}, {cores} cores, load before: {}", load())
+}
+
+/// The machine's load averages.
+pub fn load() -> String {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    format!(
-        "{name}, {cores} cores, load before: {}",
-        load.split_whitespace().take(3).collect::<Vec<_>>().join(" ")
-    )
+    load.split_whitespace().take(3).collect::<Vec<_>>().join(" ")
 }

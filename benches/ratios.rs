@@ -1,7 +1,12 @@
 //! One command, one table: hoopctl against direct TLS, a bare tunnel, haproxy and nginx in the same two-leg shape
 //! (local port → TLS → gateway → TLS → model), interleaved in one run. `cargo bench`, or `cargo bench -- --quick`.
-#![allow(missing_docs, clippy::print_stdout, clippy::print_stderr, reason = "a program that prints a table")]
-#![allow(unreachable_pub, reason = "a program of its own, which shares a file with the tests")]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program that prints a table"
+)]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -15,6 +20,7 @@ mod bare;
 mod issuer;
 mod load;
 mod model;
+mod policy;
 mod process;
 mod report;
 mod shapes;
@@ -72,23 +78,34 @@ fn measure(runtime: &tokio::runtime::Runtime, quick: bool) {
     let world = shapes::World::start();
     let shapes = world.shapes();
     let mut report = Report::new(&shapes, &process::machine());
+    // First, while nobody has memory left over from a load that idle streams could hide in.
+    for shape in shapes.iter().filter(|s| s.is_pair()) {
+        runtime.block_on(load::requests(&shape.target, 1, 50));
+        let before = (shape.laptop_kib(), shape.resident_kib());
+        let held = runtime.block_on(load::idle(&shape.target, size.idle));
+        let after = shape.resident_kib();
+        drop(held);
+        report.add(shape, "memory per idle stream, both ends, KiB", (after - before.1) / size.idle as f64);
+        report.add(shape, "resident before load, laptop, MiB", before.0 / 1024.0);
+        report.add(shape, "resident before load, gateway, MiB", (before.1 - before.0) / 1024.0);
+    }
     for round in 1..=size.rounds {
         eprintln!("round {round} of {}", size.rounds);
-        for shape in &shapes {
+        // A machine that gets busier or calmer during a round favours nobody for long.
+        let first = round % shapes.len();
+        for shape in shapes.iter().cycle().skip(first).take(shapes.len()) {
             runtime.block_on(one_round(shape, &size, &mut report));
         }
     }
-    for shape in shapes.iter().filter(|s| s.is_pair()) {
-        let before = shape.resident_kib();
-        let held = runtime.block_on(load::idle(&shape.target, size.idle));
-        let after = shape.resident_kib();
-        report.add(shape, "memory per idle stream, KiB", (after - before) / size.idle as f64);
-        drop(held);
-        report.add(shape, "resident, laptop, MiB", shape.laptop_kib() / 1024.0);
-        report.add(shape, "resident, gateway, MiB", before / 1024.0 - shape.laptop_kib() / 1024.0);
-    }
     let cold: Vec<f64> = (0..size.rounds.max(3)).map(|_| world.cold_start_cpu_ms()).collect();
     report.add_single("connect: cold start to first byte, CPU ms", median(&cold));
+    for (row, policies) in
+        [("policy decision, 1 policy, µs", 1), ("policy decision, 1,000 policies, µs", 1_000)]
+    {
+        let rounds: Vec<f64> = (0..size.rounds.max(3)).map(|_| policy::decision_micros(policies)).collect();
+        report.add_single(row, median(&rounds));
+    }
+    report.load_after(&process::load());
     println!("{report}");
 }
 

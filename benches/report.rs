@@ -1,4 +1,4 @@
-//! The table: medians over the rounds, and ratios to the first column.
+//! The table: medians over the rounds, what is added over direct, and ratios to the best peer.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -28,6 +28,10 @@ impl Report {
             self.rows.push(row);
         }
         self.cells.entry((row, shape.name)).or_default().push(value);
+    }
+
+    pub fn load_after(&mut self, load: &str) {
+        self.head += &format!(", after: {load}");
     }
 
     pub fn add_single(&mut self, row: &'static str, value: f64) {
@@ -82,6 +86,20 @@ impl fmt::Display for Report {
                     }
                     (Some(value), Some(direct)) => write!(f, "{:>14.2}", value - direct)?,
                     _ => write!(f, "{:>14}", "–")?,
+                }
+            }
+            writeln!(f)?;
+        }
+        writeln!(f, "\neach over the best of haproxy and nginx, or over bare quic where there is neither")?;
+        for row in &self.rows {
+            let peers = ["haproxy", "nginx"].into_iter().filter_map(|peer| self.median(row, peer));
+            let best = if row.contains("MB/s") { peers.reduce(f64::max) } else { peers.reduce(f64::min) };
+            let Some(best) = best.or_else(|| self.median(row, "bare quic")) else { continue };
+            write!(f, "{row:<50}")?;
+            for shape in &self.shapes {
+                match self.median(row, shape) {
+                    Some(value) => write!(f, "{:>14.2}", value / best)?,
+                    None => write!(f, "{:>14}", "–")?,
                 }
             }
             writeln!(f)?;

@@ -9,7 +9,9 @@ use std::{
 };
 
 use hoopctl::tls::Trust;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+};
 
 use crate::{issuer::Issuer, load::Target, process::Process};
 
@@ -255,6 +257,8 @@ fn free_port() -> u16 {
 fn certificates(dir: &Path) {
     let mut authority = CertificateParams::default();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // Under one name OpenSSL would take the leaf for its own issuer.
+    authority.distinguished_name.push(DnType::CommonName, "hoopctl benchmark CA");
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
     let mut leaf = CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();

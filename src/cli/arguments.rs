@@ -184,6 +184,7 @@ mod tests {
             "hoopctl models --gateway https://gw.example.test",
             "hoopctl connect a b c",
             "hoopctl connect a --port 8080 --local-key",
+            "hoopctl connect a --port 0",
             "hoopctl connect a --socket /tmp/a.sock",
             "hoopctl connect a --stdio",
             "hoopctl connect a --background",

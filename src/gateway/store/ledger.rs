@@ -1,6 +1,6 @@
 //! The audit ledger in SQLite: rows a query can find, each with the event's text as the journal had it.
 
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite};
 
 use super::Store;
 use crate::{
@@ -9,8 +9,9 @@ use crate::{
     gateway::audit::{AuditError, Entry, Filter, Ledger, MAX_PAGE, Page},
 };
 
-const INSERT: &str = "INSERT INTO events (id, time, kind, subject, email, provider, model, session, exchange, verdict, outcome, json) \
-                      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (id) DO NOTHING";
+const INSERT: &str = "INSERT INTO events (id, time, kind, subject, email, provider, model, session, exchange, verdict, outcome, json) ";
+/// Rows of one statement: each statement is a turn of the database's thread and back, a row more is little.
+const ROWS: usize = 32;
 
 #[async_trait::async_trait]
 impl Ledger for Store {
@@ -18,24 +19,8 @@ impl Ledger for Store {
         let position = cursor(journal_position)?;
         let mut transaction =
             self.rooms.database.writer.begin_with("BEGIN IMMEDIATE").await.map_err(unwritable)?;
-        for Entry { event, json } in entries {
-            let caller = event.caller.as_ref();
-            sqlx::query(INSERT)
-                .bind(&event.id)
-                .bind(parse_rfc3339(&event.time).map_or(0, unix_millis))
-                .bind(&event.kind)
-                .bind(caller.map(|c| c.subject.as_str()))
-                .bind(caller.and_then(|c| c.email.as_deref()))
-                .bind(caller.map(|c| c.provider.as_str()))
-                .bind(event.model.as_deref())
-                .bind(event.session.as_deref())
-                .bind(event.exchange.as_deref())
-                .bind(event.decision.as_ref().map(|d| d.verdict.as_str()))
-                .bind(event.response.as_ref().map(|r| r.outcome.as_str()))
-                .bind(json)
-                .execute(&mut *transaction)
-                .await
-                .map_err(unwritable)?;
+        for rows in entries.chunks(ROWS) {
+            insert(rows).build().execute(&mut *transaction).await.map_err(unwritable)?;
         }
         sqlx::query("UPDATE journal SET position = $1")
             .bind(position)
@@ -84,6 +69,28 @@ impl Ledger for Store {
         let events = rows.iter().map(|row| event(row.try_get(1).map_err(unreadable)?));
         Ok(Page { events: events.collect::<Result<_, _>>()?, next })
     }
+}
+
+/// The rows of these entries in one statement; there are only [`ROWS`] different texts, so each is prepared once.
+fn insert(entries: &[Entry]) -> QueryBuilder<Sqlite> {
+    let mut insert = QueryBuilder::new(INSERT);
+    insert.push_values(entries, |mut row, Entry { event, json }| {
+        let caller = event.caller.as_ref();
+        row.push_bind(&event.id)
+            .push_bind(parse_rfc3339(&event.time).map_or(0, unix_millis))
+            .push_bind(&event.kind)
+            .push_bind(caller.map(|c| c.subject.as_str()))
+            .push_bind(caller.and_then(|c| c.email.as_deref()))
+            .push_bind(caller.map(|c| c.provider.as_str()))
+            .push_bind(event.model.as_deref())
+            .push_bind(event.session.as_deref())
+            .push_bind(event.exchange.as_deref())
+            .push_bind(event.decision.as_ref().map(|d| d.verdict.as_str()))
+            .push_bind(event.response.as_ref().map(|r| r.outcome.as_str()))
+            .push_bind(json);
+    });
+    insert.push(" ON CONFLICT (id) DO NOTHING");
+    insert
 }
 
 /// What is bound to a placeholder.
@@ -249,6 +256,24 @@ mod tests {
         assert_eq!(newest, (vec!["ev_8".to_owned(), "ev_9".to_owned()], None));
         let beyond = Filter { limit: usize::MAX, after: Some(u64::MAX / 2), ..Filter::default() };
         assert_eq!(ids(&store, beyond).await, (Vec::new(), None));
+    }
+
+    #[tokio::test]
+    async fn a_batch_of_any_size_keeps_its_order_and_each_id_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(&dir).await;
+        let rows = ROWS as u64;
+        let mut all = Vec::new();
+        for count in [0, 1, rows - 1, rows, rows + 1, 3 * rows] {
+            let first = all.len() as u64;
+            let mut batch: Vec<Entry> = (first..first + count).map(entry).collect();
+            all.extend(batch.iter().map(|e| e.event.id.clone()));
+            if let Some(again) = batch.first() {
+                batch.push(Entry { event: again.event.clone(), json: again.json.clone() });
+            }
+            store.append(&batch, first + count).await.unwrap();
+        }
+        assert_eq!(ids(&store, Filter { limit: 1000, ..Filter::default() }).await.0, all);
     }
 
     #[tokio::test]
