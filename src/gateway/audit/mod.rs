@@ -216,7 +216,8 @@ impl Default for Tuning {
         Self {
             max_lag: 1024 * 1024 * 1024,
             rotate_at: 64 * 1024 * 1024,
-            gather: std::time::Duration::from_millis(50),
+            // Each batch writes the pages of seven indices anew; whoever queries does not wait for this.
+            gather: std::time::Duration::from_millis(250),
             retry: std::time::Duration::from_millis(250),
             batch: 512,
         }

@@ -43,6 +43,8 @@ impl Database {
             .filename(path)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal)
+            // A statement of many rows keeps a journal of its own; in memory it costs no file for each batch.
+            .pragma("temp_store", "MEMORY")
             .busy_timeout(BUSY)
             .foreign_keys(true);
         let writer = SqlitePoolOptions::new()
