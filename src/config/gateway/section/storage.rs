@@ -1,4 +1,4 @@
-//! `[storage]`: where the database lies.
+//! `[storage]`: where the database lies, and where recordings will.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,9 @@ const DATABASE: &str = "gateway.db";
 pub(in crate::config::gateway) fn read(root: &mut Table<'_>, state: &Path, report: &mut Report) -> PathBuf {
     let mut table = root.section("storage", report);
     let database = table.read("database", report, database);
-    table.unsupported(&["recordings", "recipients"], report);
+    // A place, which promises nothing: no model of this version is recorded, and `record` says so.
+    table.read("recordings", report, folder);
+    table.unsupported(&["recipients"], report);
     table.finish(report);
     state.join(database.unwrap_or_else(|| DATABASE.to_owned()))
 }
@@ -31,4 +33,14 @@ fn database(value: &Value<'_>, report: &mut Report) -> Option<String> {
         return None;
     }
     Some(file.to_owned())
+}
+
+/// The folder of `file:DIR`.
+fn folder(value: &Value<'_>, report: &mut Report) -> Option<()> {
+    let written = value.string(report)?;
+    if written.strip_prefix("file:").is_none_or(str::is_empty) {
+        value.wrong("not a folder", "write \"file:DIR\"; DIR is relative to `state`", report);
+        return None;
+    }
+    Some(())
 }

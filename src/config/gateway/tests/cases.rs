@@ -96,13 +96,7 @@ pub(super) const CASES: &[(char, &str, usize, &str, &str)] = &[
     ),
     ('B', "[storage]\ndatabase = \"postgres://u:hunter2@h/d\"", 2, "a `postgres` database", "sqlite:FILE"),
     ('B', "[storage]\ndatabase = \"sqlite::memory:\"", 2, "`database` is not a file", "sqlite:FILE"),
-    (
-        'B',
-        "[storage]\nrecordings = \"file:r\"",
-        2,
-        "`recordings` is not supported by this version",
-        "remove it",
-    ),
+    ('B', "[storage]\nrecordings = \"s3://bucket/r\"", 2, "`recordings` is not a folder", "file:DIR"),
     (
         'B',
         "[storage]\nrecipients = [\"age1\"]",
