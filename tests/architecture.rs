@@ -23,6 +23,7 @@ const RANKS: &[&[&str]] = &[
     &["gateway::approval"],
     &["gateway::policy"],
     &["gateway::identity", "gateway::certs"],
+    &["gateway::outbound"],
     &["evidence"],
     &["tunnel"],
     &["tls", "wire"],

@@ -2,6 +2,7 @@
 
 pub mod accept;
 pub mod api;
+pub mod approval;
 pub mod audit;
 pub mod certs;
 pub mod identity;
@@ -13,6 +14,7 @@ pub mod store;
 pub mod upstream;
 
 mod assembly;
+mod outbound;
 #[cfg(test)]
 pub(in crate::gateway) use assembly::world;
 pub use assembly::{Config, GRACE, Gateway, ReloadError, Reloaded, StartError};

@@ -19,6 +19,9 @@ pub struct Discovery {
     pub token_endpoint: String,
     /// `/oauth2/revoke`, absolute (RFC 7009).
     pub revocation_endpoint: String,
+    /// `/oauth2/device_authorization`, absolute (RFC 8628); absent at gateways that do not serve it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_authorization_endpoint: Option<String>,
     /// `/api/v1/credentials`, absolute.
     pub credential_endpoint: String,
     /// Names and kinds of the identity providers offered.
@@ -103,6 +106,82 @@ pub struct Model {
     pub labels: std::collections::BTreeMap<String, String>,
     /// `permit` or `ask`.
     pub access: String,
+}
+
+/// A request for a person's yes, as `/api/v1/approvals` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// 1.
+    pub schema: u32,
+    /// `apr_…`.
+    pub id: String,
+    /// `pending`, `approved`, `denied` or `expired`.
+    pub state: String,
+    /// The model it is for.
+    pub model: String,
+    /// Who asks.
+    pub requester: String,
+    /// Why, as the requester wrote it.
+    pub reason: Option<String>,
+    /// Yeses so far.
+    pub approvals: u32,
+    /// Yeses it takes.
+    pub needed: u32,
+    /// While pending: when the request lapses. Once approved: when the approval ends. RFC 3339.
+    pub expires_at: String,
+    /// When it was made, RFC 3339.
+    pub created_at: String,
+    /// How long the approval lasts from the last yes, in seconds.
+    pub lasts: u64,
+    /// Groups whose members may decide; empty: whom policy permits to `approve` the model.
+    pub approvers: Vec<String>,
+    /// Who said yes, in their order.
+    pub approved_by: Vec<String>,
+    /// Who said no.
+    pub denied_by: Option<String>,
+    /// What the last decider wrote.
+    pub comment: Option<String>,
+    /// The page where it is decided.
+    pub url: String,
+    /// Whether the reader may decide it.
+    pub decidable: bool,
+    /// What the requester did with the model in the last seven days; for deciders and requesters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<ApprovalHistory>,
+}
+
+/// A requester's last seven days with a model.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovalHistory {
+    /// Exchanges that reached the model.
+    pub exchanges: u64,
+    /// Exchanges that were refused.
+    pub refused: u64,
+    /// Approvals that were given.
+    pub approved: u64,
+    /// The last exchange, RFC 3339.
+    pub last: Option<String>,
+}
+
+/// `POST /api/v1/approvals`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovalRequest {
+    /// The model.
+    pub model: String,
+    /// Why; at most [`super::stream::MAX_REASON`] bytes.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// `POST /api/v1/approvals/{id}/approve` and `…/deny`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovalDecision {
+    /// Only to approve: shortens the approval to so many seconds.
+    #[serde(default)]
+    pub lasts: Option<u64>,
+    /// A word to the requester; at most [`super::stream::MAX_REASON`] bytes.
+    #[serde(default)]
+    pub comment: Option<String>,
 }
 
 /// `{"error": …}`: every error body of the gateway's own API.

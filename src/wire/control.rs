@@ -76,15 +76,35 @@ pub enum Notice {
         model: String,
         /// Groups whose members may approve.
         approvers: Vec<String>,
+        /// How many yeses it takes.
+        #[serde(default = "one")]
+        needed: u32,
+        /// The page where it is decided.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        url: Option<String>,
     },
     /// It has it.
     ApprovalGranted {
         /// The approval.
         id: String,
+        /// Its end, RFC 3339: streams that live by it are ended then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<String>,
+    },
+    /// It was denied, or nobody answered in time.
+    ApprovalRefused {
+        /// The approval.
+        id: String,
+        /// Who, or that nobody did, in a sentence.
+        reason: String,
     },
     /// A kind this version does not know; ignored.
     #[serde(other)]
     Unknown,
+}
+
+fn one() -> u32 {
+    1
 }
 
 #[cfg(test)]

@@ -42,6 +42,9 @@ pub enum Target {
         /// What a FIN from the application means.
         #[serde(default)]
         fin: Fin,
+        /// What to do where policy wants a person's yes first.
+        #[serde(default)]
+        asking: Asking,
     },
 }
 
@@ -70,6 +73,30 @@ pub enum Fin {
     Leave,
     /// Only the input has ended: the whole answer is delivered.
     Finish,
+}
+
+/// What a caller wants where policy asks for an approval.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asking {
+    /// Whether requests wait for the yes (the default), or are refused with the approval's id at once.
+    #[serde(default = "yes")]
+    pub wait: bool,
+    /// Why, for the person who decides; at most [`MAX_REASON`] bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Default for Asking {
+    fn default() -> Self {
+        Self { wait: true, reason: None }
+    }
+}
+
+/// The longest reason for an approval, in bytes of UTF-8.
+pub const MAX_REASON: usize = 1000;
+
+fn yes() -> bool {
+    true
 }
 
 /// The gateway's first frame on every stream.
@@ -106,7 +133,13 @@ mod tests {
         let preamble: Preamble = serde_json::from_str(newer).unwrap();
         assert_eq!(
             preamble.target,
-            Target::Model { model: "m".into(), session: "s".into(), door: Door::Private, fin: Fin::Leave }
+            Target::Model {
+                model: "m".into(),
+                session: "s".into(),
+                door: Door::Private,
+                fin: Fin::Leave,
+                asking: Asking::default()
+            }
         );
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn line(event: &LinkEvent) -> Option<Line> {
         LinkEvent::Notice(notice) => match notice {
             Notice::Draining => note("the gateway is going away; moving to another connection".to_owned()),
             Notice::Revoked { reason } => warning(format!("the gateway ended this session: {reason}")),
-            Notice::ApprovalPending { id, model, approvers } => {
+            Notice::ApprovalPending { id, model, approvers, .. } => {
                 let by = if approvers.is_empty() {
                     String::new()
                 } else {
@@ -38,7 +38,8 @@ pub(super) fn line(event: &LinkEvent) -> Option<Line> {
                 };
                 note(format!("a request to {model} waits for approval {id}{by}"))
             }
-            Notice::ApprovalGranted { id } => note(format!("approval {id} was given")),
+            Notice::ApprovalGranted { id, .. } => note(format!("approval {id} was given")),
+            Notice::ApprovalRefused { id, reason } => warning(format!("approval {id}: {reason}")),
             Notice::Unknown => None,
         },
     }

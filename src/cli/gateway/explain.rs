@@ -111,7 +111,7 @@ fn print(args: &Explain, verdict: &Verdict, printer: &Printer) -> Result<(), Fai
             "verdict": word,
             "policies": verdict.policies,
             "missing": verdict.missing,
-            "approvers": verdict.approvers,
+            "approvers": verdict.approvers(),
         }));
     }
     let by = if verdict.policies.is_empty() {
@@ -120,8 +120,8 @@ fn print(args: &Explain, verdict: &Verdict, printer: &Printer) -> Result<(), Fai
         format!("decided by {}", verdict.policies.join(", "))
     };
     let mut text = format!("{word}: {}; {by}", may(word, &args.user, &args.model));
-    if !verdict.approvers.is_empty() {
-        text.push_str(&format!("\napprovers: {}", verdict.approvers.join(", ")));
+    if !verdict.approvers().is_empty() {
+        text.push_str(&format!("\napprovers: {}", verdict.approvers().join(", ")));
     }
     if let Some(missing) = &verdict.missing {
         text.push_str(&format!("\nmissing: {missing}"));
@@ -142,7 +142,10 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::cli::printer::paper;
+    use crate::{
+        cli::printer::paper,
+        gateway::policy::{DEFAULT_LASTS, Terms},
+    };
 
     #[derive(Parser)]
     struct Line {
@@ -155,7 +158,12 @@ mod tests {
             outcome: Answer::Ask,
             policies: vec!["fraud-jit".into()],
             missing: Some("an approval".into()),
-            approvers: vec!["risk-leads".into()],
+            terms: vec![Terms {
+                policy: "fraud-jit".into(),
+                approvers: vec!["risk-leads".into()],
+                lasts: DEFAULT_LASTS,
+                needed: 1,
+            }],
         }
     }
 

@@ -27,7 +27,7 @@ use crate::{
     tunnel::{Connection, Stream, Transport, TunnelError, write_frame},
     wire::{
         control::Notice,
-        stream::{Door, Fin, Preamble, Target},
+        stream::{Asking, Door, Fin, Preamble, Target},
     },
 };
 
@@ -136,7 +136,13 @@ impl Link {
         door: Door,
         fin: Fin,
     ) -> Result<ModelStream, ClientError> {
-        let target = Target::Model { model: model.to_owned(), session: session.to_owned(), door, fin };
+        let target = Target::Model {
+            model: model.to_owned(),
+            session: session.to_owned(),
+            door,
+            fin,
+            asking: Asking::default(),
+        };
         self.open(target).await
     }
 

@@ -177,6 +177,7 @@ impl State {
             authorization_endpoint: at("/oauth2/authorize"),
             token_endpoint: self.token_endpoint.clone().unwrap_or_else(|| at("/oauth2/token")),
             revocation_endpoint: at("/oauth2/revoke"),
+            device_authorization_endpoint: None,
             credential_endpoint: at("/api/v1/credentials"),
             providers: vec![Provider { name: "dev".into(), kind: "dev".into() }],
         }

@@ -16,7 +16,6 @@ use super::{
     dev::Dev,
     lease::Leases,
     oidc::{self, RelyingParty},
-    outbound::is_loopback,
     provider::Provider,
     seal::Seal,
     sessions::Sessions,
@@ -25,7 +24,10 @@ use super::{
 };
 use crate::{
     clock::{Clock, from_unix_millis, rfc3339},
-    gateway::certs::{Authority, CertsError},
+    gateway::{
+        certs::{Authority, CertsError},
+        outbound::is_loopback,
+    },
     tls::CertificateDer,
     wire::{Refusal, api::Credential, code},
 };

@@ -10,10 +10,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::{sync::Mutex, time::Instant};
 
-use super::{
-    config::Jwks,
-    outbound::{Outbound, acceptable},
-};
+use super::config::Jwks;
+use crate::gateway::outbound::{Outbound, acceptable};
 
 /// A token names a key nobody knows: the set is read again, but not more often than this.
 const COOL_DOWN: Duration = Duration::from_secs(30);

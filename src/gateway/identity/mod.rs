@@ -17,7 +17,6 @@ mod identities;
 mod jwks;
 mod lease;
 mod oidc;
-mod outbound;
 mod pages;
 mod provider;
 mod seal;

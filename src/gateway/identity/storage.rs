@@ -41,6 +41,15 @@ pub trait Store: Send + Sync {
     async fn revoke(&self, who: &str) -> Result<Vec<String>, StoreError>;
     /// Short-lived one-time things (codes): JSON under a key, with an end.
     async fn put_pending(&self, key: &str, json: &str, expires_at: SystemTime) -> Result<(), StoreError>;
+    /// Adds a one-time thing unless its key is there already, and not past its end at `now`: false then. For replays.
+    async fn claim_pending(
+        &self,
+        key: &str,
+        now: SystemTime,
+        expires_at: SystemTime,
+    ) -> Result<bool, StoreError>;
+    /// Reads without taking; `None` when absent or past its end at `now`.
+    async fn peek_pending(&self, key: &str, now: SystemTime) -> Result<Option<String>, StoreError>;
     /// Takes and deletes in one step; `None` when absent or past its end at `now`.
     async fn take_pending(&self, key: &str, now: SystemTime) -> Result<Option<String>, StoreError>;
 }

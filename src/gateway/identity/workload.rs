@@ -9,10 +9,12 @@ use url::Url;
 use super::{
     config::Jwks,
     jwks::{Keys, KeysError},
-    outbound::{Outbound, acceptable},
     provider::{Claimed, ProviderError, check_registered, groups, subject},
 };
-use crate::clock::{Clock, from_unix_millis};
+use crate::{
+    clock::{Clock, from_unix_millis},
+    gateway::outbound::{Outbound, acceptable},
+};
 
 /// A `workload` provider.
 pub(super) struct Workload {

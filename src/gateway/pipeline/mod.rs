@@ -37,7 +37,7 @@ use crate::{
     tunnel::{Stream, Transport},
     wire::{
         api,
-        stream::{Door, Fin},
+        stream::{Asking, Door, Fin},
     },
 };
 
@@ -79,6 +79,8 @@ pub struct Arrival {
     pub door: Door,
     /// What a FIN from the application means.
     pub fin: Fin,
+    /// What the caller wants where policy asks for an approval.
+    pub asking: Asking,
 }
 
 /// The stages and what they need. Cheap to clone.

@@ -3,12 +3,14 @@
 use std::{
     collections::{BTreeSet, HashMap},
     net::{IpAddr, Ipv4Addr},
+    time::Duration,
 };
 
 use cedar_policy::{
     AuthorizationError, Authorizer, Decision, Effect, Entities, Entity, EntityUid, Policy, PolicySet,
     Request, RestrictedExpression,
 };
+use serde::{Deserialize, Serialize};
 
 use super::{
     Action, Context, Mistake, ModelFacts, Question, Resource,
@@ -39,9 +41,33 @@ pub struct Verdict {
     pub policies: Vec<String>,
     /// For an ask or a deny, a sentence that says what a yes would need.
     pub missing: Option<String>,
-    /// For an ask, the groups whose members may approve, sorted; empty when the policies name none.
-    pub approvers: Vec<String>,
+    /// For an ask, what each policy that would permit wants of an approval; it is enough to meet one of them.
+    pub terms: Vec<Terms>,
 }
+
+impl Verdict {
+    /// The groups that any of the terms names, sorted.
+    pub fn approvers(&self) -> Vec<String> {
+        let groups: BTreeSet<&String> = self.terms.iter().flat_map(|terms| &terms.approvers).collect();
+        groups.into_iter().cloned().collect()
+    }
+}
+
+/// What a policy wants of an approval (`@approvers`, `@lasts`, `@approvals_needed`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// The policy's id.
+    pub policy: String,
+    /// Groups whose members may say yes; empty: whoever policy permits to `approve` the model.
+    pub approvers: Vec<String>,
+    /// How long a yes lasts at most. [`DEFAULT_LASTS`] where the policy does not say.
+    pub lasts: Duration,
+    /// How many people must say yes, at least 1.
+    pub needed: u32,
+}
+
+/// How long an approval lasts where the policy does not say.
+pub const DEFAULT_LASTS: Duration = Duration::from_hours(1);
 
 /// The unforgeable value that lets an exchange reach its upstream: made only by [`Policies::authorize`].
 #[derive(Debug)]
@@ -68,8 +94,8 @@ pub struct Policies {
     /// By name, the model's identifier and the store that holds just this model.
     models: HashMap<String, (EntityUid, Entities)>,
     gateway: (EntityUid, Entities),
-    /// The `@approvers` of the policies that have some, by id.
-    approvers: HashMap<String, Vec<String>>,
+    /// What the policies that speak of approvals want of one, by id.
+    terms: HashMap<String, Terms>,
     count: usize,
     warnings: Vec<Mistake>,
     authorizer: Authorizer,
@@ -106,7 +132,7 @@ impl Policies {
                 outcome: Outcome::Permit,
                 policies: first.permits.into_iter().collect(),
                 missing: None,
-                approvers: Vec::new(),
+                terms: Vec::new(),
             },
             Ok((_, _, second)) if second.permitted() => self.ask(second.permits),
             Ok((asking, first, second)) => {
@@ -156,12 +182,9 @@ impl Policies {
         models: &[ModelFacts],
         warnings: Vec<Mistake>,
     ) -> Result<Self, String> {
-        let approvers = policies.iter().filter_map(|policy| {
-            let groups = approvers(policy.annotation("approvers")?).map(str::to_owned).collect();
-            Some((policy.id().to_string(), groups))
-        });
+        let terms = policies.iter().map(|policy| (policy.id().to_string(), terms(policy)));
         Ok(Self {
-            approvers: approvers.collect(),
+            terms: terms.collect(),
             count: policies.len(),
             index: Index::build(policies)?,
             models: models
@@ -200,23 +223,34 @@ impl Policies {
     }
 
     fn ask(&self, permits: BTreeSet<String>) -> Verdict {
-        let groups: BTreeSet<&String> =
-            permits.iter().filter_map(|id| self.approvers.get(id)).flatten().collect();
+        let terms = permits.iter().filter_map(|id| self.terms.get(id)).cloned().collect();
+        let mut verdict =
+            Verdict { outcome: Outcome::Ask, missing: None, policies: permits.into_iter().collect(), terms };
+        let groups = verdict.approvers();
         let by = match groups.len() {
             0 => String::new(),
-            _ => format!(" by a member of {}", hint::listed(groups.iter().map(|group| group.as_str()))),
+            _ => format!(" by a member of {}", hint::listed(groups.iter().map(String::as_str))),
         };
-        Verdict {
-            outcome: Outcome::Ask,
-            missing: Some(format!("an approval{by}")),
-            approvers: groups.into_iter().cloned().collect(),
-            policies: permits.into_iter().collect(),
-        }
+        verdict.missing = Some(format!("an approval{by}"));
+        verdict
+    }
+}
+
+/// What the annotations of a checked policy say of approvals.
+fn terms(policy: &Policy) -> Terms {
+    let annotation = |key| policy.annotation(key);
+    Terms {
+        policy: policy.id().to_string(),
+        approvers: annotation("approvers")
+            .map(|groups| approvers(groups).map(str::to_owned).collect())
+            .unwrap_or_default(),
+        lasts: annotation("lasts").and_then(clock::parse_duration).unwrap_or(DEFAULT_LASTS),
+        needed: annotation("approvals_needed").and_then(|needed| needed.parse().ok()).unwrap_or(1),
     }
 }
 
 fn denied(policies: Vec<String>, missing: String) -> Verdict {
-    Verdict { outcome: Outcome::Deny, policies, missing: Some(missing), approvers: Vec::new() }
+    Verdict { outcome: Outcome::Deny, policies, missing: Some(missing), terms: Vec::new() }
 }
 
 /// The ids that hold.

@@ -16,7 +16,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use decide::{Outcome, Permit, Policies, Verdict};
+pub use decide::{DEFAULT_LASTS, Outcome, Permit, Policies, Terms, Verdict};
 pub use folder::{MAX_FILE, MAX_FILES};
 pub use question::{Action, Context, ModelFacts, Question, Resource};
 

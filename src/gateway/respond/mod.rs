@@ -90,7 +90,7 @@ impl Problem {
     /// What policy said, when it was not yes.
     pub fn refused(verdict: &Verdict, user: &str, model: &str) -> Self {
         if verdict.outcome == Outcome::Ask {
-            let from = match verdict.approvers.as_slice() {
+            let from = match verdict.approvers().as_slice() {
                 [] => String::new(),
                 groups => format!(" by a member of {}", groups.join(", ")),
             };

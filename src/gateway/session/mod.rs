@@ -178,7 +178,7 @@ impl Guest {
 
     async fn serve(self, mut stream: Stream) -> Served {
         match preamble::read(&mut stream).await {
-            Entry::Welcome(Target::Model { model, session, door, fin }) => {
+            Entry::Welcome(Target::Model { model, session, door, fin, asking }) => {
                 let arrival = Arrival {
                     lease: self.lease,
                     transport: self.connection.transport(),
@@ -189,6 +189,7 @@ impl Guest {
                     session,
                     door,
                     fin,
+                    asking,
                 };
                 if preamble::accept(&mut stream).await {
                     self.house.pipeline.serve(stream, arrival).await;

@@ -18,7 +18,7 @@ use crate::{
     wire::{
         MAX_FRAME, VERSION, code,
         control::{FromGateway, FromLaptop, Notice},
-        stream::{Answer, Door, Fin, Preamble, Target},
+        stream::{Answer, Asking, Door, Fin, Preamble, Target},
     },
 };
 
@@ -176,8 +176,13 @@ async fn endless() -> (ModelConfig, tokio::sync::mpsc::UnboundedReceiver<()>) {
 
 /// Asks for an answer that never ends, and has read some of it.
 async fn live(connection: &Connection) -> Stream {
-    let target =
-        Target::Model { model: "m".into(), session: "s".into(), door: Door::Private, fin: Fin::Leave };
+    let target = Target::Model {
+        model: "m".into(),
+        session: "s".into(),
+        door: Door::Private,
+        fin: Fin::Leave,
+        asking: Asking::default(),
+    };
     let (mut stream, answer) = open(connection, target).await;
     assert_eq!(answer, Answer::Ok);
     stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();

@@ -111,6 +111,34 @@ impl identity::Store for Store {
         transaction.commit().await.map_err(failed)
     }
 
+    async fn claim_pending(
+        &self,
+        key: &str,
+        now: SystemTime,
+        expires_at: SystemTime,
+    ) -> Result<bool, StoreError> {
+        let done = sqlx::query(
+            "INSERT INTO pending (key, json, expires_at) VALUES ($1, '', $2) \
+             ON CONFLICT (key) DO UPDATE SET expires_at = excluded.expires_at WHERE pending.expires_at <= $3",
+        )
+        .bind(key)
+        .bind(unix_millis(expires_at))
+        .bind(unix_millis(now))
+        .execute(&self.rooms.database.writer)
+        .await
+        .map_err(failed)?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    async fn peek_pending(&self, key: &str, now: SystemTime) -> Result<Option<String>, StoreError> {
+        sqlx::query_scalar("SELECT json FROM pending WHERE key = $1 AND expires_at > $2")
+            .bind(key)
+            .bind(unix_millis(now))
+            .fetch_optional(&self.rooms.database.readers)
+            .await
+            .map_err(failed)
+    }
+
     async fn take_pending(&self, key: &str, now: SystemTime) -> Result<Option<String>, StoreError> {
         let rows = sqlx::query("DELETE FROM pending WHERE key = $1 RETURNING json, expires_at")
             .bind(key)

@@ -26,6 +26,7 @@ pub(super) async fn hoopctl(State(identities): State<Arc<Identities>>) -> Json<D
         authorization_endpoint: format!("{issuer}{AUTHORIZE}"),
         token_endpoint: format!("{issuer}{TOKEN}"),
         revocation_endpoint: format!("{issuer}{REVOKE}"),
+        device_authorization_endpoint: None,
         credential_endpoint: format!("{issuer}/api/v1/credentials"),
         providers: providers
             .map(|provider| Provider { name: provider.name().to_owned(), kind: provider.kind().to_owned() })

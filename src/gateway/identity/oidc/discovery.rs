@@ -6,10 +6,8 @@ use serde::Deserialize;
 use tokio::{sync::Mutex, time::Instant};
 use url::Url;
 
-use super::super::{
-    outbound::{Outbound, acceptable},
-    provider::ProviderError,
-};
+use super::super::provider::ProviderError;
+use crate::gateway::outbound::{Outbound, acceptable};
 
 /// Read again after this.
 const FRESH: Duration = Duration::from_secs(60 * 60);

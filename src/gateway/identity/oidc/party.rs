@@ -18,7 +18,6 @@ use super::{
     super::{
         config::Jwks,
         jwks::Keys,
-        outbound::{Outbound, OutboundError, acceptable},
         provider::{
             Claimed, Claims, ProviderError, audiences, check_registered, display_name, email, groups,
             subject, text,
@@ -28,6 +27,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    gateway::outbound::{Outbound, OutboundError, acceptable},
     secret::{self, ExposeSecret, SecretString},
 };
 

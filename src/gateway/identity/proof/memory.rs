@@ -86,6 +86,22 @@ impl Store for Memory {
         Ok(())
     }
 
+    async fn claim_pending(&self, key: &str, now: SystemTime, end: SystemTime) -> Result<bool, StoreError> {
+        self.alive()?;
+        let mut pending = self.pending.lock().unwrap();
+        if pending.get(key).is_some_and(|(_, end)| now < *end) {
+            return Ok(false);
+        }
+        pending.insert(key.to_owned(), (String::new(), end));
+        Ok(true)
+    }
+
+    async fn peek_pending(&self, key: &str, now: SystemTime) -> Result<Option<String>, StoreError> {
+        self.alive()?;
+        let pending = self.pending.lock().unwrap();
+        Ok(pending.get(key).filter(|(_, end)| now < *end).map(|(json, _)| json.clone()))
+    }
+
     async fn take_pending(&self, key: &str, now: SystemTime) -> Result<Option<String>, StoreError> {
         self.alive()?;
         let taken = self.pending.lock().unwrap().remove(key);

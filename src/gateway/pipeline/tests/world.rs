@@ -41,7 +41,7 @@ use crate::{
     },
     tls::Handshake,
     tunnel::Transport,
-    wire::stream::{Door, Fin},
+    wire::stream::{Asking, Door, Fin},
 };
 
 pub(super) type TestBody = BoxBody<Bytes, io::Error>;
@@ -146,6 +146,7 @@ impl World {
             session: "ses_1".to_owned(),
             door: Door::Private,
             fin: Fin::Leave,
+            asking: Asking::default(),
         };
         change(&mut arrival);
         let (ours, theirs) = tokio::io::duplex(64 * 1024);

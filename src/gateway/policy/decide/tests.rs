@@ -93,7 +93,8 @@ fn the_documented_policies_behave_as_written() {
 fn an_ask_names_its_approvers_and_ends_with_the_approval() {
     let policies = policies(DESIGN);
     let ask = decide(&policies, &["ml-engineers"], Action::Invoke, "fraud-detector");
-    assert_eq!(ask.approvers, ["risk-leads"]);
+    assert_eq!(ask.approvers(), ["risk-leads"]);
+    assert_eq!((ask.terms[0].lasts, ask.terms[0].needed), (Duration::from_hours(1), 1));
     assert_eq!(ask.missing.unwrap(), "an approval by a member of `risk-leads`");
 
     let caller = caller(&["ml-engineers"]);

@@ -1,4 +1,4 @@
-//! Requests to identity providers: TLS (or plain HTTP on loopback), bounded in time and size, redirects not followed.
+//! Requests to services beside the models (identity providers, webhooks): TLS (or plain HTTP on loopback), bounded in time and size, redirects not followed.
 
 use std::{
     future::Future,
@@ -40,14 +40,14 @@ const MAX_ANSWER: usize = 1024 * 1024;
 /// Why a provider could not be asked. Holds no secret and no body.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct OutboundError(String);
+pub(in crate::gateway) struct OutboundError(String);
 
-/// Asks providers.
-pub(super) struct Outbound(Client<Connector, Full<Bytes>>);
+/// Asks other services.
+pub(in crate::gateway) struct Outbound(Client<Connector, Full<Bytes>>);
 
 impl Outbound {
     /// Believes the roots of `ca`, or the operating system's.
-    pub(super) fn new(ca: Option<&Path>) -> Result<Self, String> {
+    pub(in crate::gateway) fn new(ca: Option<&Path>) -> Result<Self, String> {
         let trust = match ca {
             Some(path) => Trust::from_file(path).map_err(|e| e.to_string())?,
             None => Trust::Platform,
@@ -58,7 +58,10 @@ impl Outbound {
     }
 
     /// Sends one request and reads the whole answer.
-    pub(super) async fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, OutboundError> {
+    pub(in crate::gateway) async fn send(
+        &self,
+        request: Request<Vec<u8>>,
+    ) -> Result<Response<Vec<u8>>, OutboundError> {
         let target = format!("{} {}", request.method(), without_query(request.uri()));
         let exchange = async {
             let answer = self
@@ -80,7 +83,7 @@ impl Outbound {
     }
 
     /// GETs a JSON document; any status but 200 is an error. `bearer` is sent as the authorization.
-    pub(super) async fn json<T: DeserializeOwned>(
+    pub(in crate::gateway) async fn json<T: DeserializeOwned>(
         &self,
         url: &Url,
         bearer: Option<&str>,
@@ -109,12 +112,12 @@ impl<'c> oauth2::AsyncHttpClient<'c> for Outbound {
 }
 
 /// Whether requests may go there: https anywhere, http on loopback alone.
-pub(super) fn acceptable(url: &Url) -> bool {
+pub(in crate::gateway) fn acceptable(url: &Url) -> bool {
     url.host().is_some() && (url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url)))
 }
 
 /// Whether the URL's host is this machine.
-pub(super) fn is_loopback(url: &Url) -> bool {
+pub(in crate::gateway) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
