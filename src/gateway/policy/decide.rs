@@ -41,6 +41,8 @@ pub struct Verdict {
     pub policies: Vec<String>,
     /// For an ask or a deny, a sentence that says what a yes would need.
     pub missing: Option<String>,
+    /// For a deny that no forbid decided, the permits that came nearest, at most three.
+    pub nearly: Vec<Near>,
     /// For an ask, what each policy that would permit wants of an approval; it is enough to meet one of them.
     pub terms: Vec<Terms>,
 }
@@ -51,6 +53,15 @@ impl Verdict {
         let groups: BTreeSet<&String> = self.terms.iter().flat_map(|terms| &terms.approvers).collect();
         groups.into_iter().cloned().collect()
     }
+}
+
+/// A permit that nearly held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Near {
+    /// The policy's id.
+    pub policy: String,
+    /// Why it did not hold, as the rest of a sentence that begins with the policy.
+    pub why: String,
 }
 
 /// What a policy wants of an approval (`@approvers`, `@lasts`, `@approvals_needed`).
@@ -132,6 +143,7 @@ impl Policies {
                 outcome: Outcome::Permit,
                 policies: first.permits.into_iter().collect(),
                 missing: None,
+                nearly: Vec::new(),
                 terms: Vec::new(),
             },
             Ok((_, _, second)) if second.permitted() => self.ask(second.permits),
@@ -212,20 +224,25 @@ impl Policies {
     fn deny(&self, asking: &Asking<'_>, forbids: BTreeSet<String>) -> Verdict {
         let Question { caller, action, resource, .. } = asking.question;
         let (action, subject) = (action.name(), hint::subject(*resource));
-        let missing = if forbids.is_empty() {
-            let near = hint::near_misses(asking.table(&self.index), asking.resource, &asking.principals);
-            hint::no_permit(action, &subject, caller.user(), &caller.groups, &near)
-        } else {
+        if !forbids.is_empty() {
             let ids = hint::listed(forbids.iter().map(String::as_str));
-            format!("{action} on {subject} is forbidden by {ids}")
-        };
-        denied(forbids.into_iter().collect(), missing)
+            let missing = format!("{action} on {subject} is forbidden by {ids}");
+            return denied(forbids.into_iter().collect(), missing);
+        }
+        let nearly = hint::near_misses(asking.table(&self.index), asking.resource, &asking.principals);
+        let missing = hint::no_permit(action, &subject, caller.user(), &caller.groups, &nearly);
+        Verdict { nearly, ..denied(Vec::new(), missing) }
     }
 
     fn ask(&self, permits: BTreeSet<String>) -> Verdict {
         let terms = permits.iter().filter_map(|id| self.terms.get(id)).cloned().collect();
-        let mut verdict =
-            Verdict { outcome: Outcome::Ask, missing: None, policies: permits.into_iter().collect(), terms };
+        let mut verdict = Verdict {
+            outcome: Outcome::Ask,
+            missing: None,
+            nearly: Vec::new(),
+            policies: permits.into_iter().collect(),
+            terms,
+        };
         let groups = verdict.approvers();
         let by = match groups.len() {
             0 => String::new(),
@@ -250,7 +267,13 @@ fn terms(policy: &Policy) -> Terms {
 }
 
 fn denied(policies: Vec<String>, missing: String) -> Verdict {
-    Verdict { outcome: Outcome::Deny, policies, missing: Some(missing), terms: Vec::new() }
+    Verdict {
+        outcome: Outcome::Deny,
+        policies,
+        missing: Some(missing),
+        nearly: Vec::new(),
+        terms: Vec::new(),
+    }
 }
 
 /// The ids that hold.
