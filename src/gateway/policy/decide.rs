@@ -16,7 +16,7 @@ use super::{
     Action, Context, Mistake, ModelFacts, Question, Resource,
     check::approvers,
     hint,
-    index::{Index, Table},
+    index::{Index, Reads, Slice, Table},
     vocabulary,
 };
 use crate::{clock, gateway::identity::Caller};
@@ -211,12 +211,16 @@ impl Policies {
 
     /// One evaluation, with the approval or without.
     fn evaluate(&self, asking: &Asking<'_>, approved: bool) -> Result<Answer, String> {
-        let request = asking.request(approved)?;
+        let shelves = asking.table(&self.index).matching(std::iter::once(asking.resource));
+        let slices: Vec<&Slice> = shelves
+            .flat_map(|shelf| shelf.sets.matching(asking.principals.iter()))
+            .filter(|slice| !slice.set.is_empty())
+            .collect();
+        let reads = slices.iter().fold(Reads::default(), |reads, slice| reads.and(slice.reads));
+        let request = asking.request(approved, reads)?;
         let mut answer = Answer::default();
-        for shelf in asking.table(&self.index).matching(std::iter::once(asking.resource)) {
-            for set in shelf.sets.matching(asking.principals.iter()).filter(|set| !set.is_empty()) {
-                answer.add(&self.authorizer, &request, set, &asking.entities);
-            }
+        for slice in slices {
+            answer.add(&self.authorizer, &request, &slice.set, &asking.entities);
         }
         Ok(answer)
     }
@@ -330,9 +334,10 @@ impl<'a> Asking<'a> {
         index.table(self.question.action)
     }
 
-    fn request(&self, approved: bool) -> Result<Request, String> {
-        let context = cedar_policy::Context::from_pairs(circumstances(&self.question.context, approved))
-            .map_err(|error| error.to_string())?;
+    fn request(&self, approved: bool, reads: Reads) -> Result<Request, String> {
+        let context =
+            cedar_policy::Context::from_pairs(circumstances(&self.question.context, approved, reads))
+                .map_err(|error| error.to_string())?;
         let user = vocabulary::user(self.question.caller.user());
         let action = vocabulary::action(self.question.action);
         Request::new(user, action, self.resource.clone(), context, None).map_err(|error| error.to_string())
@@ -350,20 +355,30 @@ fn attributes(caller: &Caller) -> impl Iterator<Item = (String, RestrictedExpres
         .map(|(key, value)| (key.to_owned(), value))
 }
 
-fn circumstances(context: &Context<'_>, approved: bool) -> [(String, RestrictedExpression); 8] {
+/// The context, without what nobody reads.
+fn circumstances(
+    context: &Context<'_>,
+    approved: bool,
+    reads: Reads,
+) -> impl Iterator<Item = (String, RestrictedExpression)> {
     let transport = context.transport.map(|transport| transport.to_string()).unwrap_or_default();
-    // A client on a dual-stack socket is its IPv4 self to a policy that speaks of 10.0.0.0/8.
-    let source = context.source_ip.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ip| ip.to_canonical());
+    let source_ip = reads.source_ip.then(|| {
+        // A client on a dual-stack socket is its IPv4 self to a policy that speaks of 10.0.0.0/8.
+        let source = context.source_ip.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ip| ip.to_canonical());
+        ("source_ip", RestrictedExpression::new_ip(source.to_string()))
+    });
+    let now = reads.now.then(|| ("now", RestrictedExpression::new_datetime(clock::rfc3339(context.now))));
     [
         ("approved", RestrictedExpression::new_bool(approved)),
         ("transport", RestrictedExpression::new_string(transport)),
         ("upstream_encrypted", RestrictedExpression::new_bool(context.upstream_encrypted)),
-        ("source_ip", RestrictedExpression::new_ip(source.to_string())),
-        ("now", RestrictedExpression::new_datetime(clock::rfc3339(context.now))),
         ("method", text(context.method)),
         ("path", text(context.path)),
         ("requested_model", text(context.requested_model.unwrap_or_default())),
     ]
+    .into_iter()
+    .chain(source_ip)
+    .chain(now)
     .map(|(key, value)| (key.to_owned(), value))
 }
 

@@ -57,9 +57,9 @@ pub(super) fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
 pub(super) fn near_misses(table: &Table, resource: &EntityUid, principals: &[EntityUid]) -> Vec<Near> {
     let mut near = Vec::new();
     for shelf in table.matching(std::iter::once(resource)) {
-        for set in shelf.sets.matching(principals.iter()) {
+        for slice in shelf.sets.matching(principals.iter()) {
             let unmet = |policy| Near { policy, why: "has conditions that do not hold".to_owned() };
-            near.extend(permits(set).take(MAX_NEAR).map(unmet));
+            near.extend(permits(&slice.set).take(MAX_NEAR).map(unmet));
         }
     }
     near.sort_by(|a, b| a.policy.cmp(&b.policy));
