@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     Caller, Config, Happening, Lease, SessionRow, Store, Witness,
-    access::Recent,
+    access::{Bearer, Recent},
     authorization,
     config::{ProviderConfig, ProviderKind},
     credential,
@@ -143,21 +143,33 @@ impl Identities {
         self.certify(&row, csr_pem).map(|(credential, _)| credential)
     }
 
-    /// The caller behind an access token of `/oauth2/token`.
+    /// The caller behind an access token of `/oauth2/token`, for the gateway's own API.
     ///
     /// # Errors
-    /// `login_required` when the token is foreign or over, or its session is.
+    /// `login_required` when the token is foreign, over or bound to one model, or its session is over.
     pub async fn bearer(&self, token: &str) -> Result<Arc<Caller>, Refusal> {
-        let now = self.sessions.clock.now();
-        if let Some(caller) = self.sessions.recent.get(token, now) {
-            return Ok(caller);
+        let bearer = self.believed(token).await?;
+        match bearer.model {
+            None => Ok(bearer.caller),
+            Some(model) => Err(self
+                .sessions
+                .login(format!("this access token is good for the model {model:?} alone, not for the API"))),
         }
-        let access = self.tokens.verify(token, &self.sessions.clock).map_err(|e| self.sessions.login(e))?;
-        let row = self.sessions.live(&access.sid).await?;
-        let end = from_unix_millis(access.exp.saturating_mul(1000)).min(row.expires_at);
-        let caller = Arc::new(row.caller);
-        self.sessions.recent.put(token, &caller, end);
-        Ok(caller)
+    }
+
+    /// The caller behind an access token that is general or bound to this `model`, for the direct ingress.
+    ///
+    /// # Errors
+    /// `login_required` when the token is foreign, over or bound to another model, or its session is over.
+    pub async fn bearer_for(&self, token: &str, model: &str) -> Result<Arc<Caller>, Refusal> {
+        let bearer = self.believed(token).await?;
+        match bearer.model {
+            Some(bound) if *bound != *model => Err(self
+                .sessions
+                .login(format!("this access token is good for the model {bound:?} alone"))
+                .remedy(format!("get one for this model: hoopctl token {model}"))),
+            _ => Ok(bearer.caller),
+        }
     }
 
     /// Ends a session (id) or all of a user (subject, email or name): refresh, certificates and live leases.
@@ -167,6 +179,20 @@ impl Identities {
     /// `internal` when the database fails: then nothing is known to have ended.
     pub async fn revoke(&self, who: &str, by: &str) -> Result<usize, Refusal> {
         self.sessions.revoke(who, by).await.map(|sessions| sessions.len())
+    }
+
+    async fn believed(&self, token: &str) -> Result<Bearer, Refusal> {
+        let now = self.sessions.clock.now();
+        if let Some(bearer) = self.sessions.recent.get(token, now) {
+            return Ok(bearer);
+        }
+        let access = self.tokens.verify(token, &self.sessions.clock).map_err(|e| self.sessions.login(e))?;
+        let row = self.sessions.live(&access.sid).await?;
+        let end = from_unix_millis(access.exp.saturating_mul(1000)).min(row.expires_at);
+        let bearer =
+            Bearer { caller: Arc::new(row.caller), model: self.tokens.bound(&access).map(Arc::from) };
+        self.sessions.recent.put(token, &bearer, end);
+        Ok(bearer)
     }
 
     /// Tells the audit log that nobody could be established.
