@@ -126,7 +126,11 @@ pub(in crate::gateway) fn config(folder: &Path) -> Config {
         .unwrap();
     let users = vec![DevUser { name: "alice".to_owned(), groups: Vec::new() }];
     Config {
-        accept: accept::Config { public_url: public_url.clone(), listen: (Ipv4Addr::LOCALHOST, 0).into() },
+        accept: accept::Config {
+            public_url: public_url.clone(),
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            client_certificates: Some((Ipv4Addr::LOCALHOST, 0).into()),
+        },
         certs: certs::Config { state: state.clone(), names: vec!["127.0.0.1".to_owned()], files: None },
         identity: identity::Config {
             public_url,

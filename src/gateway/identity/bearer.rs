@@ -9,11 +9,11 @@ use std::{
 use aws_lc_rs::digest;
 use tokio::time::Instant;
 
-use super::{Caller, Identities, Lease};
+use super::{Caller, Identities, Lease, access::Bearer};
 use crate::wire::Refusal;
 
 /// How long a token is believed without looking at its session again; revocations by this process end its lease at once.
-const BELIEF: Duration = Duration::from_secs(1);
+const BELIEF: Duration = Duration::from_millis(500);
 /// Leases kept at once; what is under way holds its own.
 const MAX_KEPT: usize = 10_000;
 
@@ -37,7 +37,7 @@ impl Identities {
         if let Some(lease) = self.bearers.fresh(&key, clock.now()) {
             return Ok(lease);
         }
-        let (caller, end) = self.bearer_until(token, model).await?;
+        let Bearer { caller, until: end, .. } = self.bearer_for(token, model).await?;
         if let Some(lease) = self.bearers.again(&key, &caller, end, clock.now()) {
             return Ok(lease);
         }
@@ -83,7 +83,8 @@ impl Bearers {
         }
         if map.len() < MAX_KEPT {
             gone.extend(
-                map.insert(key, Kept { lease: Arc::clone(lease), seen: Instant::now() }).map(|kept| (key, kept)),
+                map.insert(key, Kept { lease: Arc::clone(lease), seen: Instant::now() })
+                    .map(|kept| (key, kept)),
             );
         }
         drop(map);

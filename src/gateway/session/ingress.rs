@@ -44,7 +44,7 @@ pub struct Ingress {
 }
 
 /// How the callers of a connection are known.
-pub enum Entry {
+pub enum Proof {
     /// Each request brings its own token.
     Bearer,
     /// The handshake showed a credential of the gateway; the reason when it is none that holds.
@@ -54,7 +54,7 @@ pub enum Entry {
 /// One HTTPS connection.
 pub struct Visit {
     /// How its callers are known.
-    pub entry: Entry,
+    pub proof: Proof,
     /// What its handshake agreed on.
     pub handshake: Handshake,
     /// The client's address.
@@ -83,8 +83,8 @@ impl Ingress {
     }
 
     /// How the callers of a connection are known whose handshake showed this chain of a root of the gateway.
-    pub async fn certified(&self, chain: &[crate::tls::CertificateDer<'static>]) -> Entry {
-        Entry::Certificate(self.identities.admit(chain).await)
+    pub async fn certified(&self, chain: &[crate::tls::CertificateDer<'static>]) -> Proof {
+        Proof::Certificate(self.identities.admit(chain).await)
     }
 
     /// Passes one request, which [`Self::takes`] has said yes to. Every way it can end is an answer.
@@ -108,10 +108,10 @@ impl Ingress {
     /// Who is calling. What proves it ends here: the model never sees it.
     async fn admit(&self, model: &str, head: &mut Parts, visit: &Visit) -> Result<Arc<Lease>, Problem> {
         no_foreign_page(head)?;
-        match &visit.entry {
-            Entry::Certificate(Ok(lease)) => Ok(Arc::clone(lease)),
-            Entry::Certificate(Err(refusal)) => Err(refusal.clone().into()),
-            Entry::Bearer => {
+        match &visit.proof {
+            Proof::Certificate(Ok(lease)) => Ok(Arc::clone(lease)),
+            Proof::Certificate(Err(refusal)) => Err(refusal.clone().into()),
+            Proof::Bearer => {
                 let token = key::take(head, model)?;
                 let admitted = self.identities.admit_bearer(token.expose_secret(), model).await;
                 admitted.map_err(|refusal| key::refused(refusal, model))
@@ -142,7 +142,8 @@ impl Ingress {
 
 /// The session of a caller's exchanges with a model around `millis`: the same on every gateway and after every restart.
 fn session(caller: &Caller, model: &str, millis: i64) -> String {
-    let window = millis.checked_div_euclid(i64::try_from(WINDOW.as_millis()).unwrap_or(i64::MAX)).unwrap_or(0);
+    let window =
+        millis.checked_div_euclid(i64::try_from(WINDOW.as_millis()).unwrap_or(i64::MAX)).unwrap_or(0);
     let mut hash = digest::Context::new(&digest::SHA256);
     // None of these can hold a zero byte's neighbour's end: each is followed by its own.
     for part in [caller.provider.as_str(), &caller.subject, model, &window.to_string()] {
@@ -169,9 +170,11 @@ fn agent(headers: &HeaderMap) -> Option<String> {
 /// No page of another site may make a browser speak to a model: CORS is not offered. Programs that name the gateway itself as
 /// their origin, as some WebSocket libraries do, are no such page.
 fn no_foreign_page(head: &Parts) -> Result<(), Problem> {
-    let own = head.uri.authority().map(http::uri::Authority::as_str).or_else(|| {
-        head.headers.get(header::HOST).and_then(|host| host.to_str().ok())
-    });
+    let own = head
+        .uri
+        .authority()
+        .map(http::uri::Authority::as_str)
+        .or_else(|| head.headers.get(header::HOST).and_then(|host| host.to_str().ok()));
     let is_own = |origin: &HeaderValue| {
         let host = origin.to_str().ok().and_then(|origin| origin.strip_prefix("https://"));
         host.zip(own).is_some_and(|(host, own)| host.eq_ignore_ascii_case(own))

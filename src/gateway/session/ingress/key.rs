@@ -137,7 +137,10 @@ mod tests {
             ("/?monkey=1", &[], "brings no bearer token"),
         ] {
             let problem = taken(uri, headers).0.unwrap_err();
-            assert_eq!((problem.code(), problem.http_status()), (code::LOGIN_REQUIRED, StatusCode::UNAUTHORIZED));
+            assert_eq!(
+                (problem.code(), problem.http_status()),
+                (code::LOGIN_REQUIRED, StatusCode::UNAUTHORIZED)
+            );
             assert!(problem.message().contains(says), "{}", problem.message());
             let said = format!("{problem:?}");
             assert!(said.contains("hoopctl token m") && !said.contains("secret"), "{said}");

@@ -91,7 +91,11 @@ mod tests {
             ("/models/m/../x/./y", "m", "/../x/./y"),
             ("/models/m/%2e%2E/a%2Fb%20c%25?q=%2F&x=+&&=", "m", "/%2e%2E/a%2Fb%20c%25?q=%2F&x=+&&="),
             ("/models/m/models/n/", "m", "/models/n/"),
-            ("/models/m/v1beta/models/g:generateContent?alt=sse", "m", "/v1beta/models/g:generateContent?alt=sse"),
+            (
+                "/models/m/v1beta/models/g:generateContent?alt=sse",
+                "m",
+                "/v1beta/models/g:generateContent?alt=sse",
+            ),
             ("/models/fraud%2Ddetector/v2", "fraud-detector", "/v2"),
             ("/models/a%2Fb/c", "a/b", "/c"),
             ("/models/a%252Fb/c", "a%2Fb", "/c"),
@@ -105,9 +109,18 @@ mod tests {
     #[test]
     fn what_names_no_model_is_refused() {
         let long = format!("/models/{}/", "a".repeat(MAX_WRITTEN + 1));
-        for sent in
-            ["/models/", "/models//v1", "/models/?x", "/models/%", "/models/%zz/", "/models/%00/", "/models/a%20b/", "/models/%ff/", "/models/a%0d%0ab/", &long]
-        {
+        for sent in [
+            "/models/",
+            "/models//v1",
+            "/models/?x",
+            "/models/%",
+            "/models/%zz/",
+            "/models/%00/",
+            "/models/a%20b/",
+            "/models/%ff/",
+            "/models/a%0d%0ab/",
+            &long,
+        ] {
             assert_eq!(split(sent), None, "{sent}");
         }
     }
