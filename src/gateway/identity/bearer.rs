@@ -108,3 +108,13 @@ fn key(token: &str, model: &str) -> [u8; 32] {
     key.copy_from_slice(hash.finish().as_ref());
     key
 }
+
+#[cfg(test)]
+impl Identities {
+    /// A token of a live session, for other rooms' tests.
+    pub(crate) async fn token_of(&self, session: &str, model: Option<&str>) -> String {
+        let row = self.sessions.live(session).await.unwrap();
+        let hour = Duration::from_secs(3600);
+        self.tokens.mint(&row.caller, model, hour, hour, &self.sessions.clock).unwrap().0
+    }
+}
