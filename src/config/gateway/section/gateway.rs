@@ -135,7 +135,7 @@ fn own_port(value: &Value<'_>, listen: SocketAddr, such_as: &str, report: &mut R
     let same_address =
         address.ip() == listen.ip() || address.ip().is_unspecified() || listen.ip().is_unspecified();
     if address.port() == listen.port() && listen.port() != 0 && same_address {
-        value.wrong("the public port", &format!("give it a port of its own, such as {such_as}"), report);
+        value.wrong("the public port", &format!("give this a port of its own, such as {such_as}"), report);
         return None;
     }
     Some(address)
