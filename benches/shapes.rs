@@ -125,7 +125,12 @@ impl World {
         let mut command = myself();
         command.args(["part-bare-laptop"]).arg(self.dir.path()).arg(carrier).arg(port_in(&line).to_string());
         let (laptop, line) = Process::start(command, "port", true);
-        Shape { name, target: Target { port: port_in(&line), tls: None, ingress: None }, pair: vec![laptop, gateway], subject: None }
+        Shape {
+            name,
+            target: Target { port: port_in(&line), tls: None, ingress: None },
+            pair: vec![laptop, gateway],
+            subject: None,
+        }
     }
 
     fn start_gateway(&mut self) {

@@ -72,7 +72,9 @@ impl Stage {
     async fn tls(&self, protocol: &[u8], key: Option<HotKey>) -> io::Result<TlsStream<TcpStream>> {
         let trust = Trust::Roots(self.world.roots());
         let (mut config, address) = match key {
-            Some(key) => (tls::laptop(&trust, &key).unwrap(), self.world.gateway.certified_address().unwrap()),
+            Some(key) => {
+                (tls::laptop(&trust, &key).unwrap(), self.world.gateway.certified_address().unwrap())
+            }
             None => (tls::https_client(&trust).unwrap(), self.world.gateway.address()),
         };
         config.alpn_protocols = vec![protocol.to_vec()];
@@ -116,7 +118,8 @@ fn outcome(event: Event) -> String {
 
 fn post(h2: bool, path: &str, token: &str) -> Request<Full<Bytes>> {
     let target = if h2 { format!("https://127.0.0.1{path}") } else { path.to_owned() };
-    let request = Request::post(target).header("x-kept", "1").header("authorization", format!("Bearer {token}"));
+    let request =
+        Request::post(target).header("x-kept", "1").header("authorization", format!("Bearer {token}"));
     let request = if h2 { request } else { request.header("host", "127.0.0.1") };
     request.body(Full::from("hello")).unwrap()
 }
@@ -262,12 +265,11 @@ async fn a_caller_who_leaves_cancels_the_upstream() {
     for h2 in [false, true] {
         let stage = Stage::set().await;
         let token = stage.world.token("alice", None).await;
-        let (answer, mut line) =
-            tokio::join!(stage.ask(h2, post(h2, "/models/m/v1", &token), None), async {
-                let (mut line, _) = stage.asked().await;
-                line.write_all(STREAM).await.unwrap();
-                line
-            });
+        let (answer, mut line) = tokio::join!(stage.ask(h2, post(h2, "/models/m/v1", &token), None), async {
+            let (mut line, _) = stage.asked().await;
+            line.write_all(STREAM).await.unwrap();
+            line
+        });
         drop(answer);
         let mut rest = Vec::new();
         let _ = soon(line.read_to_end(&mut rest)).await;
@@ -276,7 +278,8 @@ async fn a_caller_who_leaves_cancels_the_upstream() {
 }
 
 const UPGRADE: &str = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-key: k\r\n\r\n";
-const SWITCH: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+const SWITCH: &[u8] =
+    b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
 
 #[tokio::test]
 async fn a_websocket_passes_both_ways_and_ends_with_its_authority() {
