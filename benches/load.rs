@@ -171,7 +171,7 @@ pub async fn token(target: &Target, subject: &str) -> String {
     let request = Request::post("/oauth2/token")
         .header("host", "localhost")
         .header("content-type", "application/x-www-form-urlencoded")
-        .body(Full::from(form))
+        .body(Full::<Bytes>::from(form))
         .unwrap();
     let response = sender.send_request(request).await.unwrap();
     assert_eq!(response.status(), 200, "the gateway's token endpoint");
