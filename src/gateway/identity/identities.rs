@@ -9,8 +9,9 @@ use std::{
 
 use super::{
     Caller, Config, Happening, Lease, SessionRow, Store, Witness,
-    access::Recent,
+    access::{Bearer, Recent},
     authorization,
+    bearer::Bearers,
     config::{ProviderConfig, ProviderKind},
     credential,
     dev::Dev,
@@ -58,6 +59,7 @@ pub struct Identities {
     pub(super) issuer: String,
     pub(super) sessions: Sessions,
     pub(super) tokens: Tokens,
+    pub(super) bearers: Bearers,
     host: String,
     credential_life: Duration,
     own_roots: bool,
@@ -143,21 +145,30 @@ impl Identities {
         self.certify(&row, csr_pem).map(|(credential, _)| credential)
     }
 
-    /// The caller behind an access token of `/oauth2/token`.
+    /// The caller behind an access token of `/oauth2/token`, for the gateway's own API.
     ///
     /// # Errors
-    /// `login_required` when the token is foreign or over, or its session is.
+    /// `login_required` when the token is foreign, over or bound to one model, or its session is over.
     pub async fn bearer(&self, token: &str) -> Result<Arc<Caller>, Refusal> {
-        let now = self.sessions.clock.now();
-        if let Some(caller) = self.sessions.recent.get(token, now) {
-            return Ok(caller);
+        let bearer = self.believed(token).await?;
+        match bearer.model {
+            None => Ok(bearer.caller),
+            Some(model) => Err(self
+                .sessions
+                .login(format!("this access token is good for the model {model:?} alone, not for the API"))),
         }
-        let access = self.tokens.verify(token, &self.sessions.clock).map_err(|e| self.sessions.login(e))?;
-        let row = self.sessions.live(&access.sid).await?;
-        let end = from_unix_millis(access.exp.saturating_mul(1000)).min(row.expires_at);
-        let caller = Arc::new(row.caller);
-        self.sessions.recent.put(token, &caller, end);
-        Ok(caller)
+    }
+
+    /// Whom an access token stands for that is general or bound to this `model`.
+    pub(super) async fn bearer_for(&self, token: &str, model: &str) -> Result<Bearer, Refusal> {
+        let bearer = self.believed(token).await?;
+        match bearer.model {
+            Some(bound) if *bound != *model => Err(self
+                .sessions
+                .login(format!("this access token is good for the model {bound:?} alone"))
+                .remedy(format!("get one for this model: hoopctl token {model}"))),
+            _ => Ok(bearer),
+        }
     }
 
     /// Ends a session (id) or all of a user (subject, email or name): refresh, certificates and live leases.
@@ -167,6 +178,20 @@ impl Identities {
     /// `internal` when the database fails: then nothing is known to have ended.
     pub async fn revoke(&self, who: &str, by: &str) -> Result<usize, Refusal> {
         self.sessions.revoke(who, by).await.map(|sessions| sessions.len())
+    }
+
+    async fn believed(&self, token: &str) -> Result<Bearer, Refusal> {
+        let now = self.sessions.clock.now();
+        if let Some(bearer) = self.sessions.recent.get(token, now) {
+            return Ok(bearer);
+        }
+        let access = self.tokens.verify(token, &self.sessions.clock).map_err(|e| self.sessions.login(e))?;
+        let row = self.sessions.live(&access.sid).await?;
+        let end = from_unix_millis(access.exp.saturating_mul(1000)).min(row.expires_at);
+        let model = self.tokens.bound(&access).map(Arc::from);
+        let bearer = Bearer { caller: Arc::new(row.caller), model, until: end };
+        self.sessions.recent.put(token, &bearer);
+        Ok(bearer)
     }
 
     /// Tells the audit log that nobody could be established.
@@ -240,6 +265,7 @@ impl Identities {
             issuer,
             sessions,
             tokens,
+            bearers: Bearers::default(),
             host,
             credential_life: config.credential_life,
             own_roots: config.own_roots,

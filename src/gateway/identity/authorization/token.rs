@@ -24,6 +24,7 @@ use crate::{
         Caller, Identities,
         provider::{Provider, ProviderError},
         sessions::Beginning,
+        tokens::LIFE,
     },
     secret::{ExposeSecret, SecretString},
     wire::{
@@ -213,7 +214,7 @@ fn tokens(
 ) -> Result<Response, Failure> {
     let clock = &identities.sessions.clock;
     let left = session_end.duration_since(clock.now()).unwrap_or(Duration::ZERO);
-    let (access_token, life) = identities.tokens.mint(caller, left, clock).map_err(|error| {
+    let (access_token, life) = identities.tokens.mint(caller, None, LIFE, left, clock).map_err(|error| {
         tracing::error!(error, "an access token could not be signed");
         Failure::new("server_error", "the token could not be signed")
     })?;
