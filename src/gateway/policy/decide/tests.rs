@@ -274,7 +274,7 @@ fn a_denial_says_what_is_missing() {
     assert_eq!(
         missing(&["a", "b"], "gpt"),
         "no policy permits invoke on model `gpt` for `alice@example.test` with groups `a`, `b`; \
-         the conditions of `night` do not hold; `ml` is for group `ml`"
+         `night` has conditions that do not hold; `ml` is for group `ml`"
     );
     assert_eq!(
         missing(&[], "fraud-detector"),
