@@ -179,7 +179,7 @@ impl State {
             revocation_endpoint: at("/oauth2/revoke"),
             device_authorization_endpoint: None,
             credential_endpoint: at("/api/v1/credentials"),
-            providers: vec![Provider { name: "dev".into(), kind: "dev".into() }],
+            providers: vec![Provider { name: "dev".into(), kind: "dev".into(), audience: None }],
         }
     }
 
