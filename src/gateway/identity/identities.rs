@@ -17,8 +17,8 @@ use super::{
     lease::Leases,
     oidc::{self, RelyingParty},
     provider::Provider,
-    service::{Failures, Service},
     seal::Seal,
+    service::{Failures, Service},
     sessions::Sessions,
     tokens::Tokens,
     workload::{self, Workload},
@@ -30,7 +30,11 @@ use crate::{
         outbound::is_loopback,
     },
     tls::CertificateDer,
-    wire::{Refusal, api::{Credential, ModelToken}, code},
+    wire::{
+        Refusal,
+        api::{Credential, ModelToken},
+        code,
+    },
 };
 
 /// Why the room cannot open. Every text ends with what to do.
@@ -210,8 +214,7 @@ impl Identities {
         let row = self.sessions.live(&caller.session).await?;
         let now = self.sessions.clock.now();
         let left = row.expires_at.duration_since(now).unwrap_or_default();
-        let minted =
-            self.tokens.mint(&row.caller, Some(model), self.token_life, left, &self.sessions.clock);
+        let minted = self.tokens.mint(&row.caller, Some(model), self.token_life, left, &self.sessions.clock);
         let (token, life) = minted.map_err(|error| {
             tracing::error!(error, "an access token could not be signed");
             Refusal::new(code::INTERNAL, "the token could not be signed")

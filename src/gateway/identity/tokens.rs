@@ -90,8 +90,7 @@ impl Tokens {
         let iat = clock.unix_seconds();
         let claims = Access {
             iss: self.issuer.clone(),
-            aud: model
-                .map_or_else(|| self.issuer.clone(), |model| format!("{}{MODELS}{model}", self.issuer)),
+            aud: model.map_or_else(|| self.issuer.clone(), |model| format!("{}{MODELS}{model}", self.issuer)),
             sub: caller.subject.clone(),
             sid: caller.session.clone(),
             client_id: api::CLIENT_ID.to_owned(),

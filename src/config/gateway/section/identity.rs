@@ -23,7 +23,13 @@ enum Kind {
     Saml,
 }
 
-const KINDS: [(&str, Kind); 5] = [("oidc", Kind::Oidc), ("workload", Kind::Workload), ("service", Kind::Service), ("dev", Kind::Dev), ("saml", Kind::Saml)];
+const KINDS: [(&str, Kind); 5] = [
+    ("oidc", Kind::Oidc),
+    ("workload", Kind::Workload),
+    ("service", Kind::Service),
+    ("dev", Kind::Dev),
+    ("saml", Kind::Saml),
+];
 
 /// Reads every `[[identity]]`.
 pub(in crate::config::gateway) fn read(
@@ -34,14 +40,15 @@ pub(in crate::config::gateway) fn read(
     let mut names = BTreeMap::new();
     let mut providers = Vec::new();
     for mut table in root.sections("identity", report) {
-        let kind = table.need("kind", "\"oidc\", \"workload\", \"service\" or \"dev\"", report, |value, report| {
-            let kind = value.one_of(&KINDS, report)?;
-            if matches!(kind, Kind::Saml) {
-                value.unsupported("kind \"saml\"", report);
-                return None;
-            }
-            Some((kind, value.span().clone()))
-        });
+        let kind =
+            table.need("kind", "\"oidc\", \"workload\", \"service\" or \"dev\"", report, |value, report| {
+                let kind = value.one_of(&KINDS, report)?;
+                if matches!(kind, Kind::Saml) {
+                    value.unsupported("kind \"saml\"", report);
+                    return None;
+                }
+                Some((kind, value.span().clone()))
+            });
         // Without a kind nothing else in it can be judged.
         let Some((kind, span)) = kind else { continue };
         let name = name(&mut table, kind, &span, &mut names, report);
