@@ -6,10 +6,12 @@ mod invocation;
 mod printer;
 mod registry;
 mod remembered;
+mod revoke;
 mod run;
 mod sanitize;
 mod signals;
 mod table;
+mod token;
 
 mod audit;
 mod call;

@@ -12,9 +12,9 @@ use super::{
     invocation::Invocation,
     login, logout, models,
     printer::{Manner, Printer},
-    ps,
+    ps, revoke,
     signals::unless_stopped,
-    status, stop,
+    status, stop, token,
 };
 use crate::{
     clock::Clock,
@@ -157,6 +157,8 @@ fn perform(verb: Verb, invocation: &Arc<Invocation>) -> Outcome {
         Verb::Stop(args) => stop::perform(&args, with),
         Verb::Call(args) => alone(call::perform(args, with)),
         Verb::Audit(args) => alone(audit::perform(args, with)),
+        Verb::Token(args) => alone(token::perform(args, with)),
+        Verb::Revoke(args) => alone(revoke::perform(args, with)),
         Verb::Completions(args) => completions::perform(&args, with),
         #[cfg(feature = "gateway")]
         Verb::Demo(args) => super::demo::perform(args),
