@@ -15,6 +15,7 @@ mod generated;
 mod path;
 #[cfg(target_os = "linux")]
 mod secrets;
+mod workloads;
 mod world;
 
 #[test]

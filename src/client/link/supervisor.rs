@@ -131,6 +131,8 @@ struct Watch {
 /// The next login of a machine, made before the present one ends: what is opened then has a whole session before it.
 struct Successor {
     due: SystemTime,
+    /// When the present login ends.
+    end: SystemTime,
 }
 
 impl Successor {
@@ -138,7 +140,7 @@ impl Successor {
     async fn of(core: &Core) -> Option<Self> {
         let end = credential::end_of_machine_login(&core.laptop).await?;
         let left = end.duration_since(core.laptop.settings.clock.now()).unwrap_or_default();
-        Some(Self { due: end - HANDOVER.min(left / 4) })
+        Some(Self { due: end - HANDOVER.min(left / 4), end })
     }
 
     /// Resolves when it is time; never without a machine's login. Cancel safe.
@@ -168,10 +170,18 @@ impl Watch {
                 },
                 () = Successor::wait(self.successor.as_ref(), &clock), if standing == Standing::Serving => {
                     match credential::again(&core.laptop).await {
-                        Ok(_) => return End::Draining,
+                        Ok(_) => {
+                            let end = self.successor.take().map(|present| present.end);
+                            // A token that cannot change gives the same end again: then this one is lived out.
+                            if credential::end_of_machine_login(&core.laptop).await > end {
+                                return End::Draining;
+                            }
+                        }
                         Err(error) => {
                             tracing::warn!(%error, "the next login could not be made yet");
-                            self.successor = Some(Successor { due: clock.now() + AGAIN });
+                            if let Some(present) = &mut self.successor {
+                                present.due = clock.now() + AGAIN;
+                            }
                         }
                     }
                 }

@@ -371,3 +371,7 @@ impl Signer {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "machine_tests.rs"]
+mod tests;

@@ -257,10 +257,48 @@ mod tests {
         let status = laptop.login(fake.fingerprint(), method, &talk).await.unwrap();
         assert_eq!((status.user.as_str(), status.credential_store.as_str()), ("alice@example.test", "file"));
         assert!(talk.visited().is_empty());
-        assert!(credential::Held::load(&laptop).unwrap().secrets.refresh_token.is_none());
+        assert!(Held::load(&laptop).unwrap().secrets.refresh_token.is_none());
         let refused = Method::Machine(Machine::token("forged".into()));
         let error = laptop.login(FirstTrust::Known, refused, &talk).await.unwrap_err();
         assert_eq!((error.kind, error.code.as_str()), (Kind::LoginNeeded, "invalid_grant"));
+    }
+
+    #[tokio::test]
+    async fn machine_credentials_log_in_by_themselves_and_again_when_the_login_ends() {
+        let fake = testing::Fake::start().await;
+        let home = tempfile::tempdir().unwrap();
+        // The gateway is believed by what an earlier login pinned.
+        let (person, hand) = testing::logged_in(&fake, home.path()).await;
+        person.logout().await.unwrap();
+        let settings = Settings {
+            credential_store: None,
+            machine: Some(Machine::token("a.workload.jwt".into())),
+            ..person.settings.clone()
+        };
+        let laptop = Laptop::open(settings).unwrap();
+        let first = credential::valid(&laptop, None).await.unwrap();
+        assert_eq!(laptop.status().unwrap().credential_store, "memory");
+        assert_eq!(person.status().unwrap_err().kind, Kind::LoginNeeded, "nothing of it is in a file");
+        let same = credential::valid(&laptop, None).await.unwrap();
+        assert_eq!(first.secrets.certificate, same.secrets.certificate);
+        hand.advance(testing::LIFE);
+        let second = credential::valid(&laptop, None).await.unwrap();
+        assert_ne!(first.secrets.certificate, second.secrets.certificate);
+        let third = credential::valid(&laptop, Some(&second.secrets.certificate)).await.unwrap();
+        assert_ne!(second.secrets.certificate, third.secrets.certificate, "one that was refused is replaced");
+    }
+
+    #[tokio::test]
+    async fn a_persons_login_is_never_replaced_by_the_machines() {
+        let fake = testing::Fake::start().await;
+        let home = tempfile::tempdir().unwrap();
+        let (person, hand) = testing::logged_in(&fake, home.path()).await;
+        let machine = Some(Machine::token("a.workload.jwt".into()));
+        let laptop = Laptop::open(Settings { machine, ..person.settings.clone() }).unwrap();
+        credential::valid(&laptop, None).await.unwrap();
+        assert!(Held::load(&laptop).unwrap().secrets.refresh_token.is_some());
+        hand.advance(testing::SESSION);
+        assert_eq!(credential::valid(&laptop, None).await.err().unwrap().kind, Kind::LoginNeeded);
     }
 
     #[tokio::test]

@@ -160,7 +160,8 @@ fn claim(headers: &HeaderMap, params: &Params) -> Result<Claim, Failure> {
     }
 }
 
-/// Account and secret of HTTP Basic, both form-encoded inside (RFC 6749 §2.3.1).
+/// Account and secret of HTTP Basic, both form-encoded inside (RFC 6749 §2.3.1); a bare `=` or `&`, which many
+/// clients leave as it is, counts as itself.
 fn basic(value: Option<&str>) -> Option<(String, String)> {
     let (scheme, encoded) = value?.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
@@ -168,7 +169,9 @@ fn basic(value: Option<&str>) -> Option<(String, String)> {
     }
     let text = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
     let (account, secret) = text.split_once(':')?;
-    let decoded =
-        |part: &str| form_urlencoded::parse(part.as_bytes()).next().map(|(text, _)| text.into_owned());
+    let decoded = |part: &str| {
+        let part = part.replace('=', "%3D").replace('&', "%26");
+        form_urlencoded::parse(part.as_bytes()).next().map(|(text, _)| text.into_owned())
+    };
     Some((decoded(account)?, decoded(secret)?))
 }
