@@ -16,6 +16,7 @@ mod ingress;
 mod path;
 #[cfg(target_os = "linux")]
 mod secrets;
+mod workloads;
 mod world;
 
 #[test]

@@ -83,6 +83,7 @@ fn read(text: &str, report: &mut Report) -> Option<Config> {
             providers,
             credential_life: sessions.credential_life,
             session_life: sessions.session_life,
+            token_life: sessions.token_life,
             state: state.clone(),
             own_roots,
         },

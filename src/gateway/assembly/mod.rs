@@ -290,6 +290,10 @@ impl Rooms {
         let pipeline =
             Pipeline::new(config.models.clone(), Arc::clone(&policies), scribe.clone(), clock.clone())
                 .map_err(|e| StartError::pipeline(&e))?;
+        let models = pipeline.clone();
+        identities.judge_models(Box::new(move |caller, name| {
+            models.models_for(caller, None, None).iter().any(|model| model.name == name)
+        }));
         Ok(Self { clock: clock.clone(), store, scribe, identities, policies, pipeline })
     }
 

@@ -58,5 +58,8 @@ fn needs_restart(running: &Config, new: &Config) -> Vec<&'static str> {
 
 fn identity(config: &Config) -> String {
     let identity = &config.identity;
-    format!("{:?} {:?} {:?}", identity.providers, identity.credential_life, identity.session_life)
+    format!(
+        "{:?} {:?} {:?} {:?}",
+        identity.providers, identity.credential_life, identity.session_life, identity.token_life
+    )
 }

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     path::Path,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, SystemTime},
 };
 
@@ -19,6 +19,7 @@ use super::{
     oidc::{self, RelyingParty},
     provider::Provider,
     seal::Seal,
+    service::{Failures, Service},
     sessions::Sessions,
     tokens::Tokens,
     workload::{self, Workload},
@@ -30,7 +31,11 @@ use crate::{
         outbound::is_loopback,
     },
     tls::CertificateDer,
-    wire::{Refusal, api::Credential, code},
+    wire::{
+        Refusal,
+        api::{Credential, ModelToken},
+        code,
+    },
 };
 
 /// Why the room cannot open. Every text ends with what to do.
@@ -54,13 +59,19 @@ pub enum IdentityError {
     },
 }
 
+/// Whether a caller may use the model of that name, as the rooms above decide.
+pub type MayUse = Box<dyn Fn(&Caller, &str) -> bool + Send + Sync>;
+
 /// The identity room.
 pub struct Identities {
     pub(super) issuer: String,
     pub(super) sessions: Sessions,
     pub(super) tokens: Tokens,
     pub(super) bearers: Bearers,
+    pub(super) failures: Failures,
+    may_use: OnceLock<MayUse>,
     host: String,
+    pub(super) token_life: Duration,
     credential_life: Duration,
     own_roots: bool,
     authority: Arc<Authority>,
@@ -172,12 +183,55 @@ impl Identities {
     }
 
     /// Ends a session (id) or all of a user (subject, email or name): refresh, certificates and live leases.
-    /// Returns how many sessions.
+    /// Returns the ids of the sessions that ended.
     ///
     /// # Errors
     /// `internal` when the database fails: then nothing is known to have ended.
-    pub async fn revoke(&self, who: &str, by: &str) -> Result<usize, Refusal> {
-        self.sessions.revoke(who, by).await.map(|sessions| sessions.len())
+    pub async fn revoke(&self, who: &str, by: &str) -> Result<Vec<String>, Refusal> {
+        self.sessions.revoke(who, by).await
+    }
+
+    /// Says once who decides which models a caller may use. Before that, tokens are bound to none.
+    pub fn judge_models(&self, may_use: MayUse) {
+        if self.may_use.set(may_use).is_err() {
+            tracing::error!("who may use which model is decided by one alone");
+        }
+    }
+
+    /// A token of the caller's session that is good for one model at the direct ingress, and its end.
+    ///
+    /// # Errors
+    /// `model_unknown` when there is no such model that the caller may use; `login_required` when the session is over.
+    pub async fn model_token(&self, caller: &Caller, model: &str) -> Result<ModelToken, Refusal> {
+        if !self.may_use(caller, model) {
+            return Err(Refusal::new(
+                code::MODEL_UNKNOWN,
+                format!("there is no model {model:?} that {} may use", caller.user()),
+            )
+            .remedy("hoopctl models lists yours"));
+        }
+        let row = self.sessions.live(&caller.session).await?;
+        let now = self.sessions.clock.now();
+        let left = row.expires_at.duration_since(now).unwrap_or_default();
+        let minted = self.tokens.mint(&row.caller, Some(model), self.token_life, left, &self.sessions.clock);
+        let (token, life) = minted.map_err(|error| {
+            tracing::error!(error, "an access token could not be signed");
+            Refusal::new(code::INTERNAL, "the token could not be signed")
+                .remedy("try again; the gateway's log says more")
+        })?;
+        Ok(ModelToken {
+            schema: 1,
+            token,
+            token_type: "Bearer".to_owned(),
+            expires_at: rfc3339(now + life),
+            url: format!("{}/models/{model}/", self.issuer),
+            model: model.to_owned(),
+        })
+    }
+
+    /// Whether there is such a model and the caller may use it.
+    pub(super) fn may_use(&self, caller: &Caller, model: &str) -> bool {
+        self.may_use.get().is_some_and(|judge| judge(caller, model))
     }
 
     async fn believed(&self, token: &str) -> Result<Bearer, Refusal> {
@@ -266,7 +320,10 @@ impl Identities {
             sessions,
             tokens,
             bearers: Bearers::default(),
+            failures: Failures::default(),
+            may_use: OnceLock::new(),
             host,
+            token_life: config.token_life,
             credential_life: config.credential_life,
             own_roots: config.own_roots,
             authority,
@@ -317,6 +374,7 @@ fn open_provider(
             let settings = workload::Settings { name, issuer, audience, jwks, subject_claim, groups_claim };
             Workload::new(settings).map(|w| Provider::Workload(Box::new(w)))
         }
+        ProviderKind::Service { accounts } => Service::new(name, accounts).map(Provider::Service),
         ProviderKind::Dev { users } => {
             if !is_loopback(public_url) {
                 return Err(format!(

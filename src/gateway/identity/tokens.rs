@@ -13,8 +13,6 @@ use crate::{
     wire::api,
 };
 
-/// Life of an access token.
-pub(super) const LIFE: Duration = Duration::from_secs(5 * 60);
 /// The longest token looked at, in bytes.
 const MAX_TOKEN: usize = 4 * 1024;
 const TYPE: &str = "at+jwt";
@@ -143,6 +141,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+
+    const LIFE: Duration = Duration::from_secs(5 * 60);
 
     fn caller() -> Caller {
         Caller {
