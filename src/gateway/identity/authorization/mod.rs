@@ -2,7 +2,9 @@
 
 mod authorize;
 mod code;
+mod device;
 mod discovery;
+mod goal;
 mod params;
 mod request;
 mod revoke;
@@ -46,7 +48,8 @@ pub(super) fn router(identities: Arc<Identities>) -> Router {
         .route(REVOKE, post(revoke::revoke))
         .route(CALLBACK, get(sign_in::callback))
         .route(DEV, post(sign_in::dev))
-        .with_state(identities)
+        .with_state(Arc::clone(&identities))
+        .merge(device::router(identities))
         .layer(middleware::from_fn(guard))
 }
 

@@ -1,4 +1,4 @@
-//! `POST /oauth2/token`: codes, refresh tokens and workload tokens become access tokens.
+//! `POST /oauth2/token`: codes, device codes, refresh tokens and workload tokens become access tokens.
 
 use std::{
     sync::Arc,
@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::{
     code::{self, CodeError, Presented},
+    device,
     params::{Params, Repeated},
     read_form,
 };
@@ -133,6 +134,12 @@ async fn grant(identities: &Identities, request: Request) -> Result<Response, Fa
             let token = required(&params, "refresh_token")?.to_owned().into();
             let (row, next) = identities.sessions.refresh(&token).await?;
             tokens(identities, &row.caller, row.expires_at, Some(next), None)
+        }
+        device::GRANT => {
+            check_client(&params)?;
+            let device_code = required(&params, "device_code")?;
+            let (caller, end, refresh) = device::redeem(identities, device_code).await?;
+            tokens(identities, &caller, end, refresh, None)
         }
         EXCHANGE => exchange(identities, &params).await,
         _ => Err(Failure::new("unsupported_grant_type", "this gateway knows no such grant_type")),
