@@ -254,6 +254,8 @@ pub(super) fn status(laptop: &Laptop) -> Result<Status, ClientError> {
         session_expires_at: held.secrets.session_expires_at.clone(),
         credential_store: laptop.vault(&held.profile).backend.to_string(),
         transport: state::last_transport(&laptop.places, gateway),
+        method: held.profile.login.as_ref().map(|login| login.method.clone()),
+        profile: laptop.settings.profile.clone(),
     })
 }
 

@@ -77,9 +77,21 @@ pub(super) struct Profile {
     pub(super) trust: Believed,
     /// Where the secrets are.
     pub(super) credential_store: Backend,
+    /// How the last login was made; absent in profiles of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) login: Option<Made>,
     /// Who is logged in; none after a logout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) who: Option<Who>,
+}
+
+/// How a login was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Made {
+    /// `browser`, `paste`, `device` or `workload`; newer versions may write other words.
+    pub(super) method: String,
+    /// Whether a person asked for it: then it is this profile's way.
+    pub(super) asked: bool,
 }
 
 /// By whom the gateway is believed.
@@ -205,6 +217,7 @@ mod tests {
             gateway: Url::parse("https://gateway.example.test").unwrap(),
             trust: Believed::Pinned,
             credential_store: Backend::File,
+            login: Some(Made { method: "device".into(), asked: true }),
             who: Some(Who {
                 user: "alice@example.test".into(),
                 groups: vec!["ml".into()],

@@ -115,7 +115,8 @@ pub(super) fn device_consent(consent: &DeviceConsent<'_>) -> Response {
 
 /// The device has its answer.
 pub(super) fn device_done(user: &str) -> Response {
-    let text = format!("The gateway knows you as {user}. You can close this page and go back to your terminal.");
+    let text =
+        format!("The gateway knows you as {user}. You can close this page and go back to your terminal.");
     render(StatusCode::OK, &Done { style: STYLE, title: "You are logged in", text: &text }, "'none'")
 }
 

@@ -68,10 +68,10 @@ pub(super) fn offered<'i>(
     let all: Vec<&Provider> = providers.filter(|provider| provider.interactive()).collect();
     let names: Vec<&str> = all.iter().map(|provider| provider.name()).collect();
     match wanted {
-        _ if all.is_empty() => Err(
-            "no identity provider of this gateway takes browser logins; log in with a workload token"
-                .to_owned(),
-        ),
+        _ if all.is_empty() => {
+            Err("no identity provider of this gateway takes browser logins; log in with a workload token"
+                .to_owned())
+        }
         None => Ok(all),
         Some(name) => {
             let named: Vec<&Provider> = all.iter().copied().filter(|one| one.name() == name).collect();

@@ -43,9 +43,7 @@ pub(super) async fn reach(
             };
             match code::issue(identities, &grant).await {
                 Ok(code) => send_code(identities, &to, state.as_deref(), &code),
-                Err(refusal) => {
-                    refuse(identities, &to, state.as_deref(), "server_error", &refusal.message)
-                }
+                Err(refusal) => refuse(identities, &to, state.as_deref(), "server_error", &refusal.message),
             }
         }
         Goal::Device { request } => {

@@ -43,8 +43,7 @@ async fn submit_from(
     origin: Option<&str>,
 ) -> Answer {
     let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
-    let mut request =
-        Request::post(path).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+    let mut request = Request::post(path).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
     if let Some(origin) = origin {
         request = request.header(header::ORIGIN, origin);
     }
@@ -223,7 +222,11 @@ async fn asking_is_bounded_and_strict() {
     let twice = [("client_id", CLIENT_ID), ("provider", "dev"), ("provider", "dev")];
     assert_eq!(world.post(browser, path, &twice).await.error(), "invalid_request");
     let unknown = try_ask(&world, browser, &[("provider", "nobody")]).await;
-    assert!(unknown.error() == "invalid_request" && unknown.body.contains("there are: dev"), "{}", unknown.body);
+    assert!(
+        unknown.error() == "invalid_request" && unknown.body.contains("there are: dev"),
+        "{}",
+        unknown.body
+    );
     for _ in 0..20 {
         ask(&world, &[]).await;
     }

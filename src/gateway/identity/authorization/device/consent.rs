@@ -11,14 +11,13 @@ use axum::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ANSWER, Desk, PAGE, SIGN_IN,
     super::{
         authorize::{begin, offered},
         params::Params,
         read_form,
         sign_in::without_cookie,
     },
-    source,
+    ANSWER, Desk, PAGE, SIGN_IN, source,
     waiting::{self, Waiting},
 };
 use crate::{
@@ -32,9 +31,11 @@ use crate::{
     wire::Refusal,
 };
 
-const UNKNOWN: &str = "No terminal waits with this code. Compare it letter by letter; codes last ten minutes.";
+const UNKNOWN: &str =
+    "No terminal waits with this code. Compare it letter by letter; codes last ten minutes.";
 const TOO_MANY: &str = "Too many wrong codes were entered. Wait a minute, then try again.";
-const NOT_ASKED: &str = "This page was not opened in this browser, or more than ten minutes ago. Nothing was signed in.";
+const NOT_ASKED: &str =
+    "This page was not opened in this browser, or more than ten minutes ago. Nothing was signed in.";
 const FOREIGN: &str = "This form does not stand on a page of this gateway. Nothing was signed in.";
 const NEXT: &str = "Open the address that the terminal shows.";
 
@@ -164,7 +165,8 @@ fn ask(desk: &Desk, request: String, waiting: &Waiting) -> Response {
     let now = desk.identities.sessions.clock.now();
     let key = id::token();
     let consent = Consent { request, agreed: false, ends: unix_millis(now + super::LIFE) };
-    let source = waiting.source.map_or_else(|| "an address that is not known".to_owned(), |ip| ip.to_string());
+    let source =
+        waiting.source.map_or_else(|| "an address that is not known".to_owned(), |ip| ip.to_string());
     let page = pages::device_consent(&DeviceConsent {
         action: ANSWER,
         key: key.expose_secret(),

@@ -29,11 +29,7 @@ use super::{
     params::Params,
     token::{Failure, check_client, read},
 };
-use crate::{
-    gateway::identity::Identities,
-    secret::ExposeSecret,
-    wire::api::DeviceAuthorization,
-};
+use crate::{gateway::identity::Identities, secret::ExposeSecret, wire::api::DeviceAuthorization};
 use pace::Pace;
 pub(super) use waiting::{Grant, approve, deny, redeem};
 
@@ -120,7 +116,8 @@ async fn begin(desk: &Desk, request: Request) -> Result<Response, Failure> {
 /// What the device calls itself: its own word, so it is shown as that, bounded and without what moves text about.
 fn name(params: &Params) -> Result<String, Failure> {
     let said = params.one("device_name")?.unwrap_or("a program that did not say its name");
-    let plain = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '.' | '-' | '_' | '/' | '(' | ')' | '@' | '+');
+    let plain =
+        |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '.' | '-' | '_' | '/' | '(' | ')' | '@' | '+');
     Ok(said.chars().filter(plain).take(MAX_NAME).collect())
 }
 

@@ -8,7 +8,7 @@ use std::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{INTERVAL, LIFE, super::token::Failure};
+use super::{super::token::Failure, INTERVAL, LIFE};
 use crate::{
     clock::{from_unix_millis, unix_millis},
     gateway::identity::{
@@ -82,10 +82,7 @@ struct Polled {
 }
 
 /// A device begins to wait: its device code and its user code.
-pub(super) async fn begin(
-    identities: &Identities,
-    asked: Asked,
-) -> Result<(SecretString, String), Refusal> {
+pub(super) async fn begin(identities: &Identities, asked: Asked) -> Result<(SecretString, String), Refusal> {
     let now = identities.sessions.clock.now();
     let device_code = id::token();
     let request = hashed(device_code.expose_secret());
@@ -296,7 +293,9 @@ mod tests {
         for typed in ["WDJB-MJHT", "wdjbmjht", " wdjb mjht ", "W-D-J-B M-J-H-T"] {
             assert_eq!(typed_code(typed).as_deref(), Some("WDJBMJHT"), "{typed}");
         }
-        for wrong in ["", "WDJB-MJH", "WDJB-MJHTX", "ADJB-MJHT", "WDJB_MJHT", "\u{fc}DJB-MJHT", &"W".repeat(10_000)] {
+        for wrong in
+            ["", "WDJB-MJH", "WDJB-MJHTX", "ADJB-MJHT", "WDJB_MJHT", "\u{fc}DJB-MJHT", &"W".repeat(10_000)]
+        {
             assert_eq!(typed_code(wrong), None, "{wrong:.20}");
         }
     }
