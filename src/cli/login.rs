@@ -4,6 +4,7 @@ use std::{
     io::{self, BufRead, Read},
     path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 
 use clap::Args;
@@ -28,6 +29,8 @@ use crate::{
 const TOKEN_VARIABLE: &str = "HOOPCTL_WORKLOAD_TOKEN";
 /// The variable a provider's name may be in.
 const PROVIDER_VARIABLE: &str = "HOOPCTL_PROVIDER";
+/// How long a login that was interrupted may take to put the terminal in order.
+const TIDYING: Duration = Duration::from_millis(200);
 /// The longest line that is pasted, in bytes; the rest of a longer one is thrown away.
 const MAX_PASTED: u64 = 64 * 1024;
 
@@ -70,8 +73,15 @@ pub(super) fn perform(args: Login, with: Arc<Invocation>) -> Outcome {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.worker_threads(2);
     run::on(builder, async {
-        let work = tokio::spawn(log_in(args, with));
-        unless_stopped(async { work.await.map_err(|error| Failure::failed(error.to_string()))? }).await
+        let mut work = tokio::spawn(log_in(args, with));
+        let ended = async { (&mut work).await.map_err(|error| Failure::failed(error.to_string()))? };
+        let outcome = unless_stopped(ended).await;
+        if !work.is_finished() {
+            // The spinner is cleared as the work is dropped; a question that is being asked cannot be.
+            work.abort();
+            let _ = tokio::time::timeout(TIDYING, &mut work).await;
+        }
+        outcome
     })
 }
 
@@ -314,7 +324,7 @@ mod tests {
             url,
             complete: None,
             code: "WDJB-MJHT".into(),
-            life: std::time::Duration::from_secs(600),
+            life: Duration::from_secs(600),
         });
         let told: serde_json::Value = serde_json::from_str(&err.text()).unwrap();
         assert_eq!(told["device"]["user_code"], "WDJB-MJHT");
