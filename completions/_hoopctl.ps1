@@ -53,6 +53,7 @@ Register-ArgumentCompleter -Native -CommandName 'hoopctl' -ScriptBlock {
         'hoopctl;login' {
             [CompletionResult]::new('--ca-fingerprint', '--ca-fingerprint', [CompletionResultType]::ParameterName, 'Believe the gateway only by a certificate authority with this SHA-256, `sha256:HEX`')
             [CompletionResult]::new('--ca-file', '--ca-file', [CompletionResultType]::ParameterName, 'Believe the gateway only by the certificate authorities of this PEM file')
+            [CompletionResult]::new('--provider', '--provider', [CompletionResultType]::ParameterName, 'Sign in with this identity provider of the gateway, instead of choosing one there [env: HOOPCTL_PROVIDER]')
             [CompletionResult]::new('--callback-port', '--callback-port', [CompletionResultType]::ParameterName, 'The loopback port the browser comes back to [default: any free one]')
             [CompletionResult]::new('--workload-token-file', '--workload-token-file', [CompletionResultType]::ParameterName, 'Log in as a workload, with the token in this file [env: HOOPCTL_WORKLOAD_TOKEN, the token itself]')
             [CompletionResult]::new('--gateway', '--gateway', [CompletionResultType]::ParameterName, 'The gateway''s address; the profile''s unless said [env: HOOPCTL_GATEWAY]')
@@ -62,7 +63,9 @@ Register-ArgumentCompleter -Native -CommandName 'hoopctl' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours [env: HOOPCTL_COLOR, NO_COLOR] [default: auto]')
             [CompletionResult]::new('--credential-store', '--credential-store', [CompletionResultType]::ParameterName, 'Where the login is kept; the best this machine has unless said [env: HOOPCTL_CREDENTIAL_STORE]')
             [CompletionResult]::new('--transport', '--transport', [CompletionResultType]::ParameterName, 'How to reach the gateway: auto races QUIC and TLS over TCP [env: HOOPCTL_TRANSPORT] [default: auto]')
-            [CompletionResult]::new('--no-browser', '--no-browser', [CompletionResultType]::ParameterName, 'Print the address to visit and open no browser')
+            [CompletionResult]::new('--browser', '--browser', [CompletionResultType]::ParameterName, 'Open this machine''s browser, whatever the surroundings or an earlier login suggest')
+            [CompletionResult]::new('--no-browser', '--no-browser', [CompletionResultType]::ParameterName, 'Print the address to visit and open no browser; what the browser ends on can be pasted here')
+            [CompletionResult]::new('--device', '--device', [CompletionResultType]::ParameterName, 'Show a code that any browser, also a telephone''s, can confirm')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]')

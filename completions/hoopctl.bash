@@ -955,7 +955,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__login)
-            opts="-o -q -v -h --ca-fingerprint --ca-file --no-browser --callback-port --workload-token-file --gateway --profile --output --quiet --verbose --color --credential-store --transport --help"
+            opts="-o -q -v -h --ca-fingerprint --ca-file --browser --no-browser --device --provider --callback-port --workload-token-file --gateway --profile --output --quiet --verbose --color --credential-store --transport --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -978,6 +978,10 @@ _hoopctl() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o filenames
                     fi
+                    return 0
+                    ;;
+                --provider)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --callback-port)

@@ -56,6 +56,7 @@ complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "demo" -d 'See the w
 complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "gateway" -d 'Set up, check and run a gateway'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l ca-fingerprint -d 'Believe the gateway only by a certificate authority with this SHA-256, `sha256:HEX`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l ca-file -d 'Believe the gateway only by the certificate authorities of this PEM file' -r -F
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l provider -d 'Sign in with this identity provider of the gateway, instead of choosing one there [env: HOOPCTL_PROVIDER]' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l callback-port -d 'The loopback port the browser comes back to [default: any free one]' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l workload-token-file -d 'Log in as a workload, with the token in this file [env: HOOPCTL_WORKLOAD_TOKEN, the token itself]' -r -F
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l gateway -d 'The gateway\'s address; the profile\'s unless said [env: HOOPCTL_GATEWAY]' -r -f
@@ -72,7 +73,9 @@ memory\t''"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l transport -d 'How to reach the gateway: auto races QUIC and TLS over TCP [env: HOOPCTL_TRANSPORT] [default: auto]' -r -f -a "auto\t''
 quic\t''
 tcp\t''"
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l no-browser -d 'Print the address to visit and open no browser'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l browser -d 'Open this machine\'s browser, whatever the surroundings or an earlier login suggest'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l no-browser -d 'Print the address to visit and open no browser; what the browser ends on can be pasted here'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l device -d 'Show a code that any browser, also a telephone\'s, can confirm'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -s q -l quiet -d 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -s v -l verbose -d 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -s h -l help -d 'Print help'

@@ -1,29 +1,37 @@
 //! `hoopctl login`.
 
 use std::{
-    io::{self, BufRead, IsTerminal, Read},
+    io::{self, BufRead, Read},
     path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 
 use clap::Args;
+use tokio::sync::mpsc;
 use url::Url;
 
 use super::{
     error::{DONE, Failure, Outcome},
     invocation::Invocation,
-    run,
+    qr, run,
     signals::unless_stopped,
-    status,
+    status, surroundings,
 };
 use crate::{
-    client::{FirstTrust, Kind, Laptop, Machine, Method, Talk},
+    client::{DeviceCode, FirstTrust, Here, Laptop, Machine, Method, Person, Talk, Way},
     config::laptop::{Output, gateway_url},
     tls,
 };
 
 /// The variable a workload's token may be in.
 const TOKEN_VARIABLE: &str = "HOOPCTL_WORKLOAD_TOKEN";
+/// The variable a provider's name may be in.
+const PROVIDER_VARIABLE: &str = "HOOPCTL_PROVIDER";
+/// How long a login that was interrupted may take to put the terminal in order.
+const TIDYING: Duration = Duration::from_millis(200);
+/// The longest line that is pasted, in bytes; the rest of a longer one is thrown away.
+const MAX_PASTED: u64 = 64 * 1024;
 
 /// The flags of `login`.
 #[derive(Args, Debug)]
@@ -37,25 +45,25 @@ pub(super) struct Login {
     /// Believe the gateway only by the certificate authorities of this PEM file
     #[arg(long, value_name = "PEM", value_hint = clap::ValueHint::FilePath)]
     ca_file: Option<PathBuf>,
-    /// Print the address to visit and open no browser
-    #[arg(long)]
+    /// Open this machine's browser, whatever the surroundings or an earlier login suggest
+    #[arg(long, conflicts_with_all = ["no_browser", "device"])]
+    browser: bool,
+    /// Print the address to visit and open no browser; what the browser ends on can be pasted here
+    #[arg(long, conflicts_with = "device")]
     no_browser: bool,
+    /// Show a code that any browser, also a telephone's, can confirm
+    #[arg(long, conflicts_with = "callback_port")]
+    device: bool,
+    /// Sign in with this identity provider of the gateway, instead of choosing one there [env: HOOPCTL_PROVIDER]
+    #[arg(long, value_name = "NAME")]
+    provider: Option<String>,
     /// The loopback port the browser comes back to [default: any free one]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     callback_port: Option<u16>,
     /// Log in as a workload, with the token in this file [env: HOOPCTL_WORKLOAD_TOKEN_FILE; HOOPCTL_WORKLOAD_TOKEN is the token itself]
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath,
-        conflicts_with_all = ["no_browser", "callback_port"])]
+        conflicts_with_all = ["browser", "no_browser", "device", "provider", "callback_port"])]
     workload_token_file: Option<PathBuf>,
-}
-
-/// Where this login runs.
-#[derive(Clone, Copy, Debug)]
-struct Surroundings {
-    /// stdin and stderr are terminals: a person sits there.
-    person: bool,
-    /// `BROWSER` names a browser explicitly.
-    browser: bool,
 }
 
 /// Logs in and says as whom.
@@ -64,14 +72,21 @@ pub(super) fn perform(args: Login, with: Arc<Invocation>) -> Outcome {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.worker_threads(2);
     run::on(builder, async {
-        let work = tokio::spawn(log_in(args, with));
-        unless_stopped(async { work.await.map_err(|error| Failure::failed(error.to_string()))? }).await
+        let mut work = tokio::spawn(log_in(args, with));
+        let ended = async { (&mut work).await.map_err(|error| Failure::failed(error.to_string()))? };
+        let outcome = unless_stopped(ended).await;
+        if !work.is_finished() {
+            // The spinner is cleared as the work is dropped; a question that is being asked cannot be.
+            work.abort();
+            let _ = tokio::time::timeout(TIDYING, &mut work).await;
+        }
+        outcome
     })
 }
 
 async fn log_in(args: Login, with: Arc<Invocation>) -> Outcome {
-    let person = io::stdin().is_terminal() && io::stderr().is_terminal();
-    let browser = std::env::var_os("BROWSER").is_some_and(|value| !value.is_empty());
+    let here = surroundings::here();
+    let person = here.terminal;
     let trust = first_trust(&args)?;
     let mut settings = with.settings()?;
     if let Some(text) = &args.url {
@@ -79,7 +94,7 @@ async fn log_in(args: Login, with: Arc<Invocation>) -> Outcome {
         settings.gateway = Some(gateway_url(text).map_err(wrong)?);
     }
     let machine = machine(&args, settings.machine.take());
-    let method = method(&args, machine, Surroundings { person, browser })?;
+    let method = method(&args, machine, here);
     let laptop = Laptop::open(settings)?;
     let conversation = Conversation { with: Arc::clone(&with), person };
     let status = laptop.login(trust, method, &conversation).await?;
@@ -94,7 +109,7 @@ async fn log_in(args: Login, with: Arc<Invocation>) -> Outcome {
                 .map_or_else(String::new, |end| format!(" until {end}"))
         ));
     } else {
-        status::print(&status, &with.printer)?;
+        status::print(&status, &with.printer, with.clock.now())?;
     }
     Ok(DONE)
 }
@@ -114,24 +129,30 @@ fn first_trust(args: &Login) -> Result<FirstTrust, Failure> {
 fn machine(args: &Login, found: Option<Machine>) -> Option<Machine> {
     match &args.workload_token_file {
         Some(file) => Some(Machine::file(file.clone())),
-        None if args.no_browser || args.callback_port.is_some() => None,
+        None if asked(args).is_some() || args.callback_port.is_some() => None,
         None => found,
     }
 }
 
-/// Without a person at a terminal no browser is opened, unless one is named explicitly.
-fn method(args: &Login, machine: Option<Machine>, here: Surroundings) -> Result<Method, Failure> {
+/// The way asked for by its flag.
+fn asked(args: &Login) -> Option<Way> {
+    let flags = [(args.browser, Way::Browser), (args.no_browser, Way::Paste), (args.device, Way::Device)];
+    flags.into_iter().find_map(|(flag, way)| flag.then_some(way))
+}
+
+/// A machine's credentials go before any browser.
+fn method(args: &Login, machine: Option<Machine>, here: Here) -> Method {
     if let Some(machine) = machine {
-        return Ok(Method::Machine(machine));
+        return Method::Machine(machine);
     }
-    if !args.no_browser && !here.person && !here.browser {
-        let message = "logging in needs a person and a browser, and this is not a terminal";
-        return Err(Failure::new(Kind::LoginNeeded, "no_terminal", message).remedy(format!(
-            "hoopctl login --no-browser prints the address to visit; a workload sets {TOKEN_VARIABLE} or \
-             --workload-token-file"
-        )));
-    }
-    Ok(Method::Browser { callback_port: args.callback_port, open: !args.no_browser })
+    let variable = || std::env::var(PROVIDER_VARIABLE).ok().filter(|name| !name.is_empty());
+    Method::Person(Person {
+        asked: asked(args),
+        callback_port: args.callback_port,
+        provider: args.provider.clone().or_else(variable),
+        here,
+        name: surroundings::name(),
+    })
 }
 
 /// What login says to the person.
@@ -148,6 +169,53 @@ impl Talk for Conversation {
         } else {
             printer.say(&format!("visit this address to log in:\n\n  {url}\n"));
         }
+    }
+
+    fn code(&self, shown: &DeviceCode) {
+        let printer = &self.with.printer;
+        let minutes = shown.life.as_secs() / 60;
+        let DeviceCode { url, complete, code, .. } = shown;
+        if printer.manner().output != Output::Human {
+            return printer.tell(&serde_json::json!({ "device": {
+                "verification_uri": url, "verification_uri_complete": complete, "user_code": code,
+                "expires_in": shown.life.as_secs(),
+            }}));
+        }
+        printer.say(&format!(
+            "visit this address in any browser, and confirm this code within {minutes} minutes:\n\n  \
+             {url}\n\n  {code}\n"
+        ));
+        let picture = complete
+            .as_ref()
+            .filter(|_| surroundings::draws())
+            .and_then(|url| qr::draw(url.as_str(), surroundings::columns(), printer.manner().err_color));
+        if let Some(picture) = picture {
+            printer.picture(&picture);
+        }
+    }
+
+    fn pasted(&self) -> Option<mpsc::UnboundedReceiver<String>> {
+        if !self.person {
+            return None;
+        }
+        self.with.printer.say(
+            "if the browser is on another machine, it ends on a page that cannot be shown: paste that page's \
+             address here",
+        );
+        let (typed, lines) = mpsc::unbounded_channel();
+        // A thread that nobody waits for: reading a terminal cannot be called back.
+        let reader = std::thread::Builder::new().name("paste".to_owned()).spawn(move || {
+            while let Some(line) = pasted_line(&mut io::stdin().lock()) {
+                if typed.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        reader.ok().map(|_| lines)
+    }
+
+    fn waiting<'t>(&'t self, what: &str) -> Box<dyn Send + 't> {
+        Box::new(self.with.printer.progress(what))
     }
 
     fn note(&self, line: &str) {
@@ -171,11 +239,25 @@ impl Talk for Conversation {
     }
 }
 
+/// The next line, bounded; `None` at the end of the input.
+fn pasted_line(from: &mut impl BufRead) -> Option<String> {
+    let mut line = Vec::new();
+    let read = from.take(MAX_PASTED).read_until(b'\n', &mut line).ok()?;
+    if read == 0 {
+        return None;
+    }
+    if line.last() != Some(&b'\n') {
+        from.skip_until(b'\n').ok()?;
+    }
+    Some(String::from_utf8_lossy(&line).into_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::cli::printer::paper;
 
     #[derive(Parser)]
     struct Line {
@@ -188,31 +270,56 @@ mod tests {
     }
 
     #[test]
-    fn a_script_never_opens_a_browser() {
-        let script = Surroundings { person: false, browser: false };
-        let failure = method(&args(""), None, script).unwrap_err();
-        assert_eq!(failure.exit_code(), 4);
-        assert!(failure.lines().iter().any(|(_, text)| text.contains("--no-browser")));
+    fn who_logs_in_how() {
+        for (line, way) in [
+            ("", None),
+            ("--browser", Some(Way::Browser)),
+            ("--no-browser", Some(Way::Paste)),
+            ("--device --provider company", Some(Way::Device)),
+            ("--callback-port 8400", None),
+        ] {
+            match method(&args(line), None, Here::default()) {
+                Method::Person(person) => assert_eq!(person.asked, way, "{line}"),
+                Method::Machine(_) => panic!("{line}"),
+            }
+        }
+        let workload = method(&args(""), Some(Machine::token("token".into())), Here::default());
+        assert!(matches!(workload, Method::Machine(_)), "a token goes before a browser");
     }
 
     #[test]
-    fn who_logs_in_how() {
-        let person = Surroundings { person: true, browser: false };
-        let named = Surroundings { person: false, browser: true };
-        let script = Surroundings { person: false, browser: false };
-        for (line, here, opens) in [
-            ("", person, true),
-            ("", named, true),
-            ("--no-browser", person, false),
-            ("--no-browser", script, false),
-        ] {
-            match method(&args(line), None, here).unwrap() {
-                Method::Browser { open, .. } => assert_eq!(open, opens, "{line} {here:?}"),
-                Method::Machine(_) => panic!("{line} {here:?}"),
-            }
+    fn ways_exclude_each_other() {
+        for line in ["--browser --device", "--device --no-browser", "--device --callback-port 1"] {
+            let words = std::iter::once("login").chain(line.split_whitespace());
+            assert!(Line::try_parse_from(words).is_err(), "{line}");
         }
-        let workload = method(&args(""), Some(Machine::token("token".into())), person).unwrap();
-        assert!(matches!(workload, Method::Machine(_)), "a token goes before a browser");
+    }
+
+    #[test]
+    fn ten_megabytes_pasted_are_one_short_line() {
+        let huge = format!("{}\nnext\nlast", "x".repeat(10 * 1024 * 1024));
+        let mut input = io::BufReader::new(huge.as_bytes());
+        assert_eq!(pasted_line(&mut input).unwrap().len() as u64, MAX_PASTED);
+        assert_eq!(pasted_line(&mut input).unwrap(), "next\n");
+        assert_eq!(pasted_line(&mut input).unwrap(), "last");
+        assert_eq!(pasted_line(&mut input), None);
+    }
+
+    #[test]
+    fn a_code_is_json_for_programs() {
+        let (printer, _, err) = paper::printer(Output::Json);
+        let config = crate::config::laptop::load(&Default::default(), &|_| None, None, "/nowhere".as_ref());
+        let config = config.unwrap_or_else(|m| panic!("{m:?}"));
+        let with = Arc::new(Invocation { config, printer, clock: crate::clock::Clock::system() });
+        let url = Url::parse("https://gateway.example.test/device").unwrap();
+        Conversation { with, person: false }.code(&DeviceCode {
+            url,
+            complete: None,
+            code: "WDJB-MJHT".into(),
+            life: Duration::from_secs(600),
+        });
+        let told: serde_json::Value = serde_json::from_str(&err.text()).unwrap();
+        assert_eq!(told["device"]["user_code"], "WDJB-MJHT");
     }
 
     #[test]

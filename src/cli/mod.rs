@@ -27,8 +27,10 @@ mod login;
 mod logout;
 mod models;
 mod ps;
+mod qr;
 mod status;
 mod stop;
+mod surroundings;
 
 use std::process::ExitCode;
 

@@ -141,6 +141,16 @@ impl Printer {
         self.talk(&sanitize::text(text));
     }
 
+    /// What a program needs in order to go on, on stderr next to the errors.
+    pub(super) fn tell(&self, value: &serde_json::Value) {
+        self.talk(&sanitize::json(value.to_string()));
+    }
+
+    /// A picture of our own making, with its colours.
+    pub(super) fn picture(&self, picture: &str) {
+        self.talk(picture);
+    }
+
     /// A warning; `--quiet` does not silence it.
     pub(super) fn warn(&self, text: &str) {
         if self.manner.output != Output::Human {
@@ -185,7 +195,7 @@ impl Printer {
 
     /// Next to errors in JSON, talk is JSON too: a program reads stderr line by line.
     fn talk_json(&self, kind: &str, text: &str) {
-        self.talk(&sanitize::json(serde_json::json!({ kind: { "message": text } }).to_string()));
+        self.tell(&serde_json::json!({ kind: { "message": text } }));
     }
 
     fn talk(&self, line: &str) {

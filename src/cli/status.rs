@@ -1,22 +1,32 @@
 //! `hoopctl status`.
 
+use std::time::{Duration, SystemTime};
+
 use super::{
     error::{DONE, Failure, Outcome},
     invocation::Invocation,
     printer::Printer,
     table::Table,
 };
-use crate::{client::Status, config::laptop::Output};
+use crate::{client::Status, clock, config::laptop::Output};
+
+/// A login that ends within this is worth a warning.
+const SOON: Duration = Duration::from_hours(1);
 
 /// Shows who is logged in, without asking the network.
 pub(super) fn perform(with: &Invocation) -> Outcome {
     let laptop = with.laptop()?;
-    print(&laptop.status()?, &with.printer)?;
+    let status = laptop.status()?;
+    let now = with.clock.now();
+    print(&status, &with.printer, now)?;
+    if let Some(warning) = ends_soon(&status, now) {
+        with.printer.warn(&warning);
+    }
     Ok(DONE)
 }
 
 /// The status in the printer's format.
-pub(super) fn print(status: &Status, printer: &Printer) -> Result<(), Failure> {
+pub(super) fn print(status: &Status, printer: &Printer, now: SystemTime) -> Result<(), Failure> {
     if printer.manner().output != Output::Human {
         return printer.document(status);
     }
@@ -27,16 +37,49 @@ pub(super) fn print(status: &Status, printer: &Printer) -> Result<(), Failure> {
     table.row(["user", &status.user]);
     table.row(["groups", &groups]);
     table.row(["provider", &status.provider]);
-    table.row(["credential", &format!("until {}", status.expires_at)]);
-    table.row(["login", &until(&status.session_expires_at)]);
+    table.row(["logged in", logged_in(status.method.as_deref())]);
+    table.row(["credential", &format!("{}, renews itself", until(&status.expires_at, now))]);
+    table.row(["login", &until(&status.session_expires_at, now)]);
     table.row(["kept in", &status.credential_store]);
     table.row(["transport", &transport]);
     printer.table(&table)
 }
 
 /// A workload's login lasts as long as its tokens.
-fn until(end: &str) -> String {
-    if end.is_empty() { "until the token ends".to_owned() } else { format!("until {end}") }
+fn until(end: &str, now: SystemTime) -> String {
+    match clock::parse_rfc3339(end).map(|end| end.duration_since(now)) {
+        Some(Ok(left)) => format!("until {end} (in {})", span(left)),
+        Some(Err(_)) => format!("until {end} (over)"),
+        None if end.is_empty() => "until the token ends".to_owned(),
+        None => format!("until {end}"),
+    }
+}
+
+fn logged_in(method: Option<&str>) -> &str {
+    match method {
+        Some("browser") => "with this machine's browser",
+        Some("paste") => "with a browser elsewhere",
+        Some("device") => "with a code that a browser confirmed",
+        Some("workload") => "with a workload's token",
+        Some(other) => other,
+        None => "not known",
+    }
+}
+
+/// Warns when the login is over within the hour: what renews itself cannot renew that.
+fn ends_soon(status: &Status, now: SystemTime) -> Option<String> {
+    let left = clock::parse_rfc3339(&status.session_expires_at)?.duration_since(now).ok()?;
+    (left <= SOON).then(|| format!("the login ends in {}; log in again: hoopctl login", span(left)))
+}
+
+/// Hours and minutes, or minutes and seconds.
+fn span(left: Duration) -> String {
+    let seconds = left.as_secs();
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, s) => format!("{s} s"),
+        (0, m, _) => format!("{m} min"),
+        (h, m, _) => format!("{h} h {m} min"),
+    }
 }
 
 #[cfg(test)]
@@ -55,13 +98,19 @@ mod tests {
             session_expires_at: "2026-11-23T20:00:00.000Z".into(),
             credential_store: "file".into(),
             transport: Some(Transport::Quic),
+            method: Some("device".into()),
+            profile: "default".into(),
         }
+    }
+
+    fn at(text: &str) -> SystemTime {
+        clock::parse_rfc3339(text).unwrap()
     }
 
     #[test]
     fn the_json_has_the_shape_others_build_on() {
         let (printer, out, _) = paper::printer(Output::Json);
-        print(&status(), &printer).unwrap();
+        print(&status(), &printer, at("2026-11-23T07:50:00Z")).unwrap();
         let json: serde_json::Value = serde_json::from_str(&out.text()).unwrap();
         let keys: Vec<&String> = json.as_object().unwrap().keys().collect();
         assert_eq!(
@@ -75,7 +124,9 @@ mod tests {
                 "expires_at",
                 "session_expires_at",
                 "credential_store",
-                "transport"
+                "transport",
+                "method",
+                "profile"
             ]
         );
         assert_eq!(json["transport"], "quic");
@@ -84,9 +135,25 @@ mod tests {
     #[test]
     fn people_get_aligned_lines() {
         let (printer, out, _) = paper::printer(Output::Human);
-        print(&status(), &printer).unwrap();
-        assert!(
-            out.text().starts_with("gateway     https://gw.example.test\nuser        alice@example.test\n")
-        );
+        print(&status(), &printer, at("2026-11-23T07:50:00Z")).unwrap();
+        let text = out.text();
+        assert!(text.starts_with("gateway     https://gw.example.test\nuser        alice@example.test\n"));
+        for line in [
+            "logged in   with a code that a browser confirmed",
+            "credential  until 2026-11-23T08:00:00.000Z (in 10 min), renews itself",
+            "login       until 2026-11-23T20:00:00.000Z (in 12 h 10 min)",
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_login_that_ends_within_the_hour_is_warned_of() {
+        assert_eq!(ends_soon(&status(), at("2026-11-23T18:59:59Z")), None);
+        let warning = ends_soon(&status(), at("2026-11-23T19:18:00Z")).unwrap();
+        assert_eq!(warning, "the login ends in 42 min; log in again: hoopctl login");
+        let workload = Status { session_expires_at: String::new(), ..status() };
+        assert_eq!(ends_soon(&workload, at("2026-11-23T19:18:00Z")), None);
+        assert_eq!(until("", at("2026-11-23T19:18:00Z")), "until the token ends");
     }
 }

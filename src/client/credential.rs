@@ -132,7 +132,7 @@ pub(super) async fn valid(laptop: &Arc<Laptop>, refused: Option<&str>) -> Result
         if held.usable(laptop.settings.clock.now(), refused.as_deref()) {
             return Ok(held);
         }
-        if held.profile.machine && laptop.settings.machine.is_some() {
+        if held.profile.by_machine() && laptop.settings.machine.is_some() {
             return login::by_machine(&laptop).await;
         }
         refresh(&laptop, held).await
@@ -156,7 +156,7 @@ pub(super) async fn again(laptop: &Arc<Laptop>) -> Result<Held, ClientError> {
 pub(super) async fn end_of_machine_login(laptop: &Arc<Laptop>) -> Option<SystemTime> {
     laptop.settings.machine.as_ref()?;
     let held = load(laptop).await.ok()?;
-    held.profile.machine.then(|| clock::parse_rfc3339(&held.secrets.session_expires_at)).flatten()
+    held.profile.by_machine().then(|| clock::parse_rfc3339(&held.secrets.session_expires_at)).flatten()
 }
 
 /// Whether there is no login, but machine credentials and a gateway to get one from.
@@ -326,6 +326,8 @@ pub(super) fn status(laptop: &Laptop) -> Result<Status, ClientError> {
         session_expires_at: held.secrets.session_expires_at.clone(),
         credential_store: laptop.vault(&held.profile).backend.to_string(),
         transport: state::last_transport(&laptop.places, gateway),
+        method: held.profile.login.as_ref().map(|login| login.method.clone()),
+        profile: laptop.settings.profile.clone(),
     })
 }
 

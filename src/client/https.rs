@@ -109,7 +109,7 @@ impl Https {
             &found.revocation_endpoint,
             &found.credential_endpoint,
         ];
-        for text in named {
+        for text in named.into_iter().chain(&found.device_authorization_endpoint) {
             let own = Url::parse(text).is_ok_and(|url| url.origin() == self.gateway.origin());
             if !own {
                 return Err(ClientError::untrusted(format!(

@@ -32,7 +32,7 @@ use url::Url;
 
 pub use error::{ClientError, Kind, refusal};
 pub use link::{Link, LinkEvent};
-pub use login::{FirstTrust, Machine, Method, Talk, detect};
+pub use login::{DeviceCode, FirstTrust, Here, Machine, Method, Person, Talk, Way, detect};
 pub use port::{Opening, Port, open_port};
 pub use stdio::stdio;
 pub use stream::ModelStream;
@@ -98,6 +98,10 @@ pub struct Status {
     pub credential_store: String,
     /// The carrier that won last; `None` before the first connection.
     pub transport: Option<Transport>,
+    /// How the login was made: `browser`, `paste`, `device` or `workload`; `None` where an older version made it.
+    pub method: Option<String>,
+    /// The profile it belongs to.
+    pub profile: String,
 }
 
 /// What a logout did.

@@ -1,8 +1,8 @@
-//! What the laptop says to the gateway's authorization server (RFC 6749, 7009, 8693).
+//! What the laptop says to the gateway's authorization server (RFC 6749, 7009, 8628, 8693).
 
 use std::pin::Pin;
 
-use http::{Request, header};
+use http::{Request, Response, header};
 use oauth2::{
     AsyncHttpClient, AuthorizationCode, ClientId, EndpointNotSet, EndpointSet, ErrorResponse,
     ErrorResponseType, HttpRequest, HttpResponse, PkceCodeVerifier, RedirectUrl, RefreshToken,
@@ -13,7 +13,7 @@ use oauth2::{
 use crate::{
     client::{ClientError, Kind, https::Https},
     secret::{ExposeSecret, SecretString},
-    wire::api::{CLIENT_ID, Credential, CredentialRequest, Discovery, OAuthError},
+    wire::api::{CLIENT_ID, Credential, CredentialRequest, DeviceAuthorization, Discovery, OAuthError},
 };
 
 /// What the token endpoint gives.
@@ -93,15 +93,62 @@ pub(super) async fn client_credentials(
 async fn trade(https: &Https, discovery: &Discovery, form: &[(&str, &str)]) -> Result<Granted, ClientError> {
     let answer = https.send(post_form(&discovery.token_endpoint, form)?).await?;
     if !answer.status().is_success() {
-        return Err(serde_json::from_slice::<OAuthError>(answer.body()).map_or_else(
-            |_| not_understood(&answer.status()),
-            |error| oauth_error(&error.error, error.error_description.as_deref()),
-        ));
+        return Err(refused_form(&answer));
     }
-    // The parser's message could quote the token.
-    let answer: BasicTokenResponse =
-        serde_json::from_slice(answer.body()).map_err(|_| not_understood(&"no token"))?;
-    Ok(granted(answer))
+    read_tokens(&answer)
+}
+
+/// What a device that polls is told.
+pub(super) enum Polled {
+    /// Somebody confirmed the code.
+    Granted(Granted),
+    /// Nobody has, yet.
+    Pending,
+    /// Nobody has, and it was asked too soon.
+    SlowDown,
+}
+
+/// Begins to wait for a browser elsewhere (RFC 8628 §3.1).
+pub(super) async fn device(
+    https: &Https,
+    discovery: &Discovery,
+    provider: Option<&str>,
+    name: &str,
+) -> Result<DeviceAuthorization, ClientError> {
+    let Some(endpoint) = &discovery.device_authorization_endpoint else {
+        return Err(not_understood(&"it serves no device logins"));
+    };
+    let mut form = vec![("client_id", CLIENT_ID), ("device_name", name)];
+    form.extend(provider.map(|provider| ("provider", provider)));
+    let answer = https.send(post_form(endpoint, &form)?).await?;
+    if !answer.status().is_success() {
+        return Err(refused_form(&answer));
+    }
+    // The parser's message could quote the device code.
+    serde_json::from_slice(answer.body()).map_err(|_| not_understood(&"no device code"))
+}
+
+/// Asks whether somebody has confirmed the code (RFC 8628 §3.4).
+pub(super) async fn poll(
+    https: &Https,
+    discovery: &Discovery,
+    device_code: &str,
+) -> Result<Polled, ClientError> {
+    let form = [
+        ("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),
+        ("device_code", device_code),
+        ("client_id", CLIENT_ID),
+    ];
+    let answer = https.send(post_form(&discovery.token_endpoint, &form)?).await?;
+    if answer.status().is_success() {
+        return read_tokens(&answer).map(Polled::Granted);
+    }
+    let error = refused_form(&answer);
+    match error.code.as_str() {
+        "authorization_pending" => Ok(Polled::Pending),
+        "slow_down" => Ok(Polled::SlowDown),
+        _ => Err(error),
+    }
 }
 
 /// Ends a session (RFC 7009).
@@ -148,6 +195,19 @@ fn post_form(to: &str, form: &[(&str, &str)]) -> Result<Request<Vec<u8>>, Client
         .map_err(|e| not_understood(&e))
 }
 
+/// An error of RFC 6749 §5.2.
+fn refused_form(answer: &Response<Vec<u8>>) -> ClientError {
+    serde_json::from_slice::<OAuthError>(answer.body()).map_or_else(
+        |_| not_understood(&answer.status()),
+        |error| oauth_error(&error.error, error.error_description.as_deref()),
+    )
+}
+
+fn read_tokens(answer: &Response<Vec<u8>>) -> Result<Granted, ClientError> {
+    // The parser's message could quote the token.
+    serde_json::from_slice(answer.body()).map(granted).map_err(|_| not_understood(&"no token"))
+}
+
 fn granted(answer: BasicTokenResponse) -> Granted {
     Granted {
         access_token: answer.access_token().secret().as_str().into(),
@@ -178,7 +238,7 @@ pub(super) fn oauth_error(word: &str, description: Option<&str>) -> ClientError 
         None => word.to_owned(),
     };
     let error = match word {
-        "invalid_grant" | "invalid_client" | "access_denied" | "login_required" => {
+        "invalid_grant" | "invalid_client" | "access_denied" | "expired_token" | "login_required" => {
             ClientError::login_needed(format!("the gateway does not accept this login: {said}"))
         }
         _ => ClientError::failed(word, format!("the gateway refused the login: {said}"))

@@ -77,13 +77,32 @@ pub(super) struct Profile {
     pub(super) trust: Believed,
     /// Where the secrets are.
     pub(super) credential_store: Backend,
+    /// How the last login was made; absent in profiles of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) login: Option<Made>,
     /// Who is logged in; none after a logout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) who: Option<Who>,
-    /// Whether machine credentials logged in, and may again.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(super) machine: bool,
 }
+
+/// How a login was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Made {
+    /// `browser`, `paste`, `device` or `workload`; newer versions may write other words.
+    pub(super) method: String,
+    /// Whether a person asked for it: then it is this profile's way.
+    pub(super) asked: bool,
+}
+
+impl Made {
+    /// By what the process's surroundings gave it.
+    pub(super) fn by_machine() -> Self {
+        Self { method: MACHINE.to_owned(), asked: false }
+    }
+}
+
+/// The word of a login by machine credentials.
+const MACHINE: &str = "workload";
 
 /// By whom the gateway is believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,6 +131,11 @@ pub(super) struct Who {
 const MAX_PROFILE: u64 = 1024 * 1024;
 
 impl Profile {
+    /// Whether machine credentials made the login, and may make the next.
+    pub(super) fn by_machine(&self) -> bool {
+        self.login.as_ref().is_some_and(|made| made.method == MACHINE)
+    }
+
     /// Reads the profile; `None` when there was no login yet.
     pub(super) fn load(places: &Places) -> Result<Option<Self>, ClientError> {
         let path = places.toml();
@@ -208,13 +232,13 @@ mod tests {
             gateway: Url::parse("https://gateway.example.test").unwrap(),
             trust: Believed::Pinned,
             credential_store: Backend::File,
+            login: Some(Made { method: "device".into(), asked: true }),
             who: Some(Who {
                 user: "alice@example.test".into(),
                 groups: vec!["ml".into()],
                 provider: "dev".into(),
                 session: "ls_1".into(),
             }),
-            machine: true,
         };
         let ca = Arc::new(testing::Ca::new());
         profile.store(&places, &Trust::Roots(vec![ca.certificate()])).unwrap();

@@ -17,7 +17,10 @@ use super::{
     model::{self, Model},
 };
 use crate::{
-    client::{FirstTrust, Laptop, Link, Method, Opening, Port, Settings, Status, StoreChoice, open_port},
+    client::{
+        self, FirstTrust, Here, Laptop, Link, Method, Opening, Port, Settings, Status, StoreChoice, Way,
+        open_port,
+    },
     clock::Clock,
     config::gateway::{Mistake, Watched},
     gateway::{Config, Gateway},
@@ -157,7 +160,14 @@ async fn log_in(laptop: &Arc<Laptop>, folder: &Folder) -> Result<Status, Error> 
     let trust =
         Trust::from_file(&ca).map_err(|error| Error::new("the gateway's CA cannot be read", error))?;
     let (person, mut asked) = Person::new();
-    let method = Method::Browser { callback_port: None, open: false };
+    // The demo's own browser visits the address that the login tells.
+    let method = Method::Person(client::Person {
+        asked: Some(Way::Paste),
+        callback_port: None,
+        provider: None,
+        here: Here::default(),
+        name: "the demo".to_owned(),
+    });
     let login = laptop.login(FirstTrust::File(ca), method, &person);
     let mut login = std::pin::pin!(login);
     let signing_in = async {

@@ -43,6 +43,30 @@ pub struct Provider {
 /// The OAuth client identifier of the command line; public, so PKCE is required (RFC 8252).
 pub const CLIENT_ID: &str = "hoopctl";
 
+/// `POST /oauth2/device_authorization` (RFC 8628 §3.2).
+#[derive(Clone, Serialize, Deserialize)]
+pub struct DeviceAuthorization {
+    /// The device's secret, for the token endpoint.
+    pub device_code: String,
+    /// What the person types or compares, `WDJB-MJHT`.
+    pub user_code: String,
+    /// Where the person types it.
+    pub verification_uri: String,
+    /// The same with the code in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification_uri_complete: Option<String>,
+    /// Seconds.
+    pub expires_in: u64,
+    /// Seconds between two polls; 5 when absent.
+    #[serde(default = "default_interval")]
+    pub interval: u64,
+}
+
+/// RFC 8628 §3.2.
+fn default_interval() -> u64 {
+    5
+}
+
 /// `POST /oauth2/token` (RFC 6749 §5.1).
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Tokens {

@@ -1,6 +1,7 @@
 // A person's browser: headless Chromium opens the address in argv[2], signs in as argv[3] and ends on the laptop's
-// loopback page, whose address and text go to stdout; `nobody` cancels. Environment: PROVIDER chooses among several by name,
-// SCHEME is light or dark, SHOTS is a folder for screenshots.
+// loopback page, or on the page that says that a code was confirmed, whose address and text go to stdout; `nobody` cancels.
+// Environment: PROVIDER chooses among several by name, ANSWER is what is said to a device (continue or deny), SCHEME is light
+// or dark, SHOTS is a folder for screenshots.
 import { createRequire } from 'node:module';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,7 +10,7 @@ import { join } from 'node:path';
 const require = createRequire(`${process.env.NODE_MODULES}/`);
 const { chromium } = require('playwright-core');
 const [url, user] = process.argv.slice(2);
-const { PROVIDER, SCHEME = 'light', SHOTS } = process.env;
+const { PROVIDER, ANSWER = 'continue', SCHEME = 'light', SHOTS } = process.env;
 
 const profile = mkdtempSync(join(tmpdir(), 'browser-'));
 const context = await chromium.launchPersistentContext(profile, {
@@ -33,13 +34,17 @@ const steps = [
     await page.fill('input[name=password]', 'any');
     await click(page.locator('button[type=submit]'));
   }],
+  ['button[name=answer]', () => click(page.locator(`button[value="${ANSWER}"]`))],          // the gateway asks: is this you?
   ['nav a.choice', () => click(page.getByRole('link', { name: PROVIDER, exact: true }))],   // the gateway's chooser
   [`button[name=user][value="${user}"]`, () => click(page.locator(`button[value="${user}"]`))], // its dev sign-in
   ['button[type=submit]', () => click(page.locator('button[type=submit]'))],                // consent
 ];
 
+const ended = async () => /^http:\/\/(127\.0\.0\.1|localhost):\d+\/callback/.test(page.url())
+  || await page.getByRole('heading', { name: /^(You are logged in|Denied)$/ }).count();
+
 await page.goto(url);
-for (let i = 0; i < 8 && !/^http:\/\/(127\.0\.0\.1|localhost):\d+\/callback/.test(page.url()); i++) {
+for (let i = 0; i < 8 && !await ended(); i++) {
   await shot();
   for (const [selector, act] of steps) {
     if (await page.locator(selector).count()) {

@@ -87,6 +87,8 @@ mod tests {
             session_expires_at: String::new(),
             credential_store: "file".into(),
             transport: None,
+            method: None,
+            profile: String::new(),
         }
     }
 

@@ -6,12 +6,16 @@ use oauth2::{
     AuthUrl, AuthorizationCode, ClientId, CsrfToken, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl,
     basic::BasicClient,
 };
-use tokio::{sync::oneshot, time::timeout};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
 use url::Url;
 
 use super::{
     Talk, Visit,
-    callback::{Callback, Expected},
+    answer::{Code, Expected},
+    callback::{Callback, Serving},
     page::Page,
 };
 use crate::{
@@ -21,44 +25,90 @@ use crate::{
     wire::api::{CLIENT_ID, Discovery},
 };
 
-/// How long a person may take.
-const PATIENCE: Duration = Duration::from_mins(5);
+/// How long a person may take: as long as the gateway remembers a sign-in.
+const PATIENCE: Duration = Duration::from_mins(10);
 /// How long starting the browser may take before the address is printed; it may go on behind that.
 const OPENING: Duration = Duration::from_secs(2);
 
-/// Sends the person to the gateway's sign-in and completes `visit` with what comes back.
-pub(super) async fn login(
-    visit: Visit<'_>,
-    callback_port: Option<u16>,
-    open: bool,
-    talk: &dyn Talk,
-) -> Result<(), ClientError> {
-    // Bound before the browser opens: nobody else can catch the answer.
-    let callback = Callback::bind(callback_port).await?;
-    let errand = Errand::prepare(visit.discovery, callback.redirect_uri())?;
-    let expected = Expected { state: errand.state.clone(), issuer: visit.discovery.issuer.clone() };
-    let mut serving = callback.serve(expected);
-    let opened = open && open_browser(errand.url.clone()).await;
-    talk.visit(&errand.url, opened);
+/// A trip through a browser.
+pub(super) struct Trip<'t> {
+    /// The loopback port, 1–65535; `None`: any free one.
+    pub(super) callback_port: Option<u16>,
+    /// Whether to open this machine's browser; the address is told in any case.
+    pub(super) open: bool,
+    /// Whether the person may paste what the browser ended on.
+    pub(super) paste: bool,
+    /// Whom to sign in with.
+    pub(super) provider: Option<&'t str>,
+    /// How the person's own machine calls this one, for a tunnel to the port.
+    pub(super) remote: Option<&'t str>,
+}
 
-    let returned = match timeout(PATIENCE, serving.next()).await {
-        Ok(Some(returned)) => returned,
-        _ => {
-            return Err(ClientError::login_needed(format!(
-                "nobody came back from the browser within {} minutes",
-                PATIENCE.as_secs() / 60
-            )));
-        }
+/// Sends the person to the gateway's sign-in and completes `visit` with what comes back.
+pub(super) async fn login(visit: Visit<'_>, trip: Trip<'_>, talk: &dyn Talk) -> Result<(), ClientError> {
+    // Bound before the browser opens: nobody else can catch the answer.
+    let callback = Callback::bind(trip.callback_port).await?;
+    let port = callback.port();
+    let errand = Errand::prepare(visit.discovery, callback.redirect_uri(), trip.provider)?;
+    let expected = Expected { state: errand.state.clone(), issuer: visit.discovery.issuer.clone() };
+    let mut serving = callback.serve(expected.clone());
+    let opened = trip.open && open_browser(errand.url.clone()).await;
+    talk.visit(&errand.url, opened);
+    if let Some(host) = trip.remote.filter(|_| !opened) {
+        talk.note(&format!(
+            "to have the browser of your own machine come back here, run there: ssh -L {port}:127.0.0.1:{port} {host}"
+        ));
+    }
+    let pasted = if trip.paste && !opened { talk.pasted() } else { None };
+    // A spinner would overwrite what is being pasted.
+    let waiting = pasted.is_none().then(|| talk.waiting("waiting for the browser …"));
+
+    let returned = timeout(PATIENCE, first(&mut serving, pasted, &expected, port, talk)).await;
+    drop(waiting);
+    let Ok(Some((code, page))) = returned else {
+        return Err(ClientError::login_needed(format!(
+            "nobody came back from the browser within {} minutes",
+            PATIENCE.as_secs() / 60
+        )));
     };
-    let done = match returned.code {
+    let done = match code {
         Ok(code) => redeem(visit, errand, code).await,
         Err(error) => Err(error),
     };
-    let page = done.as_ref().map_or_else(Page::failed, |user| Page::done(user));
-    // A browser that has closed the page does not need it.
-    let _ = returned.page.send(page);
-    serving.close().await;
+    if let Some(shown) = page {
+        // A browser that has closed the page does not need it.
+        let _ = shown.send(done.as_ref().map_or_else(Page::failed, |user| Page::done(user)));
+        serving.close().await;
+    }
     done.map(drop)
+}
+
+/// The answer that arrives first: at the port, with a page to show, or pasted.
+async fn first(
+    serving: &mut Serving,
+    pasted: Option<mpsc::UnboundedReceiver<String>>,
+    expected: &Expected,
+    port: u16,
+    talk: &dyn Talk,
+) -> Option<(Code, Option<oneshot::Sender<Page>>)> {
+    let mut pasted = pasted;
+    loop {
+        let line = async {
+            match &mut pasted {
+                Some(lines) => lines.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            returned = serving.next() => return returned.map(|one| (one.code, Some(one.page))),
+            line = line => match line.map(|line| expected.judge_pasted(&line, port)) {
+                Some(Ok(code)) => return Some((code, None)),
+                Some(Err(why)) => talk.note(&why),
+                // No more will be pasted; the port is still there.
+                None => pasted = None,
+            },
+        }
+    }
 }
 
 async fn redeem(visit: Visit<'_>, errand: Errand, code: SecretString) -> Result<String, ClientError> {
@@ -79,18 +129,22 @@ struct Errand {
 }
 
 impl Errand {
-    fn prepare(discovery: &Discovery, redirect: String) -> Result<Self, ClientError> {
+    fn prepare(discovery: &Discovery, redirect: String, provider: Option<&str>) -> Result<Self, ClientError> {
         let wrong = |e| ClientError::failed("protocol", format!("the gateway's addresses are unusable: {e}"));
         let authorize = AuthUrl::new(discovery.authorization_endpoint.clone()).map_err(wrong)?;
         let redirect = RedirectUrl::new(redirect).map_err(wrong)?;
         let state = id::token();
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
-        let (url, _) = BasicClient::new(ClientId::new(CLIENT_ID.to_owned()))
+        let client = BasicClient::new(ClientId::new(CLIENT_ID.to_owned()))
             .set_auth_uri(authorize)
-            .set_redirect_uri(redirect.clone())
+            .set_redirect_uri(redirect.clone());
+        let mut asked = client
             .authorize_url(|| CsrfToken::new(state.expose_secret().to_owned()))
-            .set_pkce_challenge(challenge)
-            .url();
+            .set_pkce_challenge(challenge);
+        if let Some(provider) = provider {
+            asked = asked.add_extra_param("provider", provider.to_owned());
+        }
+        let (url, _) = asked.url();
         Ok(Self { url, state, verifier, redirect })
     }
 }
@@ -121,7 +175,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::client::{FirstTrust, Kind, StoreChoice, testing};
+    use crate::client::{FirstTrust, Here, Kind, Method, Person, StoreChoice, Way, testing};
 
     #[tokio::test]
     async fn a_login_in_the_browser_proves_itself_and_is_kept() {
@@ -142,6 +196,58 @@ mod tests {
         assert!(query["state"].len() >= 43);
         let page = talk.page();
         assert!(page.contains("You are logged in") && page.contains("as alice@example.test"), "{page}");
+    }
+
+    #[tokio::test]
+    async fn what_is_pasted_logs_in_and_mistakes_do_not_end_it() {
+        let fake = testing::Fake::start().await;
+        let home = tempfile::tempdir().unwrap();
+        let laptop = fake.laptop(home.path(), StoreChoice::File);
+        let talk = testing::Silent::pasting(&["", "nonsense", "http://127.0.0.1:1/callback?state=x&code=y"]);
+        let person = testing::person(Some(Way::Paste));
+        let status = laptop.login(fake.fingerprint(), person, &talk).await.unwrap();
+        assert_eq!(status.method.as_deref(), Some("paste"));
+        assert_eq!(talk.noted("that is not the address"), 3);
+    }
+
+    #[tokio::test]
+    async fn without_more_to_paste_the_port_still_counts() {
+        let fake = testing::Fake::start().await;
+        let home = tempfile::tempdir().unwrap();
+        let laptop = fake.laptop(home.path(), StoreChoice::File);
+        let talk = testing::Silent::default();
+        laptop.login(fake.fingerprint(), testing::person(Some(Way::Paste)), &talk).await.unwrap();
+        assert_eq!(talk.noted("ssh -L"), 0);
+    }
+
+    #[tokio::test]
+    async fn over_ssh_the_tunnel_is_named_exactly() {
+        let fake = testing::Fake::start().await;
+        let home = tempfile::tempdir().unwrap();
+        let laptop = fake.laptop(home.path(), StoreChoice::File);
+        let talk = testing::Silent::default();
+        let Method::Person(person) = testing::person(None) else { panic!("a person") };
+        let here = Here { remote: Some("alice@192.0.2.7".into()), ..person.here };
+        let asked = Some(Way::Paste);
+        let person = Method::Person(Person { here, asked, provider: Some("dev".into()), ..person });
+        laptop.login(fake.fingerprint(), person, &talk).await.unwrap();
+        let query: HashMap<_, _> = talk.visited()[0].query_pairs().into_owned().collect();
+        let port = Url::parse(&query["redirect_uri"]).unwrap().port().unwrap();
+        assert_eq!(talk.noted(&format!("ssh -L {port}:127.0.0.1:{port} alice@192.0.2.7")), 1);
+        assert_eq!(query["provider"], "dev");
+    }
+
+    #[tokio::test]
+    async fn an_unknown_provider_is_refused_with_the_names_there_are() {
+        let fake = testing::Fake::start().await;
+        let home = tempfile::tempdir().unwrap();
+        let laptop = fake.laptop(home.path(), StoreChoice::File);
+        let talk = testing::Silent::default();
+        let Method::Person(person) = testing::person(None) else { panic!("a person") };
+        let person = Method::Person(Person { provider: Some("nobody".into()), ..person });
+        let error = laptop.login(fake.fingerprint(), person, &talk).await.unwrap_err();
+        assert!(error.kind == Kind::Usage && error.message.contains("it has: dev"), "{error}");
+        assert!(talk.visited().is_empty());
     }
 
     #[tokio::test]

@@ -18,16 +18,13 @@ use tokio::{
     task::JoinSet,
     time::timeout,
 };
-use url::{Url, form_urlencoded};
 
-use super::page::Page;
-use crate::{
-    client::{ClientError, oauth},
-    secret::{self, ExposeSecret, SecretString},
+use super::{
+    answer::{Code, Expected, PATH},
+    page::Page,
 };
+use crate::client::ClientError;
 
-/// The path of the redirect URI.
-const PATH: &str = "/callback";
 /// Browsers open a few connections ahead; more than this wait.
 const MAX_CONNECTIONS: usize = 16;
 /// The head of one request must be here by then.
@@ -48,17 +45,9 @@ pub(super) struct Callback {
 /// What the browser brought back, with the right state.
 pub(super) struct Returned {
     /// The authorization code, or why there is none.
-    pub(super) code: Result<SecretString, ClientError>,
+    pub(super) code: Code,
     /// The page to show goes here.
     pub(super) page: oneshot::Sender<Page>,
-}
-
-/// What a callback must prove.
-pub(super) struct Expected {
-    /// Ours, unguessable.
-    pub(super) state: SecretString,
-    /// Whose answer it must be, when it says so (RFC 9207).
-    pub(super) issuer: String,
 }
 
 impl Callback {
@@ -77,6 +66,11 @@ impl Callback {
             .local_addr()
             .map_err(|e| ClientError::failed("callback_port", format!("no loopback port: {e}")))?;
         Ok(Self { listener, address })
+    }
+
+    /// The port's number.
+    pub(super) fn port(&self) -> u16 {
+        self.address.port()
     }
 
     /// Where the browser is to be sent back to.
@@ -174,7 +168,7 @@ impl Desk {
         .render()
     }
 
-    async fn hand_over(&self, code: Result<SecretString, ClientError>) -> Page {
+    async fn hand_over(&self, code: Code) -> Page {
         let late = || Page::stray(StatusCode::GONE, "This login is over. Start again with `hoopctl login`.");
         let (page, shown) = oneshot::channel();
         if self.found.send(Returned { code, page }).await.is_err() {
@@ -184,12 +178,7 @@ impl Desk {
     }
 
     /// The code, or the provider's no; or the page for a request that has nothing to do with this login.
-    fn judge(
-        &self,
-        method: &Method,
-        headers: &http::HeaderMap,
-        uri: &http::Uri,
-    ) -> Result<Result<SecretString, ClientError>, Page> {
+    fn judge(&self, method: &Method, headers: &http::HeaderMap, uri: &http::Uri) -> Result<Code, Page> {
         if uri.path() != PATH {
             return Err(Page::stray(StatusCode::NOT_FOUND, "hoopctl waits here for a login to come back."));
         }
@@ -206,74 +195,9 @@ impl Desk {
         }) {
             return Err(Page::stray(StatusCode::FORBIDDEN, "This address belongs to another page."));
         }
-        let query = Query::read(uri.query().unwrap_or_default())
-            .ok_or_else(|| Page::stray(StatusCode::BAD_REQUEST, "This is not an answer to a login."))?;
-        let ours = query.state.as_deref().is_some_and(|state| {
-            secret::same(state.as_bytes(), self.expected.state.expose_secret().as_bytes())
-        });
-        if !ours {
-            // Told to the page alone: a stranger's request must not end the login.
-            return Err(Page::stray(
-                StatusCode::BAD_REQUEST,
-                "This answer belongs to another login. If it was yours, start again with `hoopctl login`.",
-            ));
-        }
-        Ok(self.result(query))
-    }
-
-    fn result(&self, query: Query) -> Result<SecretString, ClientError> {
-        if let Some(issuer) = query.iss.filter(|issuer| !same_issuer(issuer, &self.expected.issuer)) {
-            return Err(ClientError::untrusted(format!(
-                "the login was answered by {issuer}, not by {}; the answer was thrown away",
-                self.expected.issuer
-            ))
-            .remedy("hoopctl login"));
-        }
-        if let Some(error) = query.error {
-            return Err(oauth::oauth_error(&error, query.error_description.as_deref()));
-        }
-        query.code.map(SecretString::from).ok_or_else(|| {
-            ClientError::failed("protocol", "the gateway sent the browser back without a code")
-                .remedy("hoopctl login")
-        })
-    }
-}
-
-fn same_issuer(a: &str, b: &str) -> bool {
-    match (Url::parse(a), Url::parse(b)) {
-        (Ok(a), Ok(b)) => a == b,
-        _ => false,
-    }
-}
-
-/// The parameters of RFC 6749 §4.1.2 and RFC 9207.
-#[derive(Default)]
-struct Query {
-    code: Option<String>,
-    state: Option<String>,
-    iss: Option<String>,
-    error: Option<String>,
-    error_description: Option<String>,
-}
-
-impl Query {
-    /// `None` when a parameter is there twice (RFC 6749 §3.1).
-    fn read(text: &str) -> Option<Self> {
-        let mut query = Self::default();
-        for (name, value) in form_urlencoded::parse(text.as_bytes()) {
-            let field = match name.as_ref() {
-                "code" => &mut query.code,
-                "state" => &mut query.state,
-                "iss" => &mut query.iss,
-                "error" => &mut query.error,
-                "error_description" => &mut query.error_description,
-                _ => continue,
-            };
-            if field.replace(value.into_owned()).is_some() {
-                return None;
-            }
-        }
-        Some(query)
+        self.expected
+            .judge(uri.query().unwrap_or_default())
+            .map_err(|why| Page::stray(StatusCode::BAD_REQUEST, why))
     }
 }
 
@@ -282,7 +206,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
-    use crate::client::Kind;
+    use crate::{client::Kind, secret::ExposeSecret};
 
     async fn serving() -> (SocketAddr, Serving) {
         let callback = Callback::bind(None).await.unwrap();

@@ -1,16 +1,22 @@
 //! Login and logout: believe the gateway, prove who is here, have a key certified.
 
+mod answer;
 mod browser;
 mod callback;
+mod device;
 mod first_trust;
 mod machine;
 mod page;
+mod way;
 
 pub use machine::{Machine, detect};
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use tokio::sync::mpsc;
 use url::Url;
+
+pub use way::{Here, Way};
 
 use crate::{
     client::{
@@ -19,7 +25,7 @@ use crate::{
         https::Https,
         oauth::{self, Granted},
         off_thread,
-        profile::{self, Believed, Profile},
+        profile::{self, Believed, Made, Profile},
         vault::{Backend, Secrets, Vault},
     },
     secret::ExposeSecret,
@@ -41,21 +47,56 @@ pub enum FirstTrust {
 /// How to log in.
 #[derive(Clone, Debug)]
 pub enum Method {
-    /// In the browser: authorization code with PKCE, answered on a loopback port (RFC 8252).
-    Browser {
-        /// The loopback port, 1–65535; `None`: any free one.
-        callback_port: Option<u16>,
-        /// Whether to open the browser; the address is told in any case.
-        open: bool,
-    },
+    /// As a person, in a browser here or elsewhere.
+    Person(Person),
     /// With what this process's surroundings give it. No browser is ever opened.
     Machine(Machine),
+}
+
+/// A person who logs in.
+#[derive(Clone, Debug)]
+pub struct Person {
+    /// The way asked for; `None`: the profile's, else what the surroundings allow.
+    pub asked: Option<Way>,
+    /// The loopback port, 1–65535; `None`: any free one.
+    pub callback_port: Option<u16>,
+    /// Whom to sign in with, as `gateway.toml` names it; `None`: the gateway asks when there are several.
+    pub provider: Option<String>,
+    /// Where this runs.
+    pub here: Here,
+    /// What the browser elsewhere is told that wants to be logged in; at most 80 characters are shown.
+    pub name: String,
+}
+
+/// A code that waits for a browser elsewhere to confirm it.
+#[derive(Clone, Debug)]
+pub struct DeviceCode {
+    /// Where the code is entered.
+    pub url: Url,
+    /// The same with the code in it.
+    pub complete: Option<Url>,
+    /// To type, or to compare.
+    pub code: String,
+    /// How long it lasts.
+    pub life: Duration,
 }
 
 /// What login says to the person; the CLI implements it.
 pub trait Talk: Send + Sync {
     /// "Open this address". `opened`: a browser seems to have done so.
     fn visit(&self, url: &Url, opened: bool);
+    /// "Open this address anywhere, and confirm this code".
+    fn code(&self, shown: &DeviceCode) {
+        self.note(&format!("visit {} and enter {}", shown.url, shown.code));
+    }
+    /// Asks for the address that a browser elsewhere ended on; lines as they are typed. `None` where nobody can type.
+    fn pasted(&self) -> Option<mpsc::UnboundedReceiver<String>> {
+        None
+    }
+    /// Shows that something takes its time, until what is returned is dropped.
+    fn waiting<'t>(&'t self, _what: &str) -> Box<dyn Send + 't> {
+        Box::new(())
+    }
     /// One line of what is going on.
     fn note(&self, line: &str);
     /// Shows an unknown CA's fingerprint and asks; always false without a terminal. May block.
@@ -69,6 +110,9 @@ pub(super) async fn login(
     method: Method,
     talk: &dyn Talk,
 ) -> Result<(), ClientError> {
+    if let Method::Person(person) = &method {
+        way::somebody_is_here(person.asked, &person.here)?;
+    }
     let before = match Profile::load(&laptop.places) {
         // A damaged profile is what a login with an address repairs; whatever it pinned is pinned no more.
         Err(_) if laptop.settings.gateway.is_some() => None,
@@ -83,20 +127,22 @@ pub(super) async fn login(
     let trust = first_trust::establish(laptop, &gateway, known, trust, talk).await?;
     let https = Https::new(&gateway, &trust)?;
     let discovery = https.discover().await?;
+    let remembered = known.and_then(|profile| profile.login.clone());
     let profile = Profile {
         schema: 1,
         gateway,
         trust: Believed::Platform,
         credential_store: vault.backend,
+        login: None,
         who: None,
-        machine: matches!(method, Method::Machine(_)),
     };
     let visit = Visit { laptop, https: &https, discovery: &discovery, vault: &vault, profile, trust };
     match method {
-        Method::Browser { callback_port, open } => browser::login(visit, callback_port, open, talk).await?,
+        Method::Person(person) => visit.receive(&person, remembered, talk).await?,
         Method::Machine(machine) => {
             let granted = machine.grant(&https, &discovery, &laptop.settings.clock).await?;
-            visit.complete(granted).await?;
+            let profile = Profile { login: Some(Made::by_machine()), ..visit.profile };
+            Visit { profile, ..visit }.complete(granted).await?;
         }
     }
     if let Some(old) = before.filter(|old| old.credential_store != vault.backend) {
@@ -128,7 +174,7 @@ pub(super) async fn by_machine(laptop: &Arc<Laptop>) -> Result<Held, ClientError
     tracing::info!(%machine, "logged in with machine credentials");
     let fresh = FreshKey::make()?;
     let credential = oauth::certify(&https, &discovery, &granted.access_token, &fresh.csr).await?;
-    let stored = known.filter(|profile| profile.machine && profile.who.is_some() && !laptop.is_own());
+    let stored = known.filter(|profile| profile.by_machine() && profile.who.is_some() && !laptop.is_own());
     let profile = match stored {
         Some(profile) => profile,
         None => Profile {
@@ -136,8 +182,8 @@ pub(super) async fn by_machine(laptop: &Arc<Laptop>) -> Result<Held, ClientError
             gateway,
             trust: Believed::Platform,
             credential_store: Backend::Memory,
+            login: Some(Made::by_machine()),
             who: None,
-            machine: true,
         },
     };
     let vault = laptop.vault(&profile);
@@ -158,6 +204,38 @@ struct Visit<'a> {
 }
 
 impl Visit<'_> {
+    /// Has a person log in, the way that fits.
+    async fn receive(
+        mut self,
+        person: &Person,
+        remembered: Option<Made>,
+        talk: &dyn Talk,
+    ) -> Result<(), ClientError> {
+        let provider = person.provider.as_deref();
+        provider.map_or(Ok(()), |name| known_provider(self.discovery, name))?;
+        let remembered = remembered.filter(|made| made.asked).and_then(|made| Way::named(&made.method));
+        let wishes = way::Wishes {
+            asked: person.asked,
+            loopback: person.callback_port.is_some(),
+            remembered,
+            device: self.discovery.device_authorization_endpoint.is_some(),
+        };
+        let choice = way::choose(&wishes, &person.here)?;
+        talk.note(&choice.line());
+        self.profile.login = Some(Made { method: choice.way.name().to_owned(), asked: choice.asked });
+        if choice.way == Way::Device {
+            return device::login(self, provider, &person.name, talk).await;
+        }
+        let trip = browser::Trip {
+            callback_port: person.callback_port,
+            open: choice.way == Way::Browser,
+            paste: person.here.terminal,
+            provider,
+            remote: person.here.remote.as_deref(),
+        };
+        browser::login(self, trip, talk).await
+    }
+
     /// Has a key certified by what was granted, keeps everything, and says who it is for.
     async fn complete(self, granted: Granted) -> Result<String, ClientError> {
         let fresh = FreshKey::make()?;
@@ -177,6 +255,18 @@ impl Visit<'_> {
         .await?;
         Ok(credential.user)
     }
+}
+
+/// A provider that is not there is found before a browser is bothered.
+fn known_provider(discovery: &Discovery, name: &str) -> Result<(), ClientError> {
+    let people = discovery.providers.iter().filter(|provider| provider.kind != "workload");
+    let names: Vec<&str> = people.map(|provider| provider.name.as_str()).collect();
+    if names.contains(&name) {
+        return Ok(());
+    }
+    let message =
+        format!("the gateway has no identity provider {name:?} for people; it has: {}", names.join(", "));
+    Err(ClientError::usage(message).remedy("hoopctl login --provider NAME, or without it to be asked"))
 }
 
 fn gateway(laptop: &Laptop, before: Option<&Profile>) -> Result<Url, ClientError> {

@@ -24,10 +24,13 @@ use hyper_util::rt::TokioIo;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, CertifiedIssuer, IsCa, KeyPair,
 };
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
 use url::Url;
 
-use super::{ClientError, FirstTrust, Laptop, Method, Settings, Status, StoreChoice, Talk, vault::Secrets};
+use super::{
+    ClientError, DeviceCode, FirstTrust, Here, Laptop, Method, Person, Settings, Status, StoreChoice, Talk,
+    Way, vault::Secrets,
+};
 use crate::{
     clock::{self, Clock, Hand},
     id,
@@ -70,8 +73,33 @@ pub(super) fn secrets() -> Secrets {
     }
 }
 
+/// A person whose browser is elsewhere.
 pub(super) fn browser() -> Method {
-    Method::Browser { callback_port: None, open: false }
+    person(Some(Way::Paste))
+}
+
+/// A person at a terminal with a display.
+pub(super) fn person(asked: Option<Way>) -> Method {
+    let here = Here { terminal: true, display: true, ..Here::default() };
+    Method::Person(Person { asked, callback_port: None, provider: None, here, name: "a test".to_owned() })
+}
+
+/// How the fake gateway answers a device that polls.
+pub(super) struct Device {
+    pending: usize,
+    word: Option<&'static str>,
+}
+
+impl Device {
+    /// Pending so many times, then confirmed.
+    pub(super) fn confirmed_after(pending: usize) -> Self {
+        Self { pending, word: None }
+    }
+
+    /// Refused with this word at once.
+    pub(super) fn refused(word: &'static str) -> Self {
+        Self { pending: 0, word: Some(word) }
+    }
 }
 
 /// A certificate authority.
@@ -117,6 +145,7 @@ pub(super) struct State {
     pub(super) refreshes: usize,
     pub(super) revoked: usize,
     pub(super) requests: usize,
+    pub(super) device: Device,
 }
 
 impl State {
@@ -164,6 +193,18 @@ impl State {
                 self.refreshes += 1;
                 if form["refresh_token"] == self.refresh_token { self.tokens(true) } else { refused }
             }
+            "urn:ietf:params:oauth:grant-type:device_code" => {
+                assert_eq!(form["device_code"], "a-device-code");
+                let error = |word| (StatusCode::BAD_REQUEST, serde_json::json!({ "error": word }));
+                match (self.device.pending.checked_sub(1), self.device.word) {
+                    (Some(left), _) => {
+                        self.device.pending = left;
+                        error("authorization_pending")
+                    }
+                    (None, Some(word)) => error(word),
+                    (None, None) => self.tokens(true),
+                }
+            }
             _ if form["subject_token"] == "a.workload.jwt" => self.tokens(false),
             _ => refused,
         }
@@ -179,7 +220,7 @@ impl State {
             authorization_endpoint: at("/oauth2/authorize"),
             token_endpoint: self.token_endpoint.clone().unwrap_or_else(|| at("/oauth2/token")),
             revocation_endpoint: at("/oauth2/revoke"),
-            device_authorization_endpoint: None,
+            device_authorization_endpoint: Some(at("/oauth2/device_authorization")),
             credential_endpoint: at("/api/v1/credentials"),
             providers: vec![Provider { name: "dev".into(), kind: "dev".into(), audience: None }],
         }
@@ -191,6 +232,12 @@ impl State {
         match path {
             "/.well-known/hoopctl" => (StatusCode::OK, serde_json::to_value(self.discovery()).unwrap()),
             "/oauth2/token" => self.token(&form()),
+            "/oauth2/device_authorization" => {
+                let page = self.url.join("/device").unwrap();
+                let body = serde_json::json!({"device_code": "a-device-code", "user_code": "WDJB-MJHT",
+                    "verification_uri": page, "expires_in": 600, "interval": 0});
+                (StatusCode::OK, body)
+            }
             "/oauth2/revoke" => {
                 self.revoked += usize::from(form()["token"] == self.refresh_token);
                 (StatusCode::OK, serde_json::Value::Null)
@@ -254,6 +301,7 @@ impl Fake {
             refreshes: 0,
             revoked: 0,
             requests: 0,
+            device: Device::confirmed_after(0),
         }));
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, acceptor, Arc::clone(&state)));
@@ -330,7 +378,11 @@ pub(super) struct Silent {
     believes: bool,
     /// The code that the browser brings, when it is not the right one.
     bring: Option<String>,
+    /// Lines that are pasted before the right one; then the browser itself does not come back.
+    paste: Option<Vec<String>>,
     visited: Mutex<Vec<Url>>,
+    codes: Mutex<Vec<String>>,
+    notes: Mutex<Vec<String>>,
     page: Mutex<Option<JoinHandle<String>>>,
 }
 
@@ -343,6 +395,35 @@ impl Silent {
     /// A person whose browser brings back somebody else's code.
     pub(super) fn bringing(code: &str) -> Self {
         Self { bring: Some(code.to_owned()), ..Self::default() }
+    }
+
+    /// A person who pastes these lines, and then the right one.
+    pub(super) fn pasting(wrong: &[&str]) -> Self {
+        Self { paste: Some(wrong.iter().map(|line| (*line).to_owned()).collect()), ..Self::default() }
+    }
+
+    /// The codes that were shown.
+    pub(super) fn codes(&self) -> Vec<String> {
+        self.codes.lock().unwrap().clone()
+    }
+
+    /// How many notes hold `text`.
+    pub(super) fn noted(&self, text: &str) -> usize {
+        self.notes.lock().unwrap().iter().filter(|note| note.contains(text)).count()
+    }
+
+    /// Where the browser is sent by the last address visited.
+    fn back(&self) -> Url {
+        let visited = self.visited();
+        let url = visited.last().unwrap();
+        let query: HashMap<_, _> = url.query_pairs().into_owned().collect();
+        let code = self.bring.clone().unwrap_or_else(|| format!("code-{}", query["code_challenge"]));
+        let mut back = Url::parse(&query["redirect_uri"]).unwrap();
+        back.query_pairs_mut()
+            .append_pair("code", &code)
+            .append_pair("state", &query["state"])
+            .append_pair("iss", &url.origin().ascii_serialization());
+        back
     }
 
     pub(super) fn visited(&self) -> Vec<Url> {
@@ -358,17 +439,30 @@ impl Silent {
 impl Talk for Silent {
     fn visit(&self, url: &Url, _: bool) {
         self.visited.lock().unwrap().push(url.clone());
-        let query: HashMap<_, _> = url.query_pairs().into_owned().collect();
-        let code = self.bring.clone().unwrap_or_else(|| format!("code-{}", query["code_challenge"]));
-        let mut back = Url::parse(&query["redirect_uri"]).unwrap();
-        back.query_pairs_mut()
-            .append_pair("code", &code)
-            .append_pair("state", &query["state"])
-            .append_pair("iss", &url.origin().ascii_serialization());
-        *self.page.lock().unwrap() = Some(std::thread::spawn(move || fetch(&back)));
+        if self.paste.is_none() {
+            let back = self.back();
+            *self.page.lock().unwrap() = Some(std::thread::spawn(move || fetch(&back)));
+        }
     }
 
-    fn note(&self, _: &str) {}
+    fn code(&self, shown: &DeviceCode) {
+        self.codes.lock().unwrap().push(shown.code.clone());
+    }
+
+    fn pasted(&self) -> Option<mpsc::UnboundedReceiver<String>> {
+        let (type_in, lines) = mpsc::unbounded_channel();
+        for line in self.paste.iter().flatten() {
+            type_in.send(line.clone()).unwrap();
+        }
+        if self.paste.is_some() {
+            type_in.send(self.back().into()).unwrap();
+        }
+        Some(lines)
+    }
+
+    fn note(&self, line: &str) {
+        self.notes.lock().unwrap().push(line.to_owned());
+    }
 
     fn trust(&self, _: &Url, _: &str) -> bool {
         self.believes

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue, header};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::seal::Seal;
 use crate::clock::unix_millis;
@@ -15,15 +15,30 @@ const LIFE: Duration = Duration::from_secs(10 * 60);
 /// Characters of the state in the cookie's name: enough that sign-ins side by side do not meet.
 const NAME_LEN: usize = 16;
 
+/// What a sign-in is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Goal {
+    /// An authorization request: the browser is sent on with a code.
+    Redirect {
+        /// Validated.
+        redirect_uri: String,
+        /// The client's own state, handed back to it.
+        state: Option<String>,
+        /// PKCE, S256.
+        challenge: String,
+    },
+    /// A device that waits elsewhere (RFC 8628) and was agreed to in this browser.
+    Device {
+        /// Under which the device's request is kept.
+        request: String,
+    },
+}
+
 /// A sign-in under way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SignIn {
-    /// Of the laptop's authorization request, validated.
-    pub(super) redirect_uri: String,
-    /// The laptop's own state, handed back to it.
-    pub(super) state: Option<String>,
-    /// PKCE, S256.
-    pub(super) challenge: String,
+    /// What it is for.
+    pub(super) goal: Goal,
     /// The provider's name.
     pub(super) provider: String,
     /// In the ID token.
@@ -36,39 +51,47 @@ pub(super) struct SignIn {
 
 impl SignIn {
     /// A sign-in that begins now.
-    pub(super) fn new(
-        request: (String, Option<String>, String),
-        provider: &str,
-        secrets: (String, String),
-        now: SystemTime,
-    ) -> Self {
-        let (redirect_uri, state, challenge) = request;
+    pub(super) fn new(goal: Goal, provider: &str, secrets: (String, String), now: SystemTime) -> Self {
         let (nonce, verifier) = secrets;
-        let ends = unix_millis(now + LIFE);
-        Self { redirect_uri, state, challenge, provider: provider.to_owned(), nonce, verifier, ends }
+        Self { goal, provider: provider.to_owned(), nonce, verifier, ends: unix_millis(now + LIFE) }
     }
 
     /// The `Set-Cookie` header that gives it to the browser. `key` is the state sent to the provider (or in the form).
     pub(super) fn cookie(&self, seal: &Seal, key: &str) -> Option<HeaderValue> {
-        let json = serde_json::to_vec(self).ok()?;
-        let value = URL_SAFE_NO_PAD.encode(seal.seal(&context(key), &json)?);
-        set_cookie(key, &value, LIFE)
+        keep(seal, &context(key), key, self)
     }
 
     /// The sign-in of this key, if this browser began it and it is not over.
     pub(super) fn of(headers: &HeaderMap, seal: &Seal, key: &str, now: SystemTime) -> Option<Self> {
-        let wanted = name(key)?;
-        let value = headers
-            .get_all(header::COOKIE)
-            .iter()
-            .filter_map(|cookies| cookies.to_str().ok())
-            .flat_map(|cookies| cookies.split(';'))
-            .filter_map(|cookie| cookie.trim().split_once('='))
-            .find_map(|(name, value)| (name == wanted).then_some(value))?;
-        let json = seal.open_sealed(&context(key), &URL_SAFE_NO_PAD.decode(value).ok()?)?;
-        let sign_in: Self = serde_json::from_slice(&json).ok()?;
+        let sign_in: Self = kept(headers, seal, &context(key), key)?;
         (unix_millis(now) < sign_in.ends).then_some(sign_in)
     }
+}
+
+/// The `Set-Cookie` header that gives the browser something sealed for `context`, found again by `key`.
+pub(super) fn keep(seal: &Seal, context: &str, key: &str, what: &impl Serialize) -> Option<HeaderValue> {
+    let json = serde_json::to_vec(what).ok()?;
+    let value = URL_SAFE_NO_PAD.encode(seal.seal(context, &json)?);
+    set_cookie(key, &value, LIFE)
+}
+
+/// What [`keep`] gave this browser, for the same context and key.
+pub(super) fn kept<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    seal: &Seal,
+    context: &str,
+    key: &str,
+) -> Option<T> {
+    let wanted = name(key)?;
+    let value = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|cookies| cookies.to_str().ok())
+        .flat_map(|cookies| cookies.split(';'))
+        .filter_map(|cookie| cookie.trim().split_once('='))
+        .find_map(|(name, value)| (name == wanted).then_some(value))?;
+    let json = seal.open_sealed(context, &URL_SAFE_NO_PAD.decode(value).ok()?)?;
+    serde_json::from_slice(&json).ok()
 }
 
 /// The `Set-Cookie` header that takes a finished sign-in away again.
@@ -105,8 +128,12 @@ mod tests {
     fn begun() -> (tempfile::TempDir, Seal, SignIn, HeaderMap) {
         let dir = tempfile::tempdir().unwrap();
         let seal = Seal::open(dir.path()).unwrap();
-        let request = ("http://127.0.0.1:1/callback".to_owned(), None, "c".to_owned());
-        let sign_in = SignIn::new(request, "idp", ("n".to_owned(), "v".to_owned()), UNIX_EPOCH);
+        let goal = Goal::Redirect {
+            redirect_uri: "http://127.0.0.1:1/callback".to_owned(),
+            state: None,
+            challenge: "c".to_owned(),
+        };
+        let sign_in = SignIn::new(goal, "idp", ("n".to_owned(), "v".to_owned()), UNIX_EPOCH);
         let set = sign_in.cookie(&seal, KEY).unwrap();
         let set = set.to_str().unwrap();
         for attribute in ["__Host-", "; Secure", "; HttpOnly", "; SameSite=Lax", "; Path=/;"] {

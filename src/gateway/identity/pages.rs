@@ -1,4 +1,4 @@
-//! The few pages people see: which provider, which dev user, what went wrong. No script, no foreign byte.
+//! The few pages people see: which provider, which dev user, which device, what went wrong. No script, no foreign byte.
 
 use std::sync::LazyLock;
 
@@ -10,7 +10,7 @@ use axum::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use url::{Host, Url};
 
-use super::{config::DevUser, sessions::sha256};
+use super::{browser::Goal, config::DevUser, sessions::sha256};
 
 const STYLE: &str = include_str!("pages/style.css");
 
@@ -42,19 +42,88 @@ struct Error<'a> {
     remedy: &'a str,
 }
 
+#[derive(Template)]
+#[template(path = "device.html", config = "src/gateway/identity/pages/askama.toml")]
+struct DeviceCode<'a> {
+    style: &'static str,
+    action: &'a str,
+    code: &'a str,
+    wrong: &'a str,
+}
+
+/// What a person is shown before a device gets their login.
+pub(super) struct DeviceConsent<'a> {
+    /// Where the answer goes.
+    pub(super) action: &'a str,
+    /// The form's own secret.
+    pub(super) key: &'a str,
+    /// To be compared with the terminal's.
+    pub(super) code: &'a str,
+    /// What the program says it is; its own word.
+    pub(super) name: &'a str,
+    /// Where it asked from.
+    pub(super) source: &'a str,
+    /// How long ago.
+    pub(super) minutes: u64,
+}
+
+#[derive(Template)]
+#[template(path = "consent.html", config = "src/gateway/identity/pages/askama.toml")]
+struct Consent<'a> {
+    style: &'static str,
+    asked: &'a DeviceConsent<'a>,
+}
+
+#[derive(Template)]
+#[template(path = "done.html", config = "src/gateway/identity/pages/askama.toml")]
+struct Done<'a> {
+    style: &'static str,
+    title: &'a str,
+    text: &'a str,
+}
+
 /// Links by the names of providers.
 pub(super) fn choose(links: Vec<(String, String)>) -> Response {
     render(StatusCode::OK, &Choose { style: STYLE, links }, "'none'")
 }
 
-/// The users of a `dev` provider, as a form that leads to the laptop's address.
-pub(super) fn dev(action: &str, login: &str, redirect_uri: &Url, users: &[DevUser]) -> Response {
+/// The users of a `dev` provider, as a form that leads to what the sign-in is for.
+pub(super) fn dev(action: &str, login: &str, goal: &Goal, users: &[DevUser]) -> Response {
     // Chromium holds the redirection after a form's POST to `form-action` too. IPv6 addresses cannot be written there.
-    let leads_to = match redirect_uri.host() {
-        Some(Host::Ipv6(_)) | None => "http:".to_owned(),
-        Some(_) => redirect_uri.origin().ascii_serialization(),
+    let leads_to = match goal {
+        Goal::Device { .. } => String::new(),
+        Goal::Redirect { redirect_uri, .. } => match Url::parse(redirect_uri) {
+            Ok(url) if matches!(url.host(), Some(Host::Domain(_) | Host::Ipv4(_))) => {
+                format!(" {}", url.origin().ascii_serialization())
+            }
+            _ => " http:".to_owned(),
+        },
     };
-    render(StatusCode::OK, &Dev { style: STYLE, action, login, users }, &format!("'self' {leads_to}"))
+    render(StatusCode::OK, &Dev { style: STYLE, action, login, users }, &format!("'self'{leads_to}"))
+}
+
+/// Where a person enters the code that a device shows; `wrong` says why the last one was not taken.
+pub(super) fn device_code(status: StatusCode, action: &str, code: &str, wrong: &str) -> Response {
+    render(status, &DeviceCode { style: STYLE, action, code, wrong }, "'self'")
+}
+
+/// Asks whether the device that waits is the person's own.
+pub(super) fn device_consent(consent: &DeviceConsent<'_>) -> Response {
+    // Chromium holds the whole way to the provider's sign-in, whatever its addresses, to the form's policy.
+    render(StatusCode::OK, &Consent { style: STYLE, asked: consent }, "'self' https: http:")
+}
+
+/// The device has its answer.
+pub(super) fn device_done(user: &str) -> Response {
+    let text =
+        format!("The gateway knows you as {user}. You can close this page and go back to your terminal.");
+    render(StatusCode::OK, &Done { style: STYLE, title: "You are logged in", text: &text }, "'none'")
+}
+
+/// The person does not know the device.
+pub(super) fn device_denied() -> Response {
+    let text = "Nothing was logged in, and the terminal that asked has been told so.";
+    render(StatusCode::OK, &Done { style: STYLE, title: "Denied", text }, "'none'")
 }
 
 /// What went wrong and what to do.
@@ -89,8 +158,12 @@ mod tests {
     async fn names_are_shown_as_text() {
         let users =
             [DevUser { name: "<script>alert(1)</script>".to_owned(), groups: vec!["a\"b".to_owned()] }];
-        let redirect = Url::parse("http://127.0.0.1:5/callback").unwrap();
-        let (policy, html) = read(dev("/login/dev", "key", &redirect, &users)).await;
+        let goal = Goal::Redirect {
+            redirect_uri: "http://127.0.0.1:5/callback".to_owned(),
+            state: None,
+            challenge: String::new(),
+        };
+        let (policy, html) = read(dev("/login/dev", "key", &goal, &users)).await;
         assert!(!html.contains("<script"), "{html}");
         assert!(policy.contains("form-action 'self' http://127.0.0.1:5;"), "{policy}");
         assert!(!policy.contains("unsafe"), "{policy}");

@@ -10,7 +10,7 @@ use axum::{
 use url::Url;
 
 use super::{
-    AUTHORIZE, DEV,
+    AUTHORIZE, DEV, goal,
     params::Params,
     request::{Fault, Request, answer},
     sign_in::{from_this_machine, not_for_others},
@@ -18,7 +18,7 @@ use super::{
 use crate::{
     gateway::identity::{
         Identities,
-        browser::SignIn,
+        browser::{Goal, SignIn},
         pages,
         provider::{Provider, ProviderError},
     },
@@ -48,24 +48,41 @@ pub(super) async fn authorize(
             );
         }
     };
-    let providers = &identities.sessions.providers;
-    let mut offered: Vec<&Provider> = providers.iter().filter(|provider| provider.interactive()).collect();
-    if let Some(name) = &request.provider {
-        offered.retain(|provider| provider.name() == name);
-    }
-    match offered.as_slice() {
-        [] => {
-            let why = match &request.provider {
-                Some(_) => "no identity provider of that name takes browser logins at this gateway",
-                None => {
-                    "no identity provider of this gateway takes browser logins; log in with a workload token"
-                }
-            };
-            refuse(&identities, &request.redirect_uri, request.state.as_deref(), "invalid_request", why)
+    match offered(&identities, request.provider.as_deref()) {
+        Err(why) => {
+            refuse(&identities, &request.redirect_uri, request.state.as_deref(), "invalid_request", &why)
         }
-        [Provider::Dev(_)] if !from_this_machine(&extensions) => not_for_others(),
-        [provider] => begin(&identities, provider, &request).await,
-        several => choose(several, &request),
+        Ok(offered) => match offered.as_slice() {
+            [provider] => begin(&identities, &extensions, provider, request.into_goal()).await,
+            several => choose(several, &request),
+        },
+    }
+}
+
+/// The providers that people can sign in with, or the one of that name; never none.
+pub(super) fn offered<'i>(
+    identities: &'i Identities,
+    wanted: Option<&str>,
+) -> Result<Vec<&'i Provider>, String> {
+    let providers = identities.sessions.providers.iter();
+    let all: Vec<&Provider> = providers.filter(|provider| provider.interactive()).collect();
+    let names: Vec<&str> = all.iter().map(|provider| provider.name()).collect();
+    match wanted {
+        _ if all.is_empty() => {
+            Err("no identity provider of this gateway takes browser logins; log in with a workload token"
+                .to_owned())
+        }
+        None => Ok(all),
+        Some(name) => {
+            let named: Vec<&Provider> = all.iter().copied().filter(|one| one.name() == name).collect();
+            if named.is_empty() {
+                return Err(format!(
+                    "no identity provider of that name takes browser logins at this gateway; there are: {}",
+                    names.join(", ")
+                ));
+            }
+            Ok(named)
+        }
     }
 }
 
@@ -101,11 +118,17 @@ pub(super) fn redirect(to: &Url) -> Response {
     }
 }
 
-async fn begin(identities: &Identities, provider: &Provider, request: &Request) -> Response {
+/// Sends the browser to sign in with a provider, for `goal`.
+pub(super) async fn begin(
+    identities: &Identities,
+    extensions: &Extensions,
+    provider: &Provider,
+    goal: Goal,
+) -> Response {
     let (key, nonce, verifier) = (id::token(), id::token(), id::token());
     let key = key.expose_secret();
     let sign_in = SignIn::new(
-        (request.redirect_uri.to_string(), request.state.clone(), request.challenge.clone()),
+        goal,
         provider.name(),
         (nonce.expose_secret().to_owned(), verifier.expose_secret().to_owned()),
         identities.sessions.clock.now(),
@@ -120,9 +143,10 @@ async fn begin(identities: &Identities, provider: &Provider, request: &Request) 
     let mut response = match provider {
         Provider::Oidc(party) => match party.authorization_url(key, nonce.expose_secret(), &verifier).await {
             Ok(url) => redirect(&url),
-            Err(error) => return provider_failed(identities, provider.name(), request, &error),
+            Err(error) => return provider_failed(identities, provider.name(), &sign_in.goal, &error).await,
         },
-        Provider::Dev(dev) => pages::dev(DEV, key, &request.redirect_uri, dev.users()),
+        Provider::Dev(_) if !from_this_machine(extensions) => return not_for_others(),
+        Provider::Dev(dev) => pages::dev(DEV, key, &sign_in.goal, dev.users()),
         Provider::Workload(_) | Provider::Service(_) => {
             return refused_page("Workloads do not log in with a browser.");
         }
@@ -131,20 +155,15 @@ async fn begin(identities: &Identities, provider: &Provider, request: &Request) 
     response
 }
 
-fn provider_failed(
+async fn provider_failed(
     identities: &Identities,
     name: &str,
-    request: &Request,
+    goal: &Goal,
     error: &ProviderError,
 ) -> Response {
     identities.login_failed(name, error);
-    refuse(
-        identities,
-        &request.redirect_uri,
-        request.state.as_deref(),
-        "temporarily_unavailable",
-        &format!("the identity provider `{name}` cannot be asked now; the gateway's log says why"),
-    )
+    let why = format!("the identity provider `{name}` cannot be asked now; the gateway's log says why");
+    goal::miss(identities, goal, "temporarily_unavailable", &why).await
 }
 
 /// The page of providers: each a link to this very request with its name.

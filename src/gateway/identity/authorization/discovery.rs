@@ -5,7 +5,11 @@ use std::sync::Arc;
 use axum::{Json, extract::State};
 use serde::Serialize;
 
-use super::{AUTHORIZE, REVOKE, TOKEN, exchange::EXCHANGE};
+use super::{
+    AUTHORIZE, REVOKE, TOKEN,
+    device::{AUTHORIZATION, GRANT},
+    exchange::EXCHANGE,
+};
 use crate::{
     gateway::identity::Identities,
     wire::{
@@ -26,7 +30,7 @@ pub(super) async fn hoopctl(State(identities): State<Arc<Identities>>) -> Json<D
         authorization_endpoint: format!("{issuer}{AUTHORIZE}"),
         token_endpoint: format!("{issuer}{TOKEN}"),
         revocation_endpoint: format!("{issuer}{REVOKE}"),
-        device_authorization_endpoint: None,
+        device_authorization_endpoint: Some(format!("{issuer}{AUTHORIZATION}")),
         credential_endpoint: format!("{issuer}/api/v1/credentials"),
         providers: providers
             .map(|provider| Provider {
@@ -45,9 +49,10 @@ pub(super) struct Metadata {
     authorization_endpoint: String,
     token_endpoint: String,
     revocation_endpoint: String,
+    device_authorization_endpoint: String,
     response_types_supported: [&'static str; 1],
     response_modes_supported: [&'static str; 1],
-    grant_types_supported: [&'static str; 4],
+    grant_types_supported: [&'static str; 5],
     code_challenge_methods_supported: [&'static str; 1],
     token_endpoint_auth_methods_supported: [&'static str; 4],
     token_endpoint_auth_signing_alg_values_supported: [&'static str; 3],
@@ -63,9 +68,10 @@ pub(super) async fn metadata(State(identities): State<Arc<Identities>>) -> Json<
         authorization_endpoint: format!("{issuer}{AUTHORIZE}"),
         token_endpoint: format!("{issuer}{TOKEN}"),
         revocation_endpoint: format!("{issuer}{REVOKE}"),
+        device_authorization_endpoint: format!("{issuer}{AUTHORIZATION}"),
         response_types_supported: ["code"],
         response_modes_supported: ["query"],
-        grant_types_supported: ["authorization_code", "refresh_token", "client_credentials", EXCHANGE],
+        grant_types_supported: ["authorization_code", "refresh_token", "client_credentials", GRANT, EXCHANGE],
         code_challenge_methods_supported: ["S256"],
         token_endpoint_auth_methods_supported: [
             "none",

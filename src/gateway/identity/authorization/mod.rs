@@ -3,8 +3,10 @@
 mod authorize;
 mod client;
 mod code;
+mod device;
 mod discovery;
 mod exchange;
+mod goal;
 mod params;
 mod request;
 mod revoke;
@@ -48,7 +50,8 @@ pub(super) fn router(identities: Arc<Identities>) -> Router {
         .route(REVOKE, post(revoke::revoke))
         .route(CALLBACK, get(sign_in::callback))
         .route(DEV, post(sign_in::dev))
-        .with_state(identities)
+        .with_state(Arc::clone(&identities))
+        .merge(device::router(identities))
         .layer(middleware::from_fn(guard))
 }
 

@@ -3,7 +3,7 @@
 use url::{Host, Url};
 
 use super::params::{Params, Repeated};
-use crate::wire::api::CLIENT_ID;
+use crate::{gateway::identity::browser::Goal, wire::api::CLIENT_ID};
 
 /// The longest redirect address, in bytes.
 const MAX_REDIRECT: usize = 256;
@@ -98,6 +98,17 @@ impl Request {
             .to_owned();
         let provider = one("provider")?.map(str::to_owned);
         Ok(Self { redirect_uri, state, challenge, provider })
+    }
+}
+
+impl Request {
+    /// What a sign-in for this request is for.
+    pub(super) fn into_goal(self) -> Goal {
+        Goal::Redirect {
+            redirect_uri: self.redirect_uri.into(),
+            state: self.state,
+            challenge: self.challenge,
+        }
     }
 }
 

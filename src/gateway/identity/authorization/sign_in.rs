@@ -1,4 +1,4 @@
-//! Where a sign-in ends: the provider's callback and the `dev` page's form. Both give the laptop a code.
+//! Where a sign-in ends: the provider's callback and the `dev` page's form.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -8,15 +8,8 @@ use axum::{
     http::{Extensions, HeaderMap, StatusCode, header},
     response::Response,
 };
-use url::Url;
 
-use super::{
-    authorize::{redirect, refuse, refused_page},
-    code::{self, Grant},
-    params::Params,
-    read_form,
-    request::{self, answer},
-};
+use super::{authorize::refused_page, goal, params::Params, read_form};
 use crate::{
     gateway::identity::{
         Identities,
@@ -25,7 +18,7 @@ use crate::{
         pages,
         provider::{Claimed, Provider, ProviderError},
     },
-    secret::{ExposeSecret, SecretString},
+    secret::SecretString,
 };
 
 const NOT_BEGUN: &str =
@@ -43,12 +36,12 @@ pub(super) async fn callback(
     let Ok(Some(key)) = params.one("state") else {
         return refused_page("The identity provider's answer has no state.");
     };
-    let Some(begun) = Begun::of(&identities, &headers, key) else { return refused_page(NOT_BEGUN) };
-    let Some(Provider::Oidc(party)) = identities.sessions.provider(&begun.sign_in.provider) else {
+    let Some(sign_in) = begun(&identities, &headers, key) else { return refused_page(NOT_BEGUN) };
+    let Some(Provider::Oidc(party)) = identities.sessions.provider(&sign_in.provider) else {
         return refused_page(NOT_BEGUN);
     };
-    let response = match claimed(party, &params, &begun.sign_in).await {
-        Ok((claimed, refresh)) => finish(&identities, &begun, claimed, refresh).await,
+    let response = match claimed(party, &params, &sign_in).await {
+        Ok((claimed, refresh)) => goal::reach(&identities, &sign_in, claimed, refresh).await,
         Err(error) => {
             identities.login_failed(party.name(), &error);
             let kind = match error {
@@ -56,7 +49,7 @@ pub(super) async fn callback(
                 ProviderError::Unreachable(_) => "temporarily_unavailable",
                 ProviderError::Invalid(_) => "server_error",
             };
-            begun.refuse(&identities, kind, &error.to_string())
+            goal::miss(&identities, &sign_in.goal, kind, &error.to_string()).await
         }
     };
     without_cookie(response, key)
@@ -69,8 +62,8 @@ pub(super) async fn dev(State(identities): State<Arc<Identities>>, request: Requ
         return not_for_others();
     }
     match chosen(&identities, &head.headers, body).await {
-        Ok((key, begun, claimed)) => {
-            let response = finish(&identities, &begun, claimed, None).await;
+        Ok((key, sign_in, claimed)) => {
+            let response = goal::reach(&identities, &sign_in, claimed, None).await;
             without_cookie(response, &key)
         }
         Err(why) => refused_page(why),
@@ -96,7 +89,7 @@ async fn chosen(
     identities: &Identities,
     headers: &HeaderMap,
     body: Body,
-) -> Result<(String, Begun, Claimed), &'static str> {
+) -> Result<(String, SignIn, Claimed), &'static str> {
     // Browsers say where a form stands; a form of another site is not ours, whatever it holds.
     let foreign =
         headers.get(header::ORIGIN).is_some_and(|origin| origin.as_bytes() != identities.issuer.as_bytes());
@@ -107,32 +100,19 @@ async fn chosen(
     let params = Params::read(&form).ok_or("The form has too many fields.")?;
     // The key is known to the page and the cookie alone, and fits one cookie: it is the form's CSRF token.
     let key = params.one("login").ok().flatten().ok_or(NOT_BEGUN)?;
-    let begun = Begun::of(identities, headers, key).ok_or(NOT_BEGUN)?;
-    let Some(Provider::Dev(dev)) = identities.sessions.provider(&begun.sign_in.provider) else {
+    let sign_in = begun(identities, headers, key).ok_or(NOT_BEGUN)?;
+    let Some(Provider::Dev(dev)) = identities.sessions.provider(&sign_in.provider) else {
         return Err(NOT_BEGUN);
     };
     let user = params.one("user").ok().flatten().and_then(|name| dev.user(name));
     let claimed = user.ok_or("No such user is in gateway.toml.")?;
-    Ok((key.to_owned(), begun, claimed))
+    Ok((key.to_owned(), sign_in, claimed))
 }
 
-/// A sign-in of this browser, with the laptop's address read again.
-struct Begun {
-    sign_in: SignIn,
-    redirect_uri: Url,
-}
-
-impl Begun {
-    fn of(identities: &Identities, headers: &HeaderMap, key: &str) -> Option<Self> {
-        let sessions = &identities.sessions;
-        let sign_in = SignIn::of(headers, &sessions.seal, key, sessions.clock.now())?;
-        let redirect_uri = request::redirect_uri(&sign_in.redirect_uri)?;
-        Some(Self { sign_in, redirect_uri })
-    }
-
-    fn refuse(&self, identities: &Identities, error: &str, description: &str) -> Response {
-        refuse(identities, &self.redirect_uri, self.sign_in.state.as_deref(), error, description)
-    }
+/// The sign-in of this browser.
+fn begun(identities: &Identities, headers: &HeaderMap, key: &str) -> Option<SignIn> {
+    let sessions = &identities.sessions;
+    SignIn::of(headers, &sessions.seal, key, sessions.clock.now())
 }
 
 /// Reads the provider's answer (OpenID Connect Core §3.1.2.5, RFC 9207) and trades its code.
@@ -159,35 +139,7 @@ async fn claimed(
     Ok((claimed, answer.refresh_token))
 }
 
-/// Sends the browser to the laptop with a code.
-async fn finish(
-    identities: &Identities,
-    begun: &Begun,
-    claimed: Claimed,
-    refresh: Option<SecretString>,
-) -> Response {
-    let sessions = &identities.sessions;
-    let session = sessions.new_id();
-    let grant = Grant {
-        provider_refresh: refresh.and_then(|token| sessions.seal_refresh(&session, &token)),
-        caller: claimed.caller(&begun.sign_in.provider, false, session),
-        redirect_uri: begun.sign_in.redirect_uri.clone(),
-        challenge: begun.sign_in.challenge.clone(),
-    };
-    match code::issue(identities, &grant).await {
-        Ok(code) => redirect(&answer(
-            &begun.redirect_uri,
-            &[
-                ("code", Some(code.expose_secret())),
-                ("state", begun.sign_in.state.as_deref()),
-                ("iss", Some(&identities.issuer)),
-            ],
-        )),
-        Err(refusal) => begun.refuse(identities, "server_error", &refusal.message),
-    }
-}
-
-fn without_cookie(mut response: Response, key: &str) -> Response {
+pub(super) fn without_cookie(mut response: Response, key: &str) -> Response {
     if let Some(cookie) = browser::clear(key) {
         response.headers_mut().insert(header::SET_COOKIE, cookie);
     }

@@ -1,4 +1,4 @@
-//! `POST /oauth2/token`: codes, refresh tokens, workload tokens and service accounts become access tokens.
+//! `POST /oauth2/token`: codes, device codes, refresh tokens, workload tokens and service accounts become access tokens.
 
 use std::{
     sync::Arc,
@@ -16,6 +16,7 @@ use serde::Serialize;
 use super::{
     client,
     code::{self, CodeError, Presented},
+    device,
     exchange::{self, EXCHANGE},
     params::{Params, Repeated},
     read_form,
@@ -143,6 +144,12 @@ async fn grant(identities: &Identities, request: Request) -> Result<Response, Fa
             let (row, next) = identities.sessions.refresh(&token).await?;
             let (caller, session_end) = (&row.caller, row.expires_at);
             answer(identities, Granted { caller, model: None, session_end, refresh: Some(next) }, None)
+        }
+        device::GRANT => {
+            check_client(&params)?;
+            let device_code = required(&params, "device_code")?;
+            let (caller, session_end, refresh) = device::redeem(identities, device_code).await?;
+            answer(identities, Granted { caller: &caller, model: None, session_end, refresh }, None)
         }
         "client_credentials" => client::grant(identities, &head, &params).await,
         EXCHANGE => exchange::exchange(identities, &params).await,

@@ -1,6 +1,7 @@
 //! The room's promises, proven together: a store in memory, a provider in the same process, a browser made of requests.
 
 mod credentials;
+mod device;
 mod login;
 mod memory;
 mod oidc;
