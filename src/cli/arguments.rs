@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, builder::PossibleValuesParser};
 
-use super::{audit, call, completions, connect, login, revoke, stop, token};
+use super::{approvals, audit, call, completions, connect, login, revoke, stop, token};
 use crate::config::laptop::Flags;
 
 /// An encrypted, identity-aware path from any inference client to any model.
@@ -89,6 +89,8 @@ pub(super) enum Verb {
     Token(token::Token),
     /// End the sessions and live streams of a user, or one session
     Revoke(revoke::Revoke),
+    /// See, give and refuse approvals
+    Approvals(approvals::Approvals),
     /// Read the gateway's audit log
     Audit(audit::Audit),
     /// Print a shell's completion script
@@ -201,6 +203,14 @@ mod tests {
             "hoopctl call a /v1/x --data @rows.json --jsonl --concurrency 8",
             "hoopctl token llama -o json",
             "hoopctl revoke alice@example.test",
+            "hoopctl connect a --no-wait --reason incident",
+            "hoopctl call a /v1/x --no-wait --reason incident",
+            "hoopctl approvals",
+            "hoopctl approvals list --state all",
+            "hoopctl approvals show apr_1",
+            "hoopctl approvals approve apr_1 --lasts 30m --comment fine",
+            "hoopctl approvals deny apr_1",
+            "hoopctl approvals request m --reason incident",
             "hoopctl audit query --since 7d --until 1h --user alice --model m --kind exchange --verdict deny --limit 10",
             "hoopctl completions zsh",
         ] {
@@ -229,6 +239,9 @@ mod tests {
             "hoopctl token",
             "hoopctl revoke",
             "hoopctl revoke a b",
+            "hoopctl approvals approve",
+            "hoopctl approvals approve apr_1 --lasts 1s",
+            "hoopctl approvals list --state lost",
             "hoopctl audit query --limit 0",
             "hoopctl audit query --verdict maybe",
         ] {

@@ -1,6 +1,7 @@
 //! THE TERMINAL: one file per verb, output, errors and exit codes.
 
 mod arguments;
+mod asking;
 mod error;
 mod invocation;
 mod printer;
@@ -13,6 +14,7 @@ mod signals;
 mod table;
 mod token;
 
+mod approvals;
 mod audit;
 mod call;
 mod completions;
