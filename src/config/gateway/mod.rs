@@ -87,7 +87,11 @@ fn read(text: &str, report: &mut Report) -> Option<Config> {
             state: state.clone(),
             own_roots,
         },
-        accept: accept::Config { public_url, listen: gateway.listen },
+        accept: accept::Config {
+            public_url,
+            listen: gateway.listen,
+            client_certificates: gateway.client_certificates,
+        },
         policies: gateway.policies?,
         models,
         store: store::Config { state, database },

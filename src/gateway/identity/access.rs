@@ -24,11 +24,12 @@ pub(super) struct Recent(Mutex<HashMap<[u8; 32], Known>>);
 pub(super) struct Bearer {
     pub(super) caller: Arc<Caller>,
     pub(super) model: Option<Arc<str>>,
+    /// The token's end, or its session's.
+    pub(super) until: SystemTime,
 }
 
 struct Known {
     bearer: Bearer,
-    token_end: SystemTime,
     seen: Instant,
 }
 
@@ -37,17 +38,17 @@ impl Recent {
     pub(super) fn get(&self, token: &str, now: SystemTime) -> Option<Bearer> {
         let known = self.map();
         let known = known.get(&sha256(token.as_bytes()))?;
-        (known.seen.elapsed() < BELIEF && now < known.token_end).then(|| known.bearer.clone())
+        (known.seen.elapsed() < BELIEF && now < known.bearer.until).then(|| known.bearer.clone())
     }
 
     /// Remembers a verified token.
-    pub(super) fn put(&self, token: &str, bearer: &Bearer, token_end: SystemTime) {
+    pub(super) fn put(&self, token: &str, bearer: &Bearer) {
         let mut map = self.map();
         if map.len() >= MAX_KNOWN {
             map.retain(|_, known| known.seen.elapsed() < BELIEF);
         }
         if map.len() < MAX_KNOWN {
-            let known = Known { bearer: bearer.clone(), token_end, seen: Instant::now() };
+            let known = Known { bearer: bearer.clone(), seen: Instant::now() };
             map.insert(sha256(token.as_bytes()), known);
         }
     }

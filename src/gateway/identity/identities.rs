@@ -11,6 +11,7 @@ use super::{
     Caller, Config, Happening, Lease, SessionRow, Store, Witness,
     access::{Bearer, Recent},
     authorization,
+    bearer::Bearers,
     config::{ProviderConfig, ProviderKind},
     credential,
     dev::Dev,
@@ -66,6 +67,7 @@ pub struct Identities {
     pub(super) issuer: String,
     pub(super) sessions: Sessions,
     pub(super) tokens: Tokens,
+    pub(super) bearers: Bearers,
     pub(super) failures: Failures,
     may_use: OnceLock<MayUse>,
     host: String,
@@ -168,18 +170,15 @@ impl Identities {
         }
     }
 
-    /// The caller behind an access token that is general or bound to this `model`, for the direct ingress.
-    ///
-    /// # Errors
-    /// `login_required` when the token is foreign, over or bound to another model, or its session is over.
-    pub async fn bearer_for(&self, token: &str, model: &str) -> Result<Arc<Caller>, Refusal> {
+    /// Whom an access token stands for that is general or bound to this `model`.
+    pub(super) async fn bearer_for(&self, token: &str, model: &str) -> Result<Bearer, Refusal> {
         let bearer = self.believed(token).await?;
         match bearer.model {
             Some(bound) if *bound != *model => Err(self
                 .sessions
                 .login(format!("this access token is good for the model {bound:?} alone"))
                 .remedy(format!("get one for this model: hoopctl token {model}"))),
-            _ => Ok(bearer.caller),
+            _ => Ok(bearer),
         }
     }
 
@@ -243,9 +242,9 @@ impl Identities {
         let access = self.tokens.verify(token, &self.sessions.clock).map_err(|e| self.sessions.login(e))?;
         let row = self.sessions.live(&access.sid).await?;
         let end = from_unix_millis(access.exp.saturating_mul(1000)).min(row.expires_at);
-        let bearer =
-            Bearer { caller: Arc::new(row.caller), model: self.tokens.bound(&access).map(Arc::from) };
-        self.sessions.recent.put(token, &bearer, end);
+        let model = self.tokens.bound(&access).map(Arc::from);
+        let bearer = Bearer { caller: Arc::new(row.caller), model, until: end };
+        self.sessions.recent.put(token, &bearer);
         Ok(bearer)
     }
 
@@ -320,6 +319,7 @@ impl Identities {
             issuer,
             sessions,
             tokens,
+            bearers: Bearers::default(),
             failures: Failures::default(),
             may_use: OnceLock::new(),
             host,

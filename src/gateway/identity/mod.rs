@@ -9,6 +9,7 @@
 
 mod access;
 mod authorization;
+mod bearer;
 mod browser;
 mod caller;
 mod config;

@@ -41,7 +41,14 @@ pub(super) const CASES: &[(char, &str, usize, &str, &str)] = &[
         "[gateway]\npublic_url = \"https://h\"\nlisten = \"0.0.0.0:443\"\nmetrics = \"127.0.0.1:443\"",
         4,
         "`metrics` is the public port",
-        "a port of their own",
+        "a port of its own",
+    ),
+    (
+        'G',
+        "[gateway]\npublic_url = \"https://h\"\nlisten = \"0.0.0.0:443\"\nclient_certificates = \"0.0.0.0:443\"",
+        4,
+        "`client_certificates` is the public port",
+        "0.0.0.0:8444",
     ),
     (
         'G',
