@@ -113,8 +113,10 @@ fn a_token_for_one_model_is_asked_for_once() {
 #[test]
 fn a_revocation_ends_live_streams_on_both_carriers() {
     let model = Model::start();
-    let world = World::with_model(&model);
+    let mut world = World::new();
     admins(&world);
+    world.model("m", &model.url(), &format!("ca = \"{}\"", model.ca_file(world.dir.path()).display()));
+    world.start();
     let root = world.logged_in("root", &["admins"]);
     let mallory = world.logged_in("mallory", &["ml"]);
     fails(&mallory.run(&["revoke", "root"]), 3, &["administer"]);

@@ -373,5 +373,4 @@ impl Signer {
 }
 
 #[cfg(test)]
-#[path = "machine_tests.rs"]
 mod tests;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::world::{Answer, Browser, SESSION, World, csr, dev, manual, open_error};
 use crate::{
-    gateway::identity::{Happening, ProviderConfig, ProviderKind, ServiceAccount, ServiceProof},
+    gateway::identity::{Happening, ProviderConfig, ProviderKind, ServiceAccount, ServiceProof, Store},
     secret,
 };
 
@@ -224,7 +224,6 @@ async fn an_account_that_is_removed_loses_its_session_at_the_next_renewal() {
     assert!(world.identities.sessions.renew(&session).await.is_ok());
     let mut row = world.store.rows()[0].clone();
     row.caller.subject = "gone".to_owned();
-    use crate::gateway::identity::Store as _;
     world.store.insert_session(&row).await.unwrap();
     assert!(world.identities.sessions.renew(&session).await.is_err());
     assert!(world.store.rows()[0].revoked);
