@@ -19,14 +19,11 @@ use super::{
     status, surroundings,
 };
 use crate::{
-    client::{DeviceCode, FirstTrust, Here, Laptop, Method, Person, Talk, Way},
+    client::{DeviceCode, FirstTrust, Here, Laptop, Machine, Method, Person, Talk, Way},
     config::laptop::{Output, gateway_url},
-    secret::{SecretString, Source},
     tls,
 };
 
-/// The variable a workload's token may be in.
-const TOKEN_VARIABLE: &str = "HOOPCTL_WORKLOAD_TOKEN";
 /// The variable a provider's name may be in.
 const PROVIDER_VARIABLE: &str = "HOOPCTL_PROVIDER";
 /// How long a login that was interrupted may take to put the terminal in order.
@@ -61,7 +58,7 @@ pub(super) struct Login {
     /// The loopback port the browser comes back to [default: any free one]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     callback_port: Option<u16>,
-    /// Log in as a workload, with the token in this file [env: HOOPCTL_WORKLOAD_TOKEN, the token itself]
+    /// Log in as a workload, with the token in this file [env: HOOPCTL_WORKLOAD_TOKEN_FILE; HOOPCTL_WORKLOAD_TOKEN is the token itself]
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath,
         conflicts_with_all = ["browser", "no_browser", "device", "provider", "callback_port"])]
     workload_token_file: Option<PathBuf>,
@@ -89,13 +86,13 @@ async fn log_in(args: Login, with: Arc<Invocation>) -> Outcome {
     let here = surroundings::here();
     let person = here.terminal;
     let trust = first_trust(&args)?;
-    let token = workload_token(&args)?;
     let mut settings = with.settings()?;
     if let Some(text) = &args.url {
         let wrong = |remedy| Failure::usage(format!("{text:?} is not a gateway's address")).remedy(remedy);
         settings.gateway = Some(gateway_url(text).map_err(wrong)?);
     }
-    let method = method(&args, token, here);
+    let machine = machine(&args, settings.machine.take());
+    let method = method(&args, machine, here);
     let laptop = Laptop::open(settings)?;
     let conversation = Conversation { with: Arc::clone(&with), person };
     let status = laptop.login(trust, method, &conversation).await?;
@@ -126,20 +123,13 @@ fn first_trust(args: &Login) -> Result<FirstTrust, Failure> {
     Ok(args.ca_file.clone().map_or(FirstTrust::Known, FirstTrust::File))
 }
 
-fn workload_token(args: &Login) -> Result<Option<SecretString>, Failure> {
-    let source = match &args.workload_token_file {
-        Some(file) => Source::File(file.clone()),
-        // Whoever asks for a browser's login by its flags does not mean the variable.
-        None if asked(args).is_some() || args.callback_port.is_some() => return Ok(None),
-        None if std::env::var_os(TOKEN_VARIABLE).is_some_and(|value| !value.is_empty()) => {
-            Source::Env(TOKEN_VARIABLE.to_owned())
-        }
-        None => return Ok(None),
-    };
-    source.read().map(Some).map_err(|error| {
-        Failure::usage(error.to_string())
-            .remedy(format!("write the workload's token into that file, or set {TOKEN_VARIABLE}"))
-    })
+/// What this login's surroundings give, unless its flags ask for a person's login.
+fn machine(args: &Login, found: Option<Machine>) -> Option<Machine> {
+    match &args.workload_token_file {
+        Some(file) => Some(Machine::file(file.clone())),
+        None if asked(args).is_some() || args.callback_port.is_some() => None,
+        None => found,
+    }
 }
 
 /// The way asked for by its flag.
@@ -149,9 +139,9 @@ fn asked(args: &Login) -> Option<Way> {
 }
 
 /// A machine's credentials go before any browser.
-fn method(args: &Login, token: Option<SecretString>, here: Here) -> Method {
-    if let Some(token) = token {
-        return Method::Workload { token };
+fn method(args: &Login, machine: Option<Machine>, here: Here) -> Method {
+    if let Some(machine) = machine {
+        return Method::Machine(machine);
     }
     let variable = || std::env::var(PROVIDER_VARIABLE).ok().filter(|name| !name.is_empty());
     Method::Person(Person {
@@ -288,11 +278,11 @@ mod tests {
         ] {
             match method(&args(line), None, Here::default()) {
                 Method::Person(person) => assert_eq!(person.asked, way, "{line}"),
-                Method::Workload { .. } => panic!("{line}"),
+                Method::Machine(_) => panic!("{line}"),
             }
         }
-        let workload = method(&args(""), Some("token".to_owned().into()), Here::default());
-        assert!(matches!(workload, Method::Workload { .. }), "a token goes before a browser");
+        let workload = method(&args(""), Some(Machine::token("token".into())), Here::default());
+        assert!(matches!(workload, Method::Machine(_)), "a token goes before a browser");
     }
 
     #[test]
@@ -340,13 +330,13 @@ mod tests {
     }
 
     #[test]
-    fn a_workloads_token_is_read_from_its_file() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("token");
-        std::fs::write(&file, "abc\n").unwrap();
-        let line = format!("--workload-token-file {}", file.display());
-        assert!(workload_token(&args(&line)).unwrap().is_some());
-        let missing = format!("--workload-token-file {}.missing", file.display());
-        assert_eq!(workload_token(&args(&missing)).unwrap_err().exit_code(), 2);
+    fn a_named_file_goes_before_the_surroundings_and_a_persons_flags_before_both() {
+        let found = || Some(Machine::token("token".into()));
+        let named = machine(&args("--workload-token-file /run/token"), found()).unwrap();
+        assert!(named.to_string().contains("/run/token"));
+        assert!(machine(&args(""), found()).is_some());
+        assert!(machine(&args("--no-browser"), found()).is_none());
+        assert!(machine(&args("--callback-port 1"), found()).is_none());
+        assert!(machine(&args(""), None).is_none());
     }
 }

@@ -56,6 +56,7 @@ pub(super) fn settings(home: &Path) -> Settings {
         config_dir: home.join("config"),
         state_dir: home.join("state"),
         clock: Clock::manual(now()).0,
+        machine: None,
     }
 }
 
@@ -68,6 +69,7 @@ pub(super) fn secrets() -> Secrets {
         certificate: "-----BEGIN CERTIFICATE-----".into(),
         expires_at: clock::rfc3339(now() + LIFE),
         session_expires_at: clock::rfc3339(now() + SESSION),
+        tokens: Vec::new(),
     }
 }
 
@@ -220,7 +222,7 @@ impl State {
             revocation_endpoint: at("/oauth2/revoke"),
             device_authorization_endpoint: Some(at("/oauth2/device_authorization")),
             credential_endpoint: at("/api/v1/credentials"),
-            providers: vec![Provider { name: "dev".into(), kind: "dev".into() }],
+            providers: vec![Provider { name: "dev".into(), kind: "dev".into(), audience: None }],
         }
     }
 

@@ -147,7 +147,9 @@ pub(super) async fn begin(
         },
         Provider::Dev(_) if !from_this_machine(extensions) => return not_for_others(),
         Provider::Dev(dev) => pages::dev(DEV, key, &sign_in.goal, dev.users()),
-        Provider::Workload(_) => return refused_page("Workloads do not log in with a browser."),
+        Provider::Workload(_) | Provider::Service(_) => {
+            return refused_page("Workloads do not log in with a browser.");
+        }
     };
     response.headers_mut().insert(header::SET_COOKIE, cookie);
     response

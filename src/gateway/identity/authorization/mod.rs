@@ -1,9 +1,11 @@
 //! The authorization server the CLI logs in to: OAuth 2.1's shape for one public client, PKCE always.
 
 mod authorize;
+mod client;
 mod code;
 mod device;
 mod discovery;
+mod exchange;
 mod goal;
 mod params;
 mod request;

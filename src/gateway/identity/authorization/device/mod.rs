@@ -88,7 +88,7 @@ async fn authorization(State(desk): State<Arc<Desk>>, request: Request) -> Respo
 
 async fn begin(desk: &Desk, request: Request) -> Result<Response, Failure> {
     let source = source(request.extensions());
-    let params = read(request).await?;
+    let (_, params) = read(request).await?;
     check_client(&params)?;
     let identities = &desk.identities;
     let provider = params.one("provider")?.map(str::to_owned);
