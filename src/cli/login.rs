@@ -24,8 +24,6 @@ use crate::{
     tls,
 };
 
-/// The variable a workload's token may be in.
-const TOKEN_VARIABLE: &str = "HOOPCTL_WORKLOAD_TOKEN";
 /// The variable a provider's name may be in.
 const PROVIDER_VARIABLE: &str = "HOOPCTL_PROVIDER";
 /// How long a login that was interrupted may take to put the terminal in order.

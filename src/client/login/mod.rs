@@ -16,6 +16,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 use url::Url;
 
+pub use machine::{Machine, detect};
 pub use way::{Here, Way};
 
 use crate::{
