@@ -9,8 +9,6 @@ mod machine;
 mod page;
 mod way;
 
-pub use machine::{Machine, detect};
-
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
