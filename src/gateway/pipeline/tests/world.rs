@@ -97,6 +97,12 @@ pub(super) fn model(name: &str, url: &str) -> ModelConfig {
 /// Counters that no restart is asked of.
 struct NothingKept;
 
+/// Limits with nothing used up, on a clock that the hand moves.
+pub(super) async fn uncounted() -> (Limits, Hand) {
+    let (clock, hand) = Clock::manual(SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_418_146));
+    (Limits::open(Arc::new(NothingKept), clock).await.unwrap(), hand)
+}
+
 #[async_trait::async_trait]
 impl limits::Store for NothingKept {
     async fn load(&self) -> Result<Vec<Row>, StoreError> {
@@ -144,8 +150,7 @@ impl World {
         .await
         .unwrap();
         let policies = Arc::new(ArcSwap::from_pointee(policies));
-        let (manual, hand) = Clock::manual(SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_418_146));
-        let limits = Limits::open(Arc::new(NothingKept), manual).await.unwrap();
+        let (limits, hand) = uncounted().await;
         let pipeline = Pipeline::new(models, policies, scribe.clone(), limits, clock).unwrap();
         Self { pipeline, journal, scribe, hand }
     }
