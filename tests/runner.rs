@@ -12,6 +12,7 @@
 mod architecture;
 mod bad_input;
 mod generated;
+mod limits;
 mod path;
 #[cfg(target_os = "linux")]
 mod secrets;
