@@ -20,7 +20,7 @@ fn tokens_of_a_day_are_used_up_also_after_a_restart() {
     let refused = |when: &str| {
         let answer = ask();
         assert_eq!(answer.status.code(), Some(1), "{when}");
-        let said = text(&answer.stdout).to_string() + &text(&answer.stderr);
+        let said = text(&answer.stdout) + &text(&answer.stderr);
         assert!(said.contains("10 tokens a day") && said.contains("you on `m`"), "{when}: {said}");
     };
     refused("at once");
