@@ -141,7 +141,9 @@ async fn answer(request: Request<Incoming>, seen: Arc<Seen>) -> Result<Response<
         "/sse" => sse(&seen),
         "/v1/chat/completions" => Response::builder()
             .header("content-type", "application/json")
-            .body(full(r#"{"choices":[],"usage":{"prompt_tokens":4,"completion_tokens":6,"total_tokens":10}}"#))
+            .body(full(
+                r#"{"choices":[],"usage":{"prompt_tokens":4,"completion_tokens":6,"total_tokens":10}}"#,
+            ))
             .unwrap(),
         "/sink" => {
             let mut body = request.into_body();

@@ -284,8 +284,7 @@ impl Rooms {
         .await
         .map_err(|e| StartError::identity(&e))?;
         let policies = Arc::new(ArcSwap::from_pointee(reload::policies(config)?));
-        let limits =
-            Limits::open(store.limits(), clock.clone()).await.map_err(|e| StartError::limits(&e))?;
+        let limits = Limits::open(store.limits(), clock.clone()).await.map_err(|e| StartError::limits(&e))?;
         let pipeline = Pipeline::new(
             config.models.clone(),
             Arc::clone(&policies),

@@ -82,8 +82,7 @@ async fn walk(
     // The model that the request itself names: read from its path or its first bytes, which are handed on as they came.
     let looked = understood(&model, &mut head, &mut body, draft).await?;
     // Policy: a permit, or the verdict that tells what is missing.
-    let permit =
-        permitted(way, &model, &caller, &head, looked.model.as_deref())
+    let permit = permitted(way, &model, &caller, &head, looked.model.as_deref())
         .map_err(|verdict| draft.verdict(&verdict, &model, &caller))?;
     draft.permitted(&permit);
     // Limits: room under all that hold for this caller, held until the exchange ends. What was refused so far has cost nothing.

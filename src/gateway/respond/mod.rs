@@ -34,7 +34,13 @@ pub struct Problem {
 impl Problem {
     /// A problem under the status of its code (see [`crate::wire::code`]).
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code: Cow::Borrowed(code), status: status(code), message: message.into(), remedy: None, retry_after: None }
+        Self {
+            code: Cow::Borrowed(code),
+            status: status(code),
+            message: message.into(),
+            remedy: None,
+            retry_after: None,
+        }
     }
 
     /// Adds the next step.

@@ -28,9 +28,10 @@ impl limits::Store for Store {
                     holder: match kind {
                         "model" => Holder::Model,
                         "group" => Holder::Group(name),
-                        "caller" => {
-                            Holder::Caller { provider: row.try_get("provider").map_err(failed)?, subject: name }
-                        }
+                        "caller" => Holder::Caller {
+                            provider: row.try_get("provider").map_err(failed)?,
+                            subject: name,
+                        },
                         other => return Err(StoreError(format!("a row has the kind `{other}`"))),
                     },
                     day: unsigned(row.try_get("day").map_err(failed)?),
@@ -101,8 +102,11 @@ mod tests {
         let config = Config { state: dir.path().join("state"), database: dir.path().join("g.db") };
         let store = Store::open(&config).await.unwrap();
         let today = NOW / 86_400;
-        let mut rows =
-            vec![row(Holder::Model, today, 7), row(Holder::Group("x".into()), today, 0), row(caller("a"), today, 9)];
+        let mut rows = vec![
+            row(Holder::Model, today, 7),
+            row(Holder::Group("x".into()), today, 0),
+            row(caller("a"), today, 9),
+        ];
         store.save(&rows, NOW).await.unwrap();
         rows[0].tokens = u64::MAX;
         store.save(&rows[..1], NOW + 1).await.unwrap();

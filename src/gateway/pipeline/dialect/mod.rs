@@ -68,13 +68,17 @@ impl Call {
         }
         let path = plain(head.uri.path());
         let speaks = |one| dialect == one || dialect == Dialect::Detect;
-        if speaks(Dialect::Kserve) && let Some(model) = kserve(&path) {
+        if speaks(Dialect::Kserve)
+            && let Some(model) = kserve(&path)
+        {
             return Some(Self { work: Work::Other, named: Named::Path(model), counted: false });
         }
         if dialect == Dialect::Kserve {
             return None;
         }
-        if speaks(Dialect::Gemini) && let Some((model, work)) = gemini(&path) {
+        if speaks(Dialect::Gemini)
+            && let Some((model, work)) = gemini(&path)
+        {
             return Some(Self { work, named: Named::Path(model), counted: true });
         }
         let known = |ending: &&(&str, Work)| {
@@ -83,7 +87,9 @@ impl Call {
         };
         let work = ENDINGS.iter().find(known).or_else(|| OLLAMA.iter().find(|(known, _)| path == *known));
         let work = work.map(|(_, work)| *work);
-        if speaks(Dialect::Openai) && let Some((model, work)) = azure(&path) {
+        if speaks(Dialect::Openai)
+            && let Some((model, work)) = azure(&path)
+        {
             return Some(Self { work, named: Named::Path(model), counted: true });
         }
         if work.is_none() && dialect == Dialect::Detect {
@@ -200,7 +206,11 @@ mod tests {
             (Detect, "/v2/models/fraud/versions/3/infer", of_path("fraud", Work::Other, false)),
             (Detect, "/v2/models/fraud/ready", None),
             (Gemini, "/v1beta/models/gemini-2:generateContent", of_path("gemini-2", Work::Generate, true)),
-            (Detect, "/v1/projects/p/publishers/google/models/g:streamGenerateContent", of_path("g", Work::Generate, true)),
+            (
+                Detect,
+                "/v1/projects/p/publishers/google/models/g:streamGenerateContent",
+                of_path("g", Work::Generate, true),
+            ),
             (Gemini, "/v1beta/models/g%3AcountTokens", of_path("g", Work::Other, true)),
             (Openai, "/openai/deployments/mine/chat/completions", of_path("mine", Work::Generate, true)),
             (Detect, "/openai/deployments/mine/embeddings", of_path("mine", Work::Embed, true)),

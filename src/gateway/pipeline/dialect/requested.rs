@@ -192,7 +192,11 @@ mod tests {
 
     const BODIES: [(&str, Option<&str>, bool); 16] = [
         (r#"{"model":"gpt-4o","messages":[]}"#, Some("gpt-4o"), false),
-        (r#"{"messages":[{"model":"inner","content":"{\"model\":\"x\"}"}],"model" : "outer"}"#, Some("outer"), false),
+        (
+            r#"{"messages":[{"model":"inner","content":"{\"model\":\"x\"}"}],"model" : "outer"}"#,
+            Some("outer"),
+            false,
+        ),
         (r#"{"m\u006fdel":"a\u00e9\ud83d\ude00\/\n"}"#, Some("aé😀/\n"), false),
         (r#"{"model":"a","model":"a"}"#, Some("a"), false),
         (r#"{"model":"a","x":[1,{"y":[]}],"model":"b"}"#, Some("a"), true),

@@ -76,13 +76,7 @@ pub(in crate::gateway::pipeline) struct Reading {
 impl Reading {
     /// For an answer with these headers to this work.
     pub(in crate::gateway::pipeline) fn new(work: Work, headers: &HeaderMap) -> Self {
-        Self {
-            work,
-            framing: framing(headers),
-            scanner: Scanner::new(),
-            tally: Tally::default(),
-            bytes: 0,
-        }
+        Self { work, framing: framing(headers), scanner: Scanner::new(), tally: Tally::default(), bytes: 0 }
     }
 
     /// Bytes pass.
@@ -128,8 +122,7 @@ impl Reading {
             Work::Generate if streams => self.tally.documents,
             Work::Generate => self.bytes / BYTES_PER_TOKEN,
         };
-        let input =
-            sum(&[INPUT, CACHE_WRITTEN, CACHE_READ, TOOLS]).unwrap_or(sent.div_ceil(BYTES_PER_TOKEN));
+        let input = sum(&[INPUT, CACHE_WRITTEN, CACHE_READ, TOOLS]).unwrap_or(sent.div_ceil(BYTES_PER_TOKEN));
         let output = sum(&[OUTPUT, THOUGHTS]).unwrap_or(0).max(guessed);
         Some(Tokens { input, output, total: None, estimated: true })
     }

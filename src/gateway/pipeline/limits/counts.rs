@@ -47,7 +47,9 @@ impl Counts {
             let Some(counter) = counters.get_mut(holder) else { continue };
             let full = counter.full(amounts, now);
             if let Some(full) = full
-                && worst.as_ref().is_none_or(|(_, before): &(_, super::counter::Full)| before.wait < full.wait)
+                && worst
+                    .as_ref()
+                    .is_none_or(|(_, before): &(_, super::counter::Full)| before.wait < full.wait)
             {
                 worst = Some((holder, full));
             }

@@ -53,9 +53,7 @@ impl Amounts {
 impl Config {
     /// Whether there is no limit at all.
     pub fn is_nothing(&self) -> bool {
-        self.all.is_nothing()
-            && self.per_caller.is_nothing()
-            && self.groups.values().all(Amounts::is_nothing)
+        self.all.is_nothing() && self.per_caller.is_nothing() && self.groups.values().all(Amounts::is_nothing)
     }
 
     /// Whether tokens are limited for anybody.

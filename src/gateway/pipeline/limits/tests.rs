@@ -87,7 +87,9 @@ fn check(amounts: Amounts, wait: u64, used: impl Fn(&Arc<Counts>, &Config) -> Ve
         assert_eq!(counts.admit(config, &who("carol", &[]), NOON).is_err(), carol, "{whose}");
         drop(held);
         let later = if amounts.concurrent.is_some() { NOON } else { NOON + wait };
-        assert!(amounts.concurrent.is_some() || counts.admit(config, &who("alice", &["ml"]), later - 1).is_err());
+        assert!(
+            amounts.concurrent.is_some() || counts.admit(config, &who("alice", &["ml"]), later - 1).is_err()
+        );
         counts.admit(config, &who("alice", &["ml"]), later).unwrap();
     }
 }
@@ -216,4 +218,3 @@ async fn what_could_not_be_saved_is_saved_later() {
     kept.save().await.unwrap();
     assert_eq!(store.0.lock().unwrap().1.len(), 1, "nothing has changed since");
 }
-

@@ -87,7 +87,8 @@ async fn a_required_model_is_never_reached_unverified() {
         upstream: crate::gateway::upstream::Config { relaxed: false, ..plaintext.upstream.clone() },
         ..plaintext
     };
-    let Err(PipelineError::Upstream { cause, .. }) = super::super::models::open(vec![required], &uncounted().await.0).map(|_| ())
+    let Err(PipelineError::Upstream { cause, .. }) =
+        super::super::models::open(vec![required], &uncounted().await.0).map(|_| ())
     else {
         panic!("a plaintext required model was set up");
     };

@@ -98,7 +98,8 @@ fn estimates_are_made_only_where_tokens_must_have_been_used() {
 /// Otherwise leaving just before the last message would be free.
 #[test]
 fn a_stream_left_before_its_end_counts_what_passed() {
-    let mut body = String::from("data: {\"message\":{\"usage\":{\"input_tokens\":9,\"output_tokens\":1}}}\n\n");
+    let mut body =
+        String::from("data: {\"message\":{\"usage\":{\"input_tokens\":9,\"output_tokens\":1}}}\n\n");
     for _ in 0..6 {
         body.push_str("data: {\"delta\":{}}\n\n");
     }
