@@ -87,9 +87,10 @@ fn measure(runtime: &tokio::runtime::Runtime, quick: bool) {
     let mut report = Report::new(&shapes, &process::machine());
     // First, while nobody has memory left over from a load that idle streams could hide in.
     for shape in shapes.iter().filter(|s| s.is_pair()) {
-        runtime.block_on(load::requests(&shape.target, 1, 50));
+        let target = runtime.block_on(shape.target());
+        runtime.block_on(load::requests(&target, 1, 50));
         let before = (shape.laptop_kib(), shape.resident_kib());
-        let held = runtime.block_on(load::idle(&shape.target, size.idle));
+        let held = runtime.block_on(load::idle(&target, size.idle));
         let after = shape.resident_kib();
         drop(held);
         report.add(shape, "memory per idle stream, both ends, KiB", (after - before.1) / size.idle as f64);
@@ -117,7 +118,7 @@ fn measure(runtime: &tokio::runtime::Runtime, quick: bool) {
 }
 
 async fn one_round(shape: &Shape, size: &Size, report: &mut Report) {
-    let target = &shape.target;
+    let target = &shape.target().await;
     load::requests(target, 32, size.requests / 10).await;
 
     let cpu = shape.cpu();

@@ -12,10 +12,12 @@
 mod architecture;
 mod bad_input;
 mod generated;
+mod ingress;
 mod limits;
 mod path;
 #[cfg(target_os = "linux")]
 mod secrets;
+mod workloads;
 mod world;
 
 #[test]

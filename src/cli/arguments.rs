@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, builder::PossibleValuesParser};
 
-use super::{approvals, audit, call, completions, connect, login, stop};
+use super::{approvals, audit, call, completions, connect, login, revoke, stop, token};
 use crate::config::laptop::Flags;
 
 /// An encrypted, identity-aware path from any inference client to any model.
@@ -87,6 +87,10 @@ pub(super) enum Verb {
     Call(call::Call),
     /// See, give and refuse approvals
     Approvals(approvals::Approvals),
+    /// Print a short-lived key for one model, for tools that call the gateway themselves
+    Token(token::Token),
+    /// End the sessions and live streams of a user, or one session
+    Revoke(revoke::Revoke),
     /// Read the gateway's audit log
     Audit(audit::Audit),
     /// Print a shell's completion script
@@ -205,6 +209,8 @@ mod tests {
             "hoopctl approvals approve apr_1 --lasts 30m --comment fine",
             "hoopctl approvals deny apr_1",
             "hoopctl approvals request m --reason incident",
+            "hoopctl token llama -o json",
+            "hoopctl revoke alice@example.test",
             "hoopctl audit query --since 7d --until 1h --user alice --model m --kind exchange --verdict deny --limit 10",
             "hoopctl completions zsh",
         ] {
@@ -233,6 +239,9 @@ mod tests {
             "hoopctl approvals approve",
             "hoopctl approvals approve apr_1 --lasts 1s",
             "hoopctl approvals list --state lost",
+            "hoopctl token",
+            "hoopctl revoke",
+            "hoopctl revoke a b",
             "hoopctl audit query --limit 0",
             "hoopctl audit query --verdict maybe",
         ] {

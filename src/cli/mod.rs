@@ -7,10 +7,12 @@ mod invocation;
 mod printer;
 mod registry;
 mod remembered;
+mod revoke;
 mod run;
 mod sanitize;
 mod signals;
 mod table;
+mod token;
 
 mod approvals;
 mod audit;

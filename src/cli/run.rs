@@ -13,9 +13,9 @@ use super::{
     invocation::Invocation,
     login, logout, models,
     printer::{Manner, Printer},
-    ps,
+    ps, revoke,
     signals::unless_stopped,
-    status, stop,
+    status, stop, token,
 };
 use crate::{
     clock::Clock,
@@ -159,6 +159,8 @@ fn perform(verb: Verb, invocation: &Arc<Invocation>) -> Outcome {
         Verb::Call(args) => alone(call::perform(args, with)),
         Verb::Approvals(args) => alone(approvals::perform(args, with)),
         Verb::Audit(args) => alone(audit::perform(args, with)),
+        Verb::Token(args) => alone(token::perform(args, with)),
+        Verb::Revoke(args) => alone(revoke::perform(args, with)),
         Verb::Completions(args) => completions::perform(&args, with),
         #[cfg(feature = "gateway")]
         Verb::Demo(args) => super::demo::perform(args),

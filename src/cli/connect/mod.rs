@@ -6,7 +6,7 @@ mod background;
 mod child;
 mod dialect;
 mod events;
-mod find;
+pub(in crate::cli) mod find;
 mod serve;
 
 use std::{ffi::OsString, path::PathBuf};

@@ -200,6 +200,9 @@ audience = "hoopctl"
 jwks = "secret"
 subject_claim = "job"
 groups_claim = "teams"
+[[identity]]
+kind = "service"
+accounts = [{ name = "nightly", groups = ["ml"], secret = { env = "SECRET" } }, { name = "signer", public_key = "cert.pem" }]
 [[model]]
 name = "fraud-detector"
 upstream = "https://fraud.internal:8443/base"
@@ -229,7 +232,10 @@ tls = "relaxed"
     assert_eq!(config.metrics.unwrap().port(), 9464);
     assert!(config.audit.power_loss);
     assert_eq!(config.identity.session_life, Duration::from_mins(90));
-    let [oidc, workload] = &config.identity.providers[..] else { panic!("{:?}", config.identity.providers) };
+    let [oidc, workload, service] = &config.identity.providers[..] else { panic!("{:?}", config.identity.providers) };
+    let ProviderKind::Service { accounts } = &service.kind else { panic!("{service:?}") };
+    assert_eq!(accounts.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["nightly", "signer"]);
+    assert_eq!(config.identity.token_life, Duration::from_mins(5));
     let ProviderKind::Oidc { issuer, client_secret, scopes, groups_claim, ca, .. } = &oidc.kind else {
         panic!()
     };
@@ -440,6 +446,10 @@ fn the_documentation_names_every_key() {
         "audience",
         "jwks",
         "subject_claim",
+        "accounts",
+        "secret",
+        "public_key",
+        "token",
         "users",
         "upstream",
         "dialect",

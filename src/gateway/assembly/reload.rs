@@ -44,6 +44,7 @@ fn needs_restart(running: &Config, new: &Config) -> Vec<&'static str> {
     let differ = [
         ("gateway.public_url", running.accept.public_url != new.accept.public_url),
         ("gateway.listen", running.accept.listen != new.accept.listen),
+        ("gateway.client_certificates", running.accept.client_certificates != new.accept.client_certificates),
         ("gateway.state", running.store.state != new.store.state),
         ("gateway.metrics", running.metrics != new.metrics),
         // Compared as they are printed: secrets are named there by where they come from.
@@ -57,5 +58,8 @@ fn needs_restart(running: &Config, new: &Config) -> Vec<&'static str> {
 
 fn identity(config: &Config) -> String {
     let identity = &config.identity;
-    format!("{:?} {:?} {:?}", identity.providers, identity.credential_life, identity.session_life)
+    format!(
+        "{:?} {:?} {:?} {:?}",
+        identity.providers, identity.credential_life, identity.session_life, identity.token_life
+    )
 }

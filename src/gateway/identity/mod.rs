@@ -3,11 +3,13 @@
 //! ```text
 //!  browser ── authorization ──▶ provider (oidc, dev) ──▶ code ──▶ session ──▶ access + refresh token
 //!  workload token ── token exchange ─────────────────────────────▶ session ──▶ access token
+//!  service account's secret or signature ── client credentials ─▶ session ──▶ access token
 //!  session + CSR ──▶ credential (certificate) ── tunnel handshake ──▶ lease, renewed in place
 //! ```
 
 mod access;
 mod authorization;
+mod bearer;
 mod browser;
 mod caller;
 mod config;
@@ -20,6 +22,7 @@ mod oidc;
 mod pages;
 mod provider;
 mod seal;
+mod service;
 mod sessions;
 mod storage;
 mod tokens;
@@ -29,7 +32,7 @@ mod workload;
 mod proof;
 
 pub use caller::{Caller, Happening, Witness};
-pub use config::{Config, DevUser, Jwks, ProviderConfig, ProviderKind};
-pub use identities::{Identities, IdentityError};
+pub use config::{Config, DevUser, Jwks, ProviderConfig, ProviderKind, ServiceAccount, ServiceProof};
+pub use identities::{Identities, IdentityError, MayUse};
 pub use lease::Lease;
 pub use storage::{SessionRow, Store, StoreError};

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use super::{Caller, dev::Dev, oidc::RelyingParty, workload::Workload};
+use super::{Caller, dev::Dev, oidc::RelyingParty, service::Service, workload::Workload};
 use crate::clock::Clock;
 
 /// Groups a caller may have.
@@ -22,6 +22,7 @@ const LEEWAY: i64 = 60;
 pub(super) enum Provider {
     Oidc(Box<RelyingParty>),
     Workload(Box<Workload>),
+    Service(Service),
     Dev(Dev),
 }
 
@@ -30,6 +31,7 @@ impl Provider {
         match self {
             Self::Oidc(party) => party.name(),
             Self::Workload(workload) => workload.name(),
+            Self::Service(service) => service.name(),
             Self::Dev(dev) => dev.name(),
         }
     }
@@ -38,13 +40,22 @@ impl Provider {
         match self {
             Self::Oidc(_) => "oidc",
             Self::Workload(_) => "workload",
+            Self::Service(_) => "service",
             Self::Dev(_) => "dev",
         }
     }
 
     /// Whether people sign in with it in a browser.
     pub(super) fn interactive(&self) -> bool {
-        !matches!(self, Self::Workload(_))
+        !matches!(self, Self::Workload(_) | Self::Service(_))
+    }
+
+    /// What tokens of workloads must be for.
+    pub(super) fn audience(&self) -> Option<&str> {
+        match self {
+            Self::Workload(workload) => Some(workload.audience()),
+            _ => None,
+        }
     }
 }
 

@@ -6,5 +6,6 @@ mod memory;
 mod oidc;
 mod provider;
 mod refresh;
+mod service;
 mod workload;
 mod world;
