@@ -13,6 +13,7 @@ mod architecture;
 mod bad_input;
 mod generated;
 mod ingress;
+mod limits;
 mod path;
 #[cfg(target_os = "linux")]
 mod secrets;

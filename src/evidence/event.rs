@@ -97,6 +97,9 @@ pub struct Request {
     /// Of the body, hex; absent when it was cut.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
+    /// The model the request itself names, where its dialect is understood.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_model: Option<String>,
 }
 
 /// The response.
@@ -106,6 +109,9 @@ pub struct Response {
     pub status: u16,
     /// Body bytes passed to the caller.
     pub bytes: u64,
+    /// Tokens of the exchange, where its dialect is understood.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<Tokens>,
     /// From intent to the first body byte.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_byte_ms: Option<u64>,
@@ -113,6 +119,26 @@ pub struct Response {
     pub duration_ms: u64,
     /// `complete`, `refused`, `caller_left`, `upstream_cut`, `upstream_failed`, `revoked`, `aborted` or `interrupted`.
     pub outcome: String,
+}
+
+/// Tokens of an exchange.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tokens {
+    /// Of the request, cached ones among them.
+    pub input: u64,
+    /// Of the answer, those of its reasoning among them.
+    pub output: u64,
+    /// As the model's server adds them up, when it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
+    /// The server did not tell them all: these are the gateway's estimate.
+    #[serde(skip_serializing_if = "is_false")]
+    pub estimated: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// How both legs were encrypted.
@@ -180,8 +206,16 @@ mod tests {
         let event = Event {
             caller: Some(Caller { email: Some("alice@example.test".into()), ..Caller::default() }),
             decision: Some(Decision { approval: Some("apr_1".into()), ..Decision::default() }),
-            request: Some(Request { sha256: Some("00".into()), ..Request::default() }),
-            response: Some(Response { first_byte_ms: Some(1), ..Response::default() }),
+            request: Some(Request {
+                sha256: Some("00".into()),
+                requested_model: Some("m".into()),
+                ..Request::default()
+            }),
+            response: Some(Response {
+                first_byte_ms: Some(1),
+                tokens: Some(Tokens { input: 1, output: 2, total: Some(3), estimated: true }),
+                ..Response::default()
+            }),
             masked: BTreeMap::from([("email".into(), 2)]),
             evidence: Some(Evidence { client: Some(Leg::default()), upstream: Some(leg) }),
             recording: Some(Recording { id: "rec_1".into(), sha256: Some("00".into()) }),
@@ -200,6 +234,11 @@ mod tests {
             "/request/path",
             "/request/bytes",
             "/request/sha256",
+            "/request/requested_model",
+            "/response/tokens/input",
+            "/response/tokens/output",
+            "/response/tokens/total",
+            "/response/tokens/estimated",
             "/response/status",
             "/response/bytes",
             "/response/first_byte_ms",

@@ -139,6 +139,12 @@ async fn answer(request: Request<Incoming>, seen: Arc<Seen>) -> Result<Response<
                 .unwrap()
         }
         "/sse" => sse(&seen),
+        "/v1/chat/completions" => Response::builder()
+            .header("content-type", "application/json")
+            .body(full(
+                r#"{"choices":[],"usage":{"prompt_tokens":4,"completion_tokens":6,"total_tokens":10}}"#,
+            ))
+            .unwrap(),
         "/sink" => {
             let mut body = request.into_body();
             while let Some(Ok(frame)) = body.frame().await {

@@ -217,7 +217,7 @@ credential = { header = "Authorization", value = { file = "secret", prefix = "Be
 labels = { risk = "high", data = "pii" }
 record = "off"
 on_client_fin = "finish"
-limits = { body = "32MiB", idle = "90s" }
+limits = { body = "32MiB", idle = "90s", requests_per_minute = 600, per_caller = { concurrent = 4 }, groups = { "ML engineers" = { tokens_per_day = 2_000_000 } } }
 [[model]]
 name = "llama"
 upstream = "http://10.1.2.3:8080"
@@ -260,6 +260,11 @@ tls = "relaxed"
     assert_eq!(fraud.upstream.pins, [format!("sha256:{}", "ab".repeat(32))]);
     assert_eq!(fraud.upstream.client_certificate, Some((at("cert.pem"), at("key.pem"))));
     assert_eq!(fraud.upstream.idle, Duration::from_secs(90));
+    let limits = &fraud.limits;
+    assert_eq!((limits.all.requests_per_minute, limits.all.tokens_per_day), (Some(600), None));
+    assert_eq!((limits.per_caller.concurrent, limits.per_caller.requests_per_minute), (Some(4), None));
+    assert_eq!(limits.groups["ML engineers"].tokens_per_day, Some(2_000_000));
+    assert!(llama.limits.is_nothing());
     let credential = fraud.upstream.credential.as_ref().unwrap();
     assert_eq!((credential.header.as_str(), credential.prefix.as_str()), ("authorization", "Bearer "));
     assert_eq!(credential.value, secret::Source::File(at("secret")));
@@ -457,6 +462,11 @@ fn the_documentation_names_every_key() {
         "client_key",
         "credential",
         "labels",
+        "limits.requests_per_minute",
+        "limits.tokens_per_day",
+        "limits.concurrent",
+        "limits.per_caller",
+        "limits.groups",
         "limits.body",
         "limits.idle",
         "on_client_fin",

@@ -20,6 +20,9 @@ const MAX_NAME: usize = 63;
 /// The longest text that is taken over as it stands, in characters.
 const MAX_TEXT: usize = 2_048;
 
+/// The most that can be counted.
+const MAX_COUNT: u64 = 1_000_000_000_000;
+
 /// What to write in place of a secret.
 pub(super) const SECRET_REMEDY: &str = "write { env = \"NAME\" } and set that variable for the gateway; or { file = \"PATH\" }, { command = [\"…\"] }";
 
@@ -177,6 +180,20 @@ pub(super) fn size(value: &Value<'_>, report: &mut Report) -> Option<u64> {
             report,
         );
         return None;
+    }
+    parsed
+}
+
+/// A whole number from 1 to a million million.
+pub(super) fn count(value: &Value<'_>, report: &mut Report) -> Option<u64> {
+    let DeValue::Integer(number) = value.raw() else {
+        value.wrong_type("a whole number", report);
+        return None;
+    };
+    let parsed = u64::from_str_radix(&number.as_str().replace('_', ""), number.radix()).ok();
+    let parsed = parsed.filter(|number| (1..=MAX_COUNT).contains(number));
+    if parsed.is_none() {
+        value.wrong("out of bounds", &format!("write a whole number from 1 to {MAX_COUNT}"), report);
     }
     parsed
 }

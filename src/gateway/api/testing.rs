@@ -14,7 +14,7 @@ use crate::{
         audit::{self, Scribe},
         certs::Authority,
         identity::{self, Caller, Identities},
-        pipeline::Pipeline,
+        pipeline::{Pipeline, limits::Limits},
         policy::Policies,
         store::{self, Store},
     },
@@ -59,8 +59,9 @@ impl World {
             Identities::open(config, store.identity(), authority, clock.clone(), witness).await.unwrap();
         let policies = Policies::parse(&[(PathBuf::from("test.cedar"), POLICIES.into())], &[]).unwrap();
         let policies = Arc::new(ArcSwap::from_pointee(policies));
+        let limits = Limits::open(store.limits(), clock.clone()).await.unwrap();
         let pipeline =
-            Pipeline::new(Vec::new(), Arc::clone(&policies), scribe.clone(), clock.clone()).unwrap();
+            Pipeline::new(Vec::new(), Arc::clone(&policies), scribe.clone(), limits, clock.clone()).unwrap();
         Self { state: ApiState { identities, pipeline, policies, scribe, clock }, store, _dir: dir }
     }
 }

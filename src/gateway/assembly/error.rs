@@ -3,8 +3,13 @@
 use std::{fmt::Write, net::SocketAddr, path::Path};
 
 use crate::gateway::{
-    accept::BindError, audit::AuditError, certs::CertsError, identity::IdentityError,
-    pipeline::PipelineError, policy::Mistake, store::OpenError,
+    accept::BindError,
+    audit::AuditError,
+    certs::CertsError,
+    identity::IdentityError,
+    pipeline::{PipelineError, limits::StoreError},
+    policy::Mistake,
+    store::OpenError,
 };
 
 /// Why the gateway did not start. Nothing of it runs any more.
@@ -49,6 +54,13 @@ impl StartError {
 
     pub(super) fn identity(error: &IdentityError) -> Self {
         Self::new(error.to_string(), "check the [[identity]] tables with `hoopctl gateway check`")
+    }
+
+    pub(super) fn limits(error: &StoreError) -> Self {
+        Self::new(
+            error.to_string(),
+            "limits hold across restarts: check the database under `state` and the messages above",
+        )
     }
 
     pub(super) fn pipeline(error: &PipelineError) -> Self {

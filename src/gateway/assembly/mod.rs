@@ -28,7 +28,7 @@ use super::{
     audit::{self, Scribe},
     certs::{self, Authority},
     identity::{self, Identities},
-    pipeline::{self, Pipeline},
+    pipeline::{self, Pipeline, limits::Limits},
     policy::{ModelFacts, Policies},
     session::{Ingress, Phases, Sessions},
     store::{self, Store},
@@ -115,6 +115,7 @@ struct Background {
     tasks: TaskTracker,
     phases: Phases,
     rotation: CancellationToken,
+    limits: CancellationToken,
     scribe: CancellationToken,
 }
 
@@ -124,6 +125,7 @@ impl Background {
             tasks: TaskTracker::new(),
             phases: Phases::default(),
             rotation: CancellationToken::new(),
+            limits: CancellationToken::new(),
             scribe: CancellationToken::new(),
         }
     }
@@ -132,6 +134,7 @@ impl Background {
     async fn end(self, scribe: &Scribe) {
         self.phases.stop();
         self.rotation.cancel();
+        self.limits.cancel();
         self.tasks.close();
         self.tasks.wait().await;
         self.scribe.cancel();
@@ -178,7 +181,7 @@ impl Gateway {
                 .await
                 .map_err(|e| StartError::bind(&e))?;
             config.settle_port(listeners.address().port());
-            let rooms = Rooms::open(&config, &clock, store, scribe, &authority).await?;
+            let rooms = Rooms::open(&config, &clock, store, scribe, &authority, &background).await?;
             let reception = rooms.reception();
             let metrics = serve_operator(config.metrics, &reception.meters, &rooms, key, &background).await?;
             Ok((authority, listeners, rooms, reception, metrics))
@@ -276,6 +279,7 @@ impl Rooms {
         store: Store,
         scribe: Scribe,
         authority: &Arc<Authority>,
+        background: &Background,
     ) -> Result<Self, StartError> {
         let identities = Identities::open(
             config.identity.clone(),
@@ -287,9 +291,16 @@ impl Rooms {
         .await
         .map_err(|e| StartError::identity(&e))?;
         let policies = Arc::new(ArcSwap::from_pointee(reload::policies(config)?));
-        let pipeline =
-            Pipeline::new(config.models.clone(), Arc::clone(&policies), scribe.clone(), clock.clone())
-                .map_err(|e| StartError::pipeline(&e))?;
+        let limits = Limits::open(store.limits(), clock.clone()).await.map_err(|e| StartError::limits(&e))?;
+        let pipeline = Pipeline::new(
+            config.models.clone(),
+            Arc::clone(&policies),
+            scribe.clone(),
+            limits.clone(),
+            clock.clone(),
+        )
+        .map_err(|e| StartError::pipeline(&e))?;
+        background.tasks.spawn(limits.keep(background.limits.clone()));
         let models = pipeline.clone();
         identities.judge_models(Box::new(move |caller, name| {
             models.models_for(caller, None, None).iter().any(|model| model.name == name)

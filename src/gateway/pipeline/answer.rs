@@ -147,7 +147,9 @@ impl Streaming {
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.last = Instant::now();
-                self.exchange.passed(frame.data_ref().map_or(0, |data| data.len() as u64));
+                if let Some(data) = frame.data_ref() {
+                    self.exchange.read(data);
+                }
                 // The server does not ask again once it knows the end, and trailers are one; by then the finish must be written.
                 if frame.is_trailers() || self.body.is_end_stream() {
                     self.exchange.finish(Outcome::Complete);
@@ -179,7 +181,7 @@ impl Streaming {
         self.failed = true;
         self.exchange.finish(match self.exchange.figures().fault() {
             Some(Fault::Caller) => Outcome::CallerLeft,
-            Some(Fault::TooLong) => Outcome::Aborted,
+            Some(Fault::TooLong | Fault::Ambiguous) => Outcome::Aborted,
             None => Outcome::UpstreamCut,
         });
         cx.waker().wake_by_ref();

@@ -2,11 +2,13 @@
 
 use std::{fmt::Write, sync::Arc};
 
-use http::{StatusCode, request::Parts};
+use http::{HeaderMap, StatusCode, request::Parts};
 use tokio::time::Instant;
 
 use super::{
     carried::Signals,
+    dialect::{Call, Looked, Reading, Work},
+    limits::{Admitted, Limits},
     models::Model,
     path::{Figures, Way},
 };
@@ -65,6 +67,9 @@ pub(super) struct Draft {
     began: Instant,
     /// An intent stands for the exchange: what becomes of it is written through that.
     intended: bool,
+    /// What the answer is to be read as.
+    counted: Option<Work>,
+    admitted: Option<Admitted>,
 }
 
 impl Draft {
@@ -88,7 +93,7 @@ impl Draft {
             source: Some(way.arrival.source.to_string()),
             ..Event::default()
         };
-        Self { id, event, began: Instant::now(), intended: false }
+        Self { id, event, began: Instant::now(), intended: false, counted: None, admitted: None }
     }
 
     /// The exchange's id, which is the request id in every answer the gateway makes.
@@ -105,6 +110,19 @@ impl Draft {
             provider: caller.provider.clone(),
             client: way.arrival.client.clone(),
         });
+    }
+
+    /// What the request shows of itself.
+    pub(super) fn understood(&mut self, call: &Call, looked: &Looked) {
+        self.counted = call.counted.then_some(call.work);
+        if let Some(request) = &mut self.event.request {
+            request.requested_model.clone_from(&looked.model);
+        }
+    }
+
+    /// Limits have room; it is held until the exchange ends.
+    pub(super) fn admitted(&mut self, admitted: Admitted) {
+        self.admitted = Some(admitted);
     }
 
     pub(super) fn permitted(&mut self, permit: &Permit) {
@@ -145,6 +163,10 @@ impl Draft {
             status: 0,
             bytes: 0,
             leg: None,
+            counted: self.counted,
+            reading: None,
+            admitted: self.admitted.take(),
+            limits: way.stages.limits.clone(),
         })
     }
 
@@ -180,6 +202,10 @@ pub(super) struct Exchange {
     status: u16,
     bytes: u64,
     leg: Option<Leg>,
+    counted: Option<Work>,
+    reading: Option<Box<Reading>>,
+    admitted: Option<Admitted>,
+    limits: Limits,
 }
 
 impl Exchange {
@@ -200,9 +226,20 @@ impl Exchange {
     }
 
     /// The head of the answer has come.
-    pub(super) fn answered(&mut self, status: StatusCode, leg: &Leg) {
+    pub(super) fn answered(&mut self, status: StatusCode, headers: &HeaderMap, leg: &Leg) {
         self.status(status);
         self.leg = Some(leg.clone());
+        // What a model refuses or fails at costs no tokens.
+        let work = self.counted.filter(|_| status.is_success());
+        self.reading = work.map(|work| Box::new(Reading::new(work, headers)));
+    }
+
+    /// Bytes of the answer's body pass, and are read on their way.
+    pub(super) fn read(&mut self, data: &[u8]) {
+        self.passed(data.len() as u64);
+        if let Some(reading) = &mut self.reading {
+            reading.read(data);
+        }
     }
 
     /// Bytes of the answer's body were passed on.
@@ -225,6 +262,13 @@ impl Exchange {
 
     fn finish_with(&mut self, outcome: Outcome, bytes: u64, sha256: Option<String>) {
         let Some((intent, mut event)) = self.open.take() else { return };
+        let complete = outcome == Outcome::Complete;
+        let tokens = self.reading.take().and_then(|reading| reading.tokens(bytes, complete));
+        if let Some(admitted) = self.admitted.take()
+            && let Some(tokens) = tokens
+        {
+            admitted.spend(tokens.input.saturating_add(tokens.output), self.limits.now());
+        }
         if let Some(request) = &mut event.request {
             request.bytes = bytes;
             request.sha256 = sha256;
@@ -235,6 +279,7 @@ impl Exchange {
         event.response = Some(event::Response {
             status: self.status,
             bytes: self.bytes,
+            tokens,
             first_byte_ms: self.first_byte,
             duration_ms: millis(self.began),
             outcome: outcome.word().to_owned(),

@@ -48,6 +48,11 @@ pub(super) fn towards_model(head: &mut Parts) -> bool {
     }
 }
 
+/// Asks for an answer that can be read on its way: what is compressed tells no tokens.
+pub(super) fn uncompressed(headers: &mut HeaderMap) {
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+}
+
 /// Prepares an answer for the caller's leg. A model cannot speak in the gateway's name.
 pub(super) fn towards_caller(headers: &mut HeaderMap) {
     one_length(headers);

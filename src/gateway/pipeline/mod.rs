@@ -3,15 +3,17 @@
 //! ```text
 //! serve ── HTTP/1.1 or 2 on one stream ──▶ path ── one exchange through the stages ──▶ answer ── frames back as they come
 //! direct ── one request of an HTTPS client ──▶
-//!   carried (the stream)                    door, request, headers                     exchange (the audit event, once)
+//!   carried (the stream)                    door, request, dialect, limits, headers    exchange (the audit event, once)
 //! ```
 
 mod answer;
 mod carried;
+mod dialect;
 mod direct;
 mod door;
 mod exchange;
 mod headers;
+pub mod limits;
 mod models;
 mod path;
 mod request;
@@ -27,7 +29,7 @@ use arc_swap::ArcSwap;
 use http::{Request, Response, request::Parts};
 use hyper::body::Incoming;
 
-use self::models::Model;
+use self::{limits::Limits, models::Model};
 pub use self::{
     answer::Answer,
     direct::{Switched, Visit},
@@ -65,6 +67,8 @@ pub struct ModelConfig {
     pub finish_on_fin: bool,
     /// Longest request body, bytes; `None`: unlimited (bodies are streamed).
     pub body_limit: Option<u64>,
+    /// How much of it may be used, and by whom.
+    pub limits: limits::Config,
 }
 
 impl ModelConfig {
@@ -108,6 +112,7 @@ struct Stages {
     models: ArcSwap<BTreeMap<String, Arc<Model>>>,
     policies: Arc<ArcSwap<Policies>>,
     scribe: Scribe,
+    limits: Limits,
     clock: Clock,
 }
 
@@ -138,10 +143,11 @@ impl Pipeline {
         models: Vec<ModelConfig>,
         policies: Arc<ArcSwap<Policies>>,
         scribe: Scribe,
+        limits: Limits,
         clock: Clock,
     ) -> Result<Self, PipelineError> {
-        let models = ArcSwap::from_pointee(models::open(models)?);
-        Ok(Self(Arc::new(Stages { models, policies, scribe, clock })))
+        let models = ArcSwap::from_pointee(models::open(models, &limits)?);
+        Ok(Self(Arc::new(Stages { models, policies, scribe, limits, clock })))
     }
 
     /// New exchanges use these models from now on; those under way keep what they have.
@@ -149,7 +155,7 @@ impl Pipeline {
     /// # Errors
     /// As [`Self::new`]; the last good models stay in force then.
     pub fn reload(&self, models: Vec<ModelConfig>) -> Result<(), PipelineError> {
-        self.0.models.store(Arc::new(models::open(models)?));
+        self.0.models.store(Arc::new(models::open(models, &self.0.limits)?));
         Ok(())
     }
 

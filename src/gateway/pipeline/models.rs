@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
-use super::{ModelConfig, PipelineError, Stages};
+use super::{
+    ModelConfig, PipelineError, Stages,
+    limits::{self, Counts, Limits},
+};
 use crate::{
     gateway::{
         identity::Caller,
@@ -17,16 +20,22 @@ use crate::{
 pub(super) struct Model {
     pub(super) config: ModelConfig,
     pub(super) upstream: Upstream,
+    /// `None`: it has no limits.
+    pub(super) counts: Option<Arc<Counts>>,
 }
 
 /// Sets up every model, or none.
-pub(super) fn open(configs: Vec<ModelConfig>) -> Result<BTreeMap<String, Arc<Model>>, PipelineError> {
+pub(super) fn open(
+    configs: Vec<ModelConfig>,
+    counters: &Limits,
+) -> Result<BTreeMap<String, Arc<Model>>, PipelineError> {
     let mut models = BTreeMap::new();
     for config in configs {
         let name = config.name.clone();
         let upstream = Upstream::new(&name, &config.upstream)
             .map_err(|cause| PipelineError::Upstream { model: name.clone(), cause })?;
-        if models.insert(name.clone(), Arc::new(Model { config, upstream })).is_some() {
+        let counts = limits::counts(counters, &name, &config.limits);
+        if models.insert(name.clone(), Arc::new(Model { config, upstream, counts })).is_some() {
             return Err(PipelineError::Twice(name));
         }
     }

@@ -10,6 +10,7 @@ use super::{
     Arrival, Stages,
     answer::Answer,
     carried::Signals,
+    dialect::{self, Call, Looked, Named},
     door,
     exchange::{Draft, Exchange, Outcome},
     headers,
@@ -63,7 +64,7 @@ async fn walk(
     way: &Arc<Way>,
     model: Option<Arc<Model>>,
     mut head: Parts,
-    body: Incoming,
+    mut body: Incoming,
     draft: &mut Draft,
 ) -> Result<Response<Answer>, Problem> {
     // Who calls, and whether that still holds: identity and revocation are looked at for every exchange.
@@ -78,14 +79,20 @@ async fn walk(
     // A body announced as too long is not read at all.
     let limit = model.config.body_limit.unwrap_or(u64::MAX);
     announced(&body, limit)?;
+    // The model that the request itself names: read from its path or its first bytes, which are handed on as they came.
+    let looked = understood(&model, &mut head, &mut body, draft).await?;
     // Policy: a permit, or the verdict that tells what is missing.
-    let permit =
-        permitted(way, &model, &caller, &head).map_err(|verdict| draft.verdict(&verdict, &model, &caller))?;
+    let permit = permitted(way, &model, &caller, &head, looked.model.as_deref())
+        .map_err(|verdict| draft.verdict(&verdict, &model, &caller))?;
     draft.permitted(&permit);
+    // Limits: room under all that hold for this caller, held until the exchange ends. What was refused so far has cost nothing.
+    if let Some(counts) = &model.counts {
+        draft.admitted(counts.admit(&model.config.limits, &caller, way.stages.limits.now())?);
+    }
     // From here on the request is the model's: hop-by-hop headers end at this hop (RFC 9110 §7.6.1).
     let leaving = headers::towards_model(&mut head);
     let leaving = head.extensions.remove::<OnUpgrade>().filter(|_| leaving);
-    let request = Request::from_parts(head, Outgoing::new(body, limit));
+    let request = Request::from_parts(head, Outgoing::new(looked.early, body, looked.watch, limit));
     let meter = Arc::clone(request.body().meter());
     // Durable before the first byte goes out. If it cannot be written, nothing is forwarded.
     let exchange = draft.intend(way, Arc::clone(&meter)).await?;
@@ -105,7 +112,32 @@ fn announced(body: &Incoming, limit: u64) -> Result<(), Problem> {
     if body.size_hint().lower() > limit { Err(Problem::body_too_long(limit)) } else { Ok(()) }
 }
 
-fn permitted(way: &Way, model: &Model, caller: &Caller, head: &Parts) -> Result<Permit, Verdict> {
+/// Reads what the request shows of itself, where its dialect is understood.
+async fn understood(
+    model: &Model,
+    head: &mut Parts,
+    body: &mut Incoming,
+    draft: &mut Draft,
+) -> Result<Looked, Problem> {
+    let Some(call) = Call::of(model.config.dialect, head) else { return Ok(Looked::default()) };
+    if model.config.limits.counts_tokens() && call.counted {
+        headers::uncompressed(&mut head.headers);
+    }
+    let looked = match &call.named {
+        Named::Path(name) => Looked { model: Some(name.clone()), ..Looked::default() },
+        Named::Body => dialect::look(body, &head.headers).await?,
+    };
+    draft.understood(&call, &looked);
+    Ok(looked)
+}
+
+fn permitted(
+    way: &Way,
+    model: &Model,
+    caller: &Caller,
+    head: &Parts,
+    requested_model: Option<&str>,
+) -> Result<Permit, Verdict> {
     let question = Question {
         caller,
         action: Action::Invoke,
@@ -117,7 +149,7 @@ fn permitted(way: &Way, model: &Model, caller: &Caller, head: &Parts) -> Result<
             now: way.stages.clock.now(),
             method: head.method.as_str(),
             path: head.uri.path(),
-            requested_model: None,
+            requested_model,
         },
     };
     way.stages.policies.load().authorize(&question, false)
@@ -133,7 +165,7 @@ async fn send(
     match model.upstream.send(permit, request).await {
         Ok(mut answered) => {
             headers::towards_caller(&mut answered.head.headers);
-            exchange.answered(answered.head.status, &answered.leg);
+            exchange.answered(answered.head.status, &answered.head.headers, &answered.leg);
             Ok(Response::from_parts(
                 answered.head,
                 Answer::streaming(answered.body, exchange, model.upstream.idle()),
@@ -145,13 +177,13 @@ async fn send(
 
 /// No answer came: says so in the audit log and to the caller.
 pub(super) fn failed(error: &crate::gateway::upstream::UpstreamError, mut exchange: Exchange) -> Problem {
-    use crate::gateway::upstream::UpstreamError::{RequestCut, RequestTooLong};
+    use crate::gateway::upstream::UpstreamError::{RequestAmbiguous, RequestCut, RequestTooLong};
     let problem = Problem::from(error);
     tracing::warn!(exchange = exchange.id(), %error, "an exchange got no answer from its model");
     exchange.status(problem.http_status());
     exchange.finish(match error {
         RequestCut => Outcome::CallerLeft,
-        RequestTooLong { .. } => Outcome::Aborted,
+        RequestTooLong { .. } | RequestAmbiguous => Outcome::Aborted,
         _ => Outcome::UpstreamFailed,
     });
     problem

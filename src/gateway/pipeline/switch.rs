@@ -37,7 +37,7 @@ pub(super) async fn send(
         Ok(asked) => asked,
         Err(error) => return Err(failed(&error, exchange)),
     };
-    exchange.answered(answered.head.status, &answered.leg);
+    exchange.answered(answered.head.status, &answered.head.headers, &answered.leg);
     let Some(server) = server else {
         headers::towards_caller(&mut answered.head.headers);
         let answer = Answer::streaming(answered.body, exchange, model.upstream.idle());

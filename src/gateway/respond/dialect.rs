@@ -47,6 +47,8 @@ pub enum Voice {
     Anthropic,
     /// `{"error":"…"}`.
     Ollama,
+    /// `{"error":{"code":429,"status":"RESOURCE_EXHAUSTED",…}}`.
+    Gemini,
     /// HTTP 200, trailers only, `grpc-status`.
     Grpc,
 }
@@ -71,8 +73,10 @@ impl Voice {
             Dialect::Openai => Self::Openai,
             Dialect::Anthropic => Self::Anthropic,
             Dialect::Ollama => Self::Ollama,
+            Dialect::Gemini => Self::Gemini,
             Dialect::Detect if path.starts_with("/api/") => Self::Ollama,
-            Dialect::Detect | Dialect::Gemini | Dialect::Kserve | Dialect::Http => Self::Plain,
+            Dialect::Detect if path.starts_with("/v1beta/models/") => Self::Gemini,
+            Dialect::Detect | Dialect::Kserve | Dialect::Http => Self::Plain,
         }
     }
 }
@@ -110,6 +114,9 @@ mod tests {
             (Dialect::Http, "/api/chat", &none, Voice::Plain),
             (Dialect::Ollama, "/v1/chat/completions", &none, Voice::Openai),
             (Dialect::Ollama, "/api/tags", &none, Voice::Ollama),
+            (Dialect::Gemini, "/v1/models/m:generateContent", &none, Voice::Gemini),
+            (Dialect::Gemini, "/v1beta/openai/chat/completions", &none, Voice::Gemini),
+            (Dialect::Detect, "/v1beta/models/m:generateContent", &none, Voice::Gemini),
             (Dialect::Openai, "/x", &grpc, Voice::Grpc),
         ] {
             assert_eq!(Voice::of(dialect, path, headers), voice, "{dialect:?} {path}");

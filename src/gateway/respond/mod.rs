@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use http::StatusCode;
 
+pub(crate) use dialect::is_grpc;
 pub use dialect::{Dialect, Voice};
 pub use shape::{CODE_HEADER, REQUEST_ID_HEADER};
 
@@ -26,12 +27,20 @@ pub struct Problem {
     status: StatusCode,
     message: String,
     remedy: Option<String>,
+    /// Seconds after which the same request may pass.
+    retry_after: Option<u64>,
 }
 
 impl Problem {
     /// A problem under the status of its code (see [`crate::wire::code`]).
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code: Cow::Borrowed(code), status: status(code), message: message.into(), remedy: None }
+        Self {
+            code: Cow::Borrowed(code),
+            status: status(code),
+            message: message.into(),
+            remedy: None,
+            retry_after: None,
+        }
     }
 
     /// Adds the next step.
@@ -73,6 +82,13 @@ impl Problem {
         Self::new(code::LIMIT, format!("the request body is longer than the {limit} bytes this model takes"))
             .status(StatusCode::PAYLOAD_TOO_LARGE)
             .remedy("send less, or ask the gateway's operator to raise `limits.body` of the model")
+    }
+
+    /// A limit of the model has no room for `wait` seconds.
+    pub fn limited(message: String, wait: u64) -> Self {
+        let problem = Self::new(code::LIMIT, message)
+            .remedy("wait, or ask the gateway's operator to raise `limits` of the model");
+        Self { retry_after: Some(wait.max(1)), ..problem }
     }
 
     /// No model of that name, with the nearest one the caller may list.
@@ -117,6 +133,7 @@ impl From<Refusal> for Problem {
             code: Cow::Owned(refusal.code),
             message: refusal.message,
             remedy: refusal.remedy,
+            retry_after: None,
         }
     }
 }
@@ -160,6 +177,13 @@ impl From<&UpstreamError> for Problem {
             }
             UpstreamError::RequestCut => {
                 return Self::new(code::BAD_REQUEST, "the request body ended before it was complete");
+            }
+            UpstreamError::RequestAmbiguous => {
+                return Self::new(
+                    code::BAD_REQUEST,
+                    "the request names two models, and servers differ in which they take",
+                )
+                .remedy("send `model` once");
             }
             UpstreamError::RequestTooLong { limit } => return Self::body_too_long(*limit),
         };

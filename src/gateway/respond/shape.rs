@@ -15,6 +15,11 @@ pub const CODE_HEADER: HeaderName = HeaderName::from_static("x-hoopctl-code");
 /// On every error the gateway makes: the exchange, as the audit log names it.
 pub const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
+/// OpenAI's and Anthropic's libraries retry by themselves unless this says no. They do not wait longer than a minute, and would
+/// only ask again in vain.
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+const LONGEST_RETRY: u64 = 60;
+
 impl Problem {
     /// The error as the caller's own libraries read it.
     pub fn answer(&self, voice: Voice, request_id: &str) -> Response<Bytes> {
@@ -27,6 +32,12 @@ impl Problem {
         headers.insert(CODE_HEADER, text(&self.code));
         headers.insert(REQUEST_ID_HEADER, text(request_id));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(wait) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(wait));
+            if wait > LONGEST_RETRY {
+                headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+            }
+        }
         if voice == Voice::Grpc {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
             headers.insert("grpc-status", HeaderValue::from(self.grpc_status()));
@@ -49,13 +60,18 @@ impl Problem {
                 "code": code, "message": message, "type": kind, "request_id": request_id, "remedy": remedy,
             }}),
             Voice::Openai => json!({ "error": {
-                "code": code, "message": message, "type": kind, "param": null, "request_id": request_id, "remedy": remedy,
+                // The word that OpenAI's users look for; ours is in the header.
+                "code": if self.status == StatusCode::TOO_MANY_REQUESTS { "rate_limit_exceeded" } else { code }, "message": message, "type": kind, "param": null, "request_id": request_id, "remedy": remedy,
             }}),
             Voice::Anthropic => json!({
                 "type": "error",
                 "error": { "type": kind, "message": message, "code": code, "remedy": remedy },
                 "request_id": request_id,
             }),
+            Voice::Gemini => json!({ "error": {
+                "code": self.status.as_u16(), "message": self.sentence(), "status": self.google_status(),
+                "details": [{ "reason": code, "request_id": request_id }],
+            }}),
             Voice::Ollama => json!({
                 "error": self.sentence(), "code": code, "type": kind, "request_id": request_id, "remedy": remedy,
             }),
@@ -81,6 +97,20 @@ impl Problem {
             StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
             StatusCode::GATEWAY_TIMEOUT => "timeout_error",
             _ => "api_error",
+        }
+    }
+
+    /// The names that Google's APIs give the gRPC status codes.
+    fn google_status(&self) -> &'static str {
+        match self.grpc_status() {
+            3 => "INVALID_ARGUMENT",
+            4 => "DEADLINE_EXCEEDED",
+            5 => "NOT_FOUND",
+            7 => "PERMISSION_DENIED",
+            8 => "RESOURCE_EXHAUSTED",
+            14 => "UNAVAILABLE",
+            16 => "UNAUTHENTICATED",
+            _ => "INTERNAL",
         }
     }
 
@@ -152,8 +182,40 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_is_told_as_each_library_reads_it() {
+        let limited = Problem::limited("full".to_owned(), 12);
+        let read = |voice| {
+            let answer = limited.answer(voice, "ex_1");
+            assert_eq!(answer.headers()["retry-after"], "12");
+            assert_eq!(answer.headers()["x-hoopctl-code"], "limit");
+            assert!(!answer.headers().contains_key("x-should-retry"));
+            (answer.status().as_u16(), serde_json::from_slice::<Value>(answer.body()).unwrap_or_default())
+        };
+        for (voice, pointer, word) in [
+            (Voice::Plain, "/error/code", "limit"),
+            (Voice::Openai, "/error/code", "rate_limit_exceeded"),
+            (Voice::Openai, "/error/type", "rate_limit_error"),
+            (Voice::Openai, "/error/message", "full"),
+            (Voice::Anthropic, "/type", "error"),
+            (Voice::Anthropic, "/error/type", "rate_limit_error"),
+            (Voice::Anthropic, "/error/message", "full"),
+            (Voice::Gemini, "/error/status", "RESOURCE_EXHAUSTED"),
+        ] {
+            let (status, body) = read(voice);
+            assert_eq!(status, 429);
+            assert_eq!(body.pointer(pointer).and_then(Value::as_str), Some(word), "{voice:?} {body}");
+        }
+        assert_eq!(read(Voice::Gemini).1["error"]["code"], 429);
+        assert!(read(Voice::Ollama).1["error"].as_str().unwrap().starts_with("full"));
+        assert_eq!(read(Voice::Grpc).0, 200);
+        assert_eq!(limited.answer(Voice::Grpc, "ex_1").headers()["grpc-status"], "8");
+        let tomorrow = Problem::limited("full".to_owned(), 61).answer(Voice::Openai, "ex_1");
+        assert_eq!(tomorrow.headers()["x-should-retry"], "false");
+    }
+
+    #[test]
     fn every_error_says_its_code_and_request_in_headers() {
-        for voice in [Voice::Plain, Voice::Openai, Voice::Anthropic, Voice::Ollama] {
+        for voice in [Voice::Plain, Voice::Openai, Voice::Anthropic, Voice::Ollama, Voice::Gemini] {
             let answer = denied().answer(voice, "ex_1");
             assert_eq!(answer.status(), StatusCode::FORBIDDEN);
             assert_eq!(answer.headers()["x-hoopctl-code"], "denied");

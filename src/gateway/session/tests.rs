@@ -170,6 +170,7 @@ async fn endless() -> (ModelConfig, tokio::sync::mpsc::UnboundedReceiver<()>) {
         labels: Default::default(),
         finish_on_fin: false,
         body_limit: None,
+        limits: Default::default(),
     };
     (model, ends)
 }

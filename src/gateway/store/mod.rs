@@ -14,7 +14,7 @@ use std::{
 };
 
 use crate::{
-    gateway::{audit, identity},
+    gateway::{audit, identity, pipeline},
     secret,
 };
 
@@ -23,6 +23,7 @@ mod crash_tests;
 mod framing;
 mod journal;
 mod ledger;
+mod limits;
 mod lock;
 mod segment;
 mod sessions;
@@ -129,6 +130,11 @@ impl Store {
 
     /// What identity keeps.
     pub fn identity(&self) -> Arc<dyn identity::Store> {
+        Arc::new(self.clone())
+    }
+
+    /// The counters of models' limits.
+    pub fn limits(&self) -> Arc<dyn pipeline::limits::Store> {
         Arc::new(self.clone())
     }
 

@@ -18,7 +18,7 @@ use hyper::upgrade::OnUpgrade;
 pub use answered::{Answered, Body};
 pub use credential::Credential;
 pub use network::Network;
-pub(crate) use outgoing::{Fault, Meter, Outgoing};
+pub(crate) use outgoing::{Fault, Meter, Outgoing, Watch};
 
 use self::{
     connect::{Connector, Protocol},
@@ -117,6 +117,9 @@ pub enum UpstreamError {
     /// The caller's request body ended early.
     #[error("the caller's request body ended before it was complete")]
     RequestCut,
+    /// The caller's request body named a second model while it streamed.
+    #[error("the request body names two models")]
+    RequestAmbiguous,
     /// The caller's request body passed the model's limit while it streamed.
     #[error("the request body is longer than {limit} bytes")]
     RequestTooLong {

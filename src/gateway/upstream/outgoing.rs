@@ -1,6 +1,7 @@
 //! A request body on its way to the model: passed on frame by frame, counted and hashed as it goes, cut at the model's limit.
 
 use std::{
+    collections::VecDeque,
     fmt,
     pin::Pin,
     sync::{
@@ -31,6 +32,14 @@ pub(crate) enum Fault {
     Caller,
     /// It passed the model's limit.
     TooLong,
+    /// Its [`Watch`] stopped it.
+    Ambiguous,
+}
+
+/// Reads a body as it passes.
+pub(crate) trait Watch: Send {
+    /// Whether these bytes may go on; false cuts the request here.
+    fn passes(&mut self, bytes: &[u8]) -> bool;
 }
 
 impl Meter {
@@ -49,6 +58,7 @@ impl Meter {
         match self.fault.load(Ordering::Relaxed) {
             1 => Some(Fault::Caller),
             2 => Some(Fault::TooLong),
+            3 => Some(Fault::Ambiguous),
             _ => None,
         }
     }
@@ -59,28 +69,43 @@ impl Meter {
     }
 
     fn cut(&self, fault: Fault) {
-        self.fault.store(if fault == Fault::Caller { 1 } else { 2 }, Ordering::Relaxed);
+        let number = match fault {
+            Fault::Caller => 1,
+            Fault::TooLong => 2,
+            Fault::Ambiguous => 3,
+        };
+        self.fault.store(number, Ordering::Relaxed);
     }
 }
 
 /// A request body as the upstream connection takes it.
 pub(crate) struct Outgoing {
+    /// Read before the request was sent.
+    early: VecDeque<Frame<Bytes>>,
     body: Incoming,
+    watch: Option<Box<dyn Watch>>,
     meter: Arc<Meter>,
     /// `None` once the body has ended.
     hash: Option<digest::Context>,
 }
 
 impl Outgoing {
-    /// Wraps a body of at most `limit` bytes.
-    pub(crate) fn new(body: Incoming, limit: u64) -> Self {
+    /// Wraps a body of at most `limit` bytes, of which `early` was read already; `watch` reads what follows that.
+    pub(crate) fn new(
+        early: Vec<Frame<Bytes>>,
+        body: Incoming,
+        watch: Option<Box<dyn Watch>>,
+        limit: u64,
+    ) -> Self {
         let mut outgoing = Self {
+            early: early.into(),
+            watch,
             hash: Some(digest::Context::new(&digest::SHA256)),
             meter: Arc::new(Meter { limit, ..Meter::default() }),
             body,
         };
         // The connection stops asking as soon as `is_end_stream` says so; the digest must be ready by then.
-        if outgoing.body.is_end_stream() {
+        if outgoing.is_end_stream() {
             outgoing.close();
         }
         outgoing
@@ -100,7 +125,11 @@ impl Outgoing {
         }
     }
 
-    fn pass(&mut self, data: &Bytes) -> Result<(), Cut> {
+    fn pass(&mut self, data: &Bytes, watched: bool) -> Result<(), Cut> {
+        if watched && self.watch.as_mut().is_some_and(|watch| !watch.passes(data)) {
+            self.meter.cut(Fault::Ambiguous);
+            return Err(Cut(Fault::Ambiguous));
+        }
         let length = data.len() as u64;
         let total = self.meter.bytes.fetch_add(length, Ordering::Relaxed) + length;
         if total > self.meter.limit {
@@ -124,6 +153,7 @@ impl fmt::Display for Cut {
         f.write_str(match self.0 {
             Fault::Caller => "the caller's request body ended early",
             Fault::TooLong => "the request body is longer than the model takes",
+            Fault::Ambiguous => "the request body names two models",
         })
     }
 }
@@ -139,14 +169,20 @@ impl Body for Outgoing {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = &mut *self;
-        Poll::Ready(match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
+        let early = this.early.pop_front();
+        let watched = early.is_none();
+        let polled = match early {
+            Some(frame) => Some(Ok(frame)),
+            None => ready!(Pin::new(&mut this.body).poll_frame(cx)),
+        };
+        Poll::Ready(match polled {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref()
-                    && let Err(cut) = this.pass(data)
+                    && let Err(cut) = this.pass(data, watched)
                 {
                     return Poll::Ready(Some(Err(cut)));
                 }
-                if frame.is_trailers() || this.body.is_end_stream() {
+                if frame.is_trailers() || this.is_end_stream() {
                     this.close();
                 }
                 Some(Ok(frame))
@@ -164,10 +200,17 @@ impl Body for Outgoing {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.early.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let early: u64 = self.early.iter().filter_map(Frame::data_ref).map(|data| data.len() as u64).sum();
+        let rest = self.body.size_hint();
+        let mut hint = SizeHint::new();
+        hint.set_lower(rest.lower().saturating_add(early));
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(upper.saturating_add(early));
+        }
+        hint
     }
 }

@@ -360,6 +360,7 @@ pub(super) async fn ask_to_leave(
 fn broke(error: &hyper::Error, meter: &Meter) -> UpstreamError {
     match meter.fault() {
         Some(Fault::Caller) => return UpstreamError::RequestCut,
+        Some(Fault::Ambiguous) => return UpstreamError::RequestAmbiguous,
         Some(Fault::TooLong) => return UpstreamError::RequestTooLong { limit: meter.limit() },
         None => (),
     }

@@ -12,7 +12,10 @@ use crate::{
         value,
     },
     gateway::{
-        pipeline::{Dialect, ModelConfig},
+        pipeline::{
+            Dialect, ModelConfig,
+            limits::{self, Amounts},
+        },
         policy::ModelFacts,
         upstream,
     },
@@ -73,7 +76,7 @@ pub(in crate::config::gateway) fn read(
         let dialect = table.read("dialect", report, |value, report| value.one_of(&DIALECTS, report));
         let dialect = dialect.unwrap_or(Dialect::Detect);
         let labels = table.read("labels", report, labels).unwrap_or_default();
-        let limits = limits(&mut table, report);
+        let limits = limited(&mut table, report);
         let upstream = upstream(&mut table, relaxed_networks, limits.idle, report);
         let finish_on_fin = table.read("on_client_fin", report, |value, report| {
             value.one_of(&[("leave", false), ("finish", true)], report)
@@ -90,6 +93,7 @@ pub(in crate::config::gateway) fn read(
             labels,
             finish_on_fin: finish_on_fin.unwrap_or(false),
             body_limit: limits.body,
+            limits: limits.amounts,
         }));
     }
     (models, facts)
@@ -254,19 +258,48 @@ fn prefix(value: &Value<'_>, report: &mut Report) -> Option<String> {
 struct Limits {
     body: Option<u64>,
     idle: Duration,
+    amounts: limits::Config,
 }
 
-fn limits(table: &mut Table<'_>, report: &mut Report) -> Limits {
-    let mut limits = Limits { body: None, idle: IDLE };
+fn limited(table: &mut Table<'_>, report: &mut Report) -> Limits {
+    let mut limits = Limits { body: None, idle: IDLE, amounts: limits::Config::default() };
     let Some(mut table) = table.take("limits").and_then(|value| value.table(report)) else { return limits };
     limits.body = table.read("body", report, value::size);
     let idle = table.read("idle", report, |value, report| {
         value::duration(value, Duration::from_secs(1)..=Duration::from_hours(24), report)
     });
     limits.idle = idle.unwrap_or(IDLE);
-    table.unsupported(&["requests_per_minute", "tokens_per_day"], report);
+    limits.amounts.all = amounts(&mut table, report);
+    let per_caller = table.read("per_caller", report, caller_amounts);
+    limits.amounts.per_caller = per_caller.unwrap_or_default();
+    limits.amounts.groups = table.read("groups", report, group_amounts).unwrap_or_default();
     table.finish(report);
     limits
+}
+
+fn amounts(table: &mut Table<'_>, report: &mut Report) -> Amounts {
+    Amounts {
+        requests_per_minute: table.read("requests_per_minute", report, value::count),
+        tokens_per_day: table.read("tokens_per_day", report, value::count),
+        concurrent: table.read("concurrent", report, value::count),
+    }
+}
+
+fn caller_amounts(value: &Value<'_>, report: &mut Report) -> Option<Amounts> {
+    let mut table = value.table(report)?;
+    let amounts = amounts(&mut table, report);
+    table.finish(report);
+    Some(amounts)
+}
+
+fn group_amounts(value: &Value<'_>, report: &mut Report) -> Option<BTreeMap<String, Amounts>> {
+    let mut groups = BTreeMap::new();
+    for (name, item) in value.entries(report) {
+        if let Some(amounts) = caller_amounts(&item, report) {
+            groups.insert(name.to_owned(), amounts);
+        }
+    }
+    Some(groups)
 }
 
 /// Recording and masking: only what they already are can be said, so that nobody relies on more.

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod ends;
+mod limits;
 mod protocols;
 mod refusals;
 mod servers;

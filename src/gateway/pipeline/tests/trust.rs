@@ -4,7 +4,7 @@ use http::StatusCode;
 
 use super::{
     servers::{self, Authority, mirror},
-    world::{World, get, model, text},
+    world::{World, get, model, text, uncounted},
 };
 use crate::{
     evidence::event::Leg,
@@ -87,7 +87,8 @@ async fn a_required_model_is_never_reached_unverified() {
         upstream: crate::gateway::upstream::Config { relaxed: false, ..plaintext.upstream.clone() },
         ..plaintext
     };
-    let Err(PipelineError::Upstream { cause, .. }) = super::super::models::open(vec![required]).map(|_| ())
+    let Err(PipelineError::Upstream { cause, .. }) =
+        super::super::models::open(vec![required], &uncounted().await.0).map(|_| ())
     else {
         panic!("a plaintext required model was set up");
     };
@@ -146,7 +147,7 @@ async fn plaintext_goes_to_relaxed_networks_alone() {
     outside.upstream.relaxed_networks = vec!["10.0.0.0/8".into()];
     refused(outside.clone(), "outside the networks").await;
     outside.upstream.relaxed_networks = vec!["10.0.0.0".into(), "nonsense".into()];
-    assert!(super::super::models::open(vec![outside]).is_err());
+    assert!(super::super::models::open(vec![outside], &uncounted().await.0).is_err());
 }
 
 #[tokio::test]

@@ -25,9 +25,14 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::super::{Arrival, ModelConfig, Pipeline, carried::Carrier, serve};
+use super::super::{
+    Arrival, ModelConfig, Pipeline,
+    carried::Carrier,
+    limits::{self, Limits, Row, StoreError},
+    serve,
+};
 use crate::{
-    clock::Clock,
+    clock::{Clock, Hand},
     evidence::event::Event,
     gateway::{
         audit::{
@@ -85,6 +90,27 @@ pub(super) fn model(name: &str, url: &str) -> ModelConfig {
         labels: Default::default(),
         finish_on_fin: false,
         body_limit: None,
+        limits: Default::default(),
+    }
+}
+
+/// Counters that no restart is asked of.
+struct NothingKept;
+
+/// Limits with nothing used up, on a clock that the hand moves.
+pub(super) async fn uncounted() -> (Limits, Hand) {
+    let (clock, hand) = Clock::manual(SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_418_146));
+    (Limits::open(Arc::new(NothingKept), clock).await.unwrap(), hand)
+}
+
+#[async_trait::async_trait]
+impl limits::Store for NothingKept {
+    async fn load(&self) -> Result<Vec<Row>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn save(&self, _: &[Row], _: u64) -> Result<(), StoreError> {
+        Ok(())
     }
 }
 
@@ -92,6 +118,8 @@ pub(super) struct World {
     pub(super) pipeline: Pipeline,
     pub(super) journal: MemoryJournal,
     scribe: Scribe,
+    /// Moves the clock that limits go by.
+    pub(super) hand: Hand,
 }
 
 impl World {
@@ -122,8 +150,9 @@ impl World {
         .await
         .unwrap();
         let policies = Arc::new(ArcSwap::from_pointee(policies));
-        let pipeline = Pipeline::new(models, policies, scribe.clone(), clock).unwrap();
-        Self { pipeline, journal, scribe }
+        let (limits, hand) = uncounted().await;
+        let pipeline = Pipeline::new(models, policies, scribe.clone(), limits, clock).unwrap();
+        Self { pipeline, journal, scribe, hand }
     }
 
     /// One model called `m`.

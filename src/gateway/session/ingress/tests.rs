@@ -55,6 +55,7 @@ impl Stage {
             labels: Default::default(),
             finish_on_fin: false,
             body_limit: None,
+            limits: Default::default(),
         };
         Self { world: World::start_with(vec![config]).await, model }
     }

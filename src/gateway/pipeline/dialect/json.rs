@@ -1,0 +1,382 @@
+//! Reads JSON as it passes: values near the root are told, everything else is skipped, in bounded memory and without copies.
+
+/// Levels below the document's root at which names are known.
+const TRACKED: usize = 4;
+
+/// Deepest nesting that is followed; deeper documents are taken for broken.
+const MAX_DEPTH: u32 = 127;
+
+/// Longest name that can have a meaning, and longest text that is told, bytes.
+const MAX_NAME: usize = 64;
+pub(super) const MAX_TEXT: usize = 256;
+
+/// A name without a meaning, and the place of everything in a list.
+pub(super) const UNKNOWN: u8 = 0;
+
+/// What is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scalar<'t> {
+    /// A text with its escapes resolved.
+    Text(&'t [u8]),
+    /// A text longer than [`MAX_TEXT`].
+    LongText,
+    /// A whole number, not negative.
+    Number(u64),
+    /// Anything else, among them the beginning of a list or table.
+    Other,
+}
+
+/// Who listens. A path is the meaning of each name from the root down; a list at the root is not part of it.
+pub(super) trait Listener {
+    /// What a name means; [`UNKNOWN`] is nothing.
+    fn name(&self, name: &[u8]) -> u8;
+    /// Whether the text at this place is wanted.
+    fn wants_text(&self, path: &[u8]) -> bool;
+    /// A value at this place.
+    fn value(&mut self, path: &[u8], value: Scalar<'_>);
+    /// A document is complete; of a list at the root, one of its elements.
+    fn end(&mut self);
+    /// What was told since the last end belongs to no document after all.
+    fn broken(&mut self);
+}
+
+/// Where the reader is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// A value.
+    Value,
+    /// A value or the end of an empty list.
+    FirstElement,
+    /// A name or the end of an empty table.
+    FirstName,
+    /// A name.
+    Name,
+    Colon,
+    /// A comma or an end.
+    After,
+    Text {
+        name: bool,
+    },
+    Escape {
+        name: bool,
+    },
+    /// Hexadecimal digits still to come.
+    Unicode {
+        name: bool,
+        left: u8,
+    },
+    Number,
+    /// Letters still to come.
+    Word(&'static [u8]),
+    Broken,
+}
+
+/// Reads documents one after the other, cut into pieces anywhere.
+#[derive(Debug)]
+pub(super) struct Scanner {
+    state: State,
+    depth: u32,
+    /// One bit a level: a table.
+    tables: u128,
+    /// The document is a list; its elements are told as documents.
+    listed: bool,
+    names: [u8; TRACKED],
+    /// The name or text being read, if it is kept.
+    kept: bool,
+    over: bool,
+    text: Vec<u8>,
+    /// The `\u` escape being read, and the first half of a pair before it.
+    unit: u16,
+    high: Option<u16>,
+    /// The number being read, `None` once it is no whole number.
+    number: Option<u64>,
+}
+
+impl Scanner {
+    pub(super) fn new() -> Self {
+        Self {
+            state: State::Value,
+            depth: 0,
+            tables: 0,
+            listed: false,
+            names: [UNKNOWN; TRACKED],
+            kept: false,
+            over: false,
+            text: Vec::new(),
+            unit: 0,
+            high: None,
+            number: None,
+        }
+    }
+
+    /// Whether what came is no JSON.
+    pub(super) fn is_broken(&self) -> bool {
+        self.state == State::Broken
+    }
+
+    /// Whether nothing of a document has come.
+    pub(super) fn is_idle(&self) -> bool {
+        self.state == State::Value && self.depth == 0
+    }
+
+    /// Begins anew; an incomplete document is forgotten.
+    pub(super) fn restart(&mut self, listener: &mut impl Listener) {
+        if !self.is_idle() {
+            if !self.is_broken() {
+                listener.broken();
+            }
+            (self.state, self.depth, self.tables, self.listed) = (State::Value, 0, 0, false);
+        }
+    }
+
+    /// Reads a piece.
+    pub(super) fn feed(&mut self, mut bytes: &[u8], listener: &mut impl Listener) {
+        while let Some((&byte, rest)) = bytes.split_first() {
+            match self.state {
+                State::Broken => return,
+                State::Text { name } => {
+                    let end = bytes.iter().position(|b| matches!(b, b'"' | b'\\'));
+                    let (text, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
+                    self.keep(text, name);
+                    let Some((mark, rest)) = rest.split_first() else { return };
+                    bytes = rest;
+                    if *mark == b'\\' {
+                        self.state = State::Escape { name };
+                    } else {
+                        self.text_ends(name, listener);
+                    }
+                }
+                State::Number => {
+                    if self.digit(byte) {
+                        bytes = rest;
+                    } else {
+                        let number = self.number.map_or(Scalar::Other, Scalar::Number);
+                        self.tell(number, listener);
+                        self.value_ends(listener);
+                    }
+                }
+                _ => {
+                    bytes = rest;
+                    self.step(byte, listener);
+                }
+            }
+        }
+    }
+
+    fn step(&mut self, byte: u8, listener: &mut impl Listener) {
+        let blank = matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+        match (self.state, byte) {
+            (State::Escape { name }, _) => self.escape(byte, name, listener),
+            (State::Unicode { name, left }, _) => self.unicode(byte, name, left, listener),
+            (State::Word(left), _) => match left.split_first() {
+                Some((expected, [])) if *expected == byte => {
+                    self.tell(Scalar::Other, listener);
+                    self.value_ends(listener);
+                }
+                Some((expected, left)) if *expected == byte => self.state = State::Word(left),
+                _ => self.fail(listener),
+            },
+            (_, _) if blank => (),
+            (State::FirstElement, b']') | (State::FirstName, b'}') => self.close(listener),
+            (State::Value | State::FirstElement, _) => self.value(byte, listener),
+            (State::FirstName | State::Name, b'"') => self.text_begins(true, self.path().is_some()),
+            (State::Colon, b':') => self.state = State::Value,
+            (State::After, b',') => {
+                self.state = if self.in_table() { State::Name } else { State::Value };
+            }
+            (State::After, b'}') if self.in_table() => self.close(listener),
+            (State::After, b']') if !self.in_table() => self.close(listener),
+            _ => self.fail(listener),
+        }
+    }
+
+    fn value(&mut self, byte: u8, listener: &mut impl Listener) {
+        match byte {
+            b'"' => {
+                let wanted = self.path().is_some_and(|path| listener.wants_text(path));
+                self.text_begins(false, wanted);
+            }
+            b'{' | b'[' => self.open(byte == b'{', listener),
+            b't' => self.state = State::Word(b"rue"),
+            b'f' => self.state = State::Word(b"alse"),
+            b'n' => self.state = State::Word(b"ull"),
+            b'-' | b'0'..=b'9' => {
+                (self.state, self.number) = (State::Number, Some(0));
+                self.digit(byte);
+            }
+            _ => self.fail(listener),
+        }
+    }
+
+    /// Takes a byte of a number; false when it is none.
+    fn digit(&mut self, byte: u8) -> bool {
+        match byte {
+            b'0'..=b'9' => {
+                let digit = u64::from(byte - b'0');
+                self.number = self.number.and_then(|n| n.checked_mul(10)?.checked_add(digit));
+                true
+            }
+            b'-' | b'+' | b'.' | b'e' | b'E' => {
+                self.number = None;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn open(&mut self, table: bool, listener: &mut impl Listener) {
+        self.tell(Scalar::Other, listener);
+        if self.depth == MAX_DEPTH {
+            return self.fail(listener);
+        }
+        if self.depth == 0 {
+            self.listed = !table;
+        }
+        let bit = 1_u128.checked_shl(self.depth).unwrap_or(0);
+        self.tables = if table { self.tables | bit } else { self.tables & !bit };
+        self.depth += 1;
+        self.name_is(UNKNOWN);
+        self.state = if table { State::FirstName } else { State::FirstElement };
+    }
+
+    fn close(&mut self, listener: &mut impl Listener) {
+        self.depth = self.depth.saturating_sub(1);
+        self.value_ends(listener);
+    }
+
+    fn value_ends(&mut self, listener: &mut impl Listener) {
+        self.state = if self.depth == 0 { State::Value } else { State::After };
+        if self.depth == u32::from(self.listed) {
+            listener.end();
+        }
+    }
+
+    fn fail(&mut self, listener: &mut impl Listener) {
+        self.state = State::Broken;
+        listener.broken();
+    }
+
+    fn in_table(&self) -> bool {
+        let bit = self.depth.checked_sub(1).and_then(|level| 1_u128.checked_shl(level)).unwrap_or(0);
+        self.tables & bit != 0
+    }
+
+    /// The names down to here; `None` where they are no longer known.
+    fn path(&self) -> Option<&[u8]> {
+        let levels = self.depth.saturating_sub(u32::from(self.listed));
+        self.names.get(..usize::try_from(levels).ok()?)
+    }
+
+    fn name_is(&mut self, meaning: u8) {
+        let level = self.depth.checked_sub(1 + u32::from(self.listed)).and_then(|l| usize::try_from(l).ok());
+        if let Some(name) = level.and_then(|level| self.names.get_mut(level)) {
+            *name = meaning;
+        }
+    }
+
+    fn tell(&self, value: Scalar<'_>, listener: &mut impl Listener) {
+        if let Some(path) = self.path() {
+            listener.value(path, value);
+        }
+    }
+
+    fn text_begins(&mut self, name: bool, kept: bool) {
+        self.state = State::Text { name };
+        (self.kept, self.over, self.high) = (kept, false, None);
+        self.text.clear();
+    }
+
+    fn text_ends(&mut self, name: bool, listener: &mut impl Listener) {
+        self.lone_half(name);
+        if name {
+            let meaning = if self.kept && !self.over { listener.name(&self.text) } else { UNKNOWN };
+            self.name_is(meaning);
+            self.state = State::Colon;
+            return;
+        }
+        match (self.kept, self.over) {
+            (true, false) => self.tell(Scalar::Text(&self.text), listener),
+            (true, true) => self.tell(Scalar::LongText, listener),
+            (false, _) => self.tell(Scalar::Other, listener),
+        }
+        self.value_ends(listener);
+    }
+
+    fn keep(&mut self, text: &[u8], name: bool) {
+        if !self.kept || text.is_empty() {
+            return;
+        }
+        self.lone_half(name);
+        self.append(text, name);
+    }
+
+    fn append(&mut self, text: &[u8], name: bool) {
+        let most = if name { MAX_NAME } else { MAX_TEXT };
+        self.over |= self.text.len() + text.len() > most;
+        if !self.over {
+            self.text.extend_from_slice(text);
+        }
+    }
+
+    fn escape(&mut self, byte: u8, name: bool, listener: &mut impl Listener) {
+        let meant = match byte {
+            b'"' | b'\\' | b'/' => byte,
+            b'b' => 8,
+            b'f' => 12,
+            b'n' => b'\n',
+            b'r' => b'\r',
+            b't' => b'\t',
+            b'u' => {
+                self.unit = 0;
+                self.state = State::Unicode { name, left: 4 };
+                return;
+            }
+            _ => return self.fail(listener),
+        };
+        self.keep(&[meant], name);
+        self.state = State::Text { name };
+    }
+
+    fn unicode(&mut self, byte: u8, name: bool, left: u8, listener: &mut impl Listener) {
+        let Some(digit) = char::from(byte).to_digit(16).and_then(|digit| u16::try_from(digit).ok()) else {
+            return self.fail(listener);
+        };
+        self.unit = (self.unit << 4) | digit;
+        if left > 1 {
+            self.state = State::Unicode { name, left: left - 1 };
+            return;
+        }
+        self.state = State::Text { name };
+        if !self.kept {
+            return;
+        }
+        let unit = self.unit;
+        match (self.high.take(), unit) {
+            (Some(high), 0xDC00..=0xDFFF) => self.character(char::decode_utf16([high, unit]).next(), name),
+            (high, 0xD800..=0xDBFF) => {
+                if high.is_some() {
+                    self.character(None, name);
+                }
+                self.high = Some(unit);
+            }
+            (high, _) => {
+                if high.is_some() {
+                    self.character(None, name);
+                }
+                self.character(char::decode_utf16([unit]).next(), name);
+            }
+        }
+    }
+
+    /// Half of a pair stands for no character.
+    fn lone_half(&mut self, name: bool) {
+        if self.high.take().is_some() {
+            self.character(None, name);
+        }
+    }
+
+    fn character(&mut self, read: Option<Result<char, std::char::DecodeUtf16Error>>, name: bool) {
+        let character = read.and_then(Result::ok).unwrap_or(char::REPLACEMENT_CHARACTER);
+        self.append(character.encode_utf8(&mut [0; 4]).as_bytes(), name);
+    }
+}
