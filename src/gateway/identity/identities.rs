@@ -20,6 +20,7 @@ use super::{
     seal::Seal,
     sessions::Sessions,
     tokens::Tokens,
+    visit::Visits,
     workload::{self, Workload},
 };
 use crate::{
@@ -58,6 +59,7 @@ pub struct Identities {
     pub(super) issuer: String,
     pub(super) sessions: Sessions,
     pub(super) tokens: Tokens,
+    pub(super) visits: Visits,
     host: String,
     credential_life: Duration,
     own_roots: bool,
@@ -240,6 +242,7 @@ impl Identities {
             issuer,
             sessions,
             tokens,
+            visits: Visits::default(),
             host,
             credential_life: config.credential_life,
             own_roots: config.own_roots,

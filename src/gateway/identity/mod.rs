@@ -23,6 +23,7 @@ mod seal;
 mod sessions;
 mod storage;
 mod tokens;
+mod visit;
 mod workload;
 
 #[cfg(test)]
@@ -33,3 +34,4 @@ pub use config::{Config, DevUser, Jwks, ProviderConfig, ProviderKind};
 pub use identities::{Identities, IdentityError};
 pub use lease::Lease;
 pub use storage::{SessionRow, Store, StoreError};
+pub(in crate::gateway) use visit::{Onward, Visitor};

@@ -1,4 +1,4 @@
-//! The authorization server the CLI logs in to: OAuth 2.1's shape for one public client, PKCE always.
+//! The authorization server the CLI and the gateway's own pages log in to: OAuth 2.1's shape for two public clients, PKCE always.
 
 mod authorize;
 mod code;
@@ -23,12 +23,19 @@ use axum::{
 use bytes::Bytes;
 
 use super::Identities;
+pub(super) use {
+    code::{CodeError, Presented, redeem},
+    params::Params,
+    request::{Client, console_address},
+};
 
 /// Where providers send browsers back to.
 pub(super) const CALLBACK: &str = "/login/callback";
 /// Where the `dev` sign-in page posts to.
 const DEV: &str = "/login/dev";
-const AUTHORIZE: &str = "/oauth2/authorize";
+/// Where the gateway's own pages take the codes they asked for.
+const CONSOLE_CALLBACK: &str = "/console/callback";
+pub(super) const AUTHORIZE: &str = "/oauth2/authorize";
 const TOKEN: &str = "/oauth2/token";
 const REVOKE: &str = "/oauth2/revoke";
 /// The longest form read, in bytes: a workload's token is the longest field.

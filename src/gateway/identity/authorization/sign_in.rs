@@ -15,7 +15,7 @@ use super::{
     code::{self, Grant},
     params::Params,
     read_form,
-    request::{self, answer},
+    request::{Client, answer},
 };
 use crate::{
     gateway::identity::{
@@ -126,7 +126,7 @@ impl Begun {
     fn of(identities: &Identities, headers: &HeaderMap, key: &str) -> Option<Self> {
         let sessions = &identities.sessions;
         let sign_in = SignIn::of(headers, &sessions.seal, key, sessions.clock.now())?;
-        let redirect_uri = request::redirect_uri(&sign_in.redirect_uri)?;
+        let redirect_uri = Client::of_redirect(&sign_in.redirect_uri, &identities.issuer)?;
         Some(Self { sign_in, redirect_uri })
     }
 

@@ -17,6 +17,7 @@ use super::{
     code::{self, CodeError, Presented},
     params::{Params, Repeated},
     read_form,
+    request::Client,
 };
 use crate::{
     clock::from_unix_millis,
@@ -121,6 +122,7 @@ async fn grant(identities: &Identities, request: Request) -> Result<Response, Fa
         "authorization_code" => {
             check_client(&params)?;
             let presented = Presented {
+                client: Client::Laptop,
                 code: required(&params, "code")?,
                 redirect_uri: required(&params, "redirect_uri")?,
                 verifier: required(&params, "code_verifier")?,

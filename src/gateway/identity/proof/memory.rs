@@ -55,6 +55,21 @@ impl Store for Memory {
         Ok(self.rows.lock().unwrap().values().find(found).cloned())
     }
 
+    async fn live_sessions_of_email(
+        &self,
+        email: &str,
+        now: SystemTime,
+    ) -> Result<Vec<SessionRow>, StoreError> {
+        self.alive()?;
+        let theirs = |row: &SessionRow| {
+            let email = row.caller.email.as_deref().is_some_and(|one| one.eq_ignore_ascii_case(email));
+            email && !row.revoked && !row.caller.workload && row.expires_at > now
+        };
+        let mut rows: Vec<_> = self.rows().into_iter().filter(theirs).collect();
+        rows.sort_by_key(|row| std::cmp::Reverse(row.created_at));
+        Ok(rows)
+    }
+
     async fn update_session(&self, row: &SessionRow, expected: Option<[u8; 32]>) -> Result<bool, StoreError> {
         self.alive()?;
         let mut rows = self.rows.lock().unwrap();
