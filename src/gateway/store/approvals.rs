@@ -1,0 +1,212 @@
+//! Requests for approval in SQLite: each a JSON text with the columns that queries and constraints need.
+
+use std::time::{Duration, SystemTime};
+
+use sqlx::{AssertSqlSafe, Sqlite, Transaction};
+
+use super::Store;
+use crate::{
+    clock::unix_millis,
+    gateway::{
+        approval::{self, Bounds, Filed, Filter, MAX_PAGE, Request, State},
+        identity::StoreError,
+    },
+};
+
+/// How long after their end requests are kept; the audit log keeps what they did.
+const KEPT: Duration = Duration::from_hours(24 * 90);
+
+const INSERT: &str = "INSERT INTO approvals (id, revision, state, subject, provider, model, sameness, created_at, ends_at, \
+                      json) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+const REPLACE: &str = "UPDATE approvals SET revision = $2, state = $3, ends_at = $4, json = $5 WHERE id = $1 AND revision = $6";
+const WAITING: &str = "SELECT count(*) FROM approvals WHERE state = 'pending' AND ends_at > $1";
+const WAITING_OWN: &str = "SELECT count(*) FROM approvals WHERE state = 'pending' AND ends_at > $1 \
+                           AND subject = $2 AND provider = $3";
+
+#[async_trait::async_trait]
+impl approval::Store for Store {
+    async fn file(&self, request: &Request, bounds: Bounds, now: SystemTime) -> Result<Filed, StoreError> {
+        let writer = &self.rooms.database.writer;
+        let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+        forget(&mut transaction, now).await?;
+        let sameness = request.sameness();
+        let same: Option<String> =
+            sqlx::query_scalar("SELECT json FROM approvals WHERE state = 'pending' AND sameness = $1")
+                .bind(&sameness)
+                .fetch_optional(&mut *transaction)
+                .await
+                .map_err(failed)?;
+        if let Some(json) = same {
+            return Ok(Filed::Joined(Box::new(read(&json)?)));
+        }
+        let own: i64 = sqlx::query_scalar(WAITING_OWN)
+            .bind(unix_millis(now))
+            .bind(&request.requester.subject)
+            .bind(&request.requester.provider)
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        let all: i64 = sqlx::query_scalar(WAITING)
+            .bind(unix_millis(now))
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        if reached(own, bounds.own) {
+            return Ok(Filed::TooManyOwn);
+        }
+        if reached(all, bounds.all) {
+            return Ok(Filed::TooMany);
+        }
+        insert(request, &sameness, &mut transaction).await?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(Filed::New)
+    }
+
+    async fn approval(&self, id: &str) -> Result<Option<Request>, StoreError> {
+        let json: Option<String> = sqlx::query_scalar("SELECT json FROM approvals WHERE id = $1")
+            .bind(id)
+            .fetch_optional(&self.rooms.database.readers)
+            .await
+            .map_err(failed)?;
+        json.map(|json| read(&json)).transpose()
+    }
+
+    async fn replace(&self, request: &Request, expected: u64) -> Result<bool, StoreError> {
+        let done = sqlx::query(REPLACE)
+            .bind(&request.id)
+            .bind(revision(request.revision)?)
+            .bind(word(request))
+            .bind(unix_millis(request.ends_at()))
+            .bind(text(request)?)
+            .bind(revision(expected)?)
+            .execute(&self.rooms.database.writer)
+            .await
+            .map_err(failed)?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    async fn live_approvals(&self) -> Result<Vec<Request>, StoreError> {
+        let rows: Vec<String> =
+            sqlx::query_scalar("SELECT json FROM approvals WHERE state IN ('pending', 'approved') ORDER BY id")
+                .fetch_all(&self.rooms.database.readers)
+                .await
+                .map_err(failed)?;
+        rows.iter().map(|json| read(json)).collect()
+    }
+
+    async fn approvals(&self, filter: &Filter, now: SystemTime) -> Result<Vec<Request>, StoreError> {
+        let (sql, values) = select(filter, now);
+        let mut query = sqlx::query_scalar::<Sqlite, String>(AssertSqlSafe(sql));
+        for value in values {
+            query = match value {
+                Value::Text(text) => query.bind(text),
+                Value::Number(number) => query.bind(number),
+            };
+        }
+        let rows = query.fetch_all(&self.rooms.database.readers).await.map_err(failed)?;
+        rows.iter().map(|json| read(json)).collect()
+    }
+}
+
+async fn forget(transaction: &mut Transaction<'_, Sqlite>, now: SystemTime) -> Result<(), StoreError> {
+    let before = unix_millis(now.checked_sub(KEPT).unwrap_or(now));
+    sqlx::query("DELETE FROM approvals WHERE state IN ('ended', 'denied', 'expired') AND ends_at < $1")
+        .bind(before)
+        .execute(&mut **transaction)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
+async fn insert(
+    request: &Request,
+    sameness: &str,
+    transaction: &mut Transaction<'_, Sqlite>,
+) -> Result<(), StoreError> {
+    sqlx::query(INSERT)
+        .bind(&request.id)
+        .bind(revision(request.revision)?)
+        .bind(word(request))
+        .bind(&request.requester.subject)
+        .bind(&request.requester.provider)
+        .bind(&request.model)
+        .bind(sameness)
+        .bind(unix_millis(request.created_at))
+        .bind(unix_millis(request.ends_at()))
+        .bind(text(request)?)
+        .execute(&mut **transaction)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
+/// What is bound to a placeholder.
+enum Value<'a> {
+    Text(&'a str),
+    Number(i64),
+}
+
+/// The query of a filter; its text is made of constants alone.
+fn select(filter: &Filter, now: SystemTime) -> (String, Vec<Value<'_>>) {
+    let mut sql = "SELECT json FROM approvals WHERE TRUE".to_owned();
+    let mut values = vec![Value::Number(unix_millis(now))];
+    // What nobody has noted yet is over all the same: as `Request::word` says it.
+    sql.push_str(match filter.state {
+        Some("pending") => " AND state = 'pending' AND ends_at > $1",
+        Some("approved") => " AND state = 'approved' AND ends_at > $1",
+        Some("expired") => {
+            " AND (state IN ('expired', 'ended') OR (state IN ('pending', 'approved') AND ends_at <= $1))"
+        }
+        Some("denied") => " AND state = 'denied' AND $1 IS NOT NULL",
+        _ => " AND $1 IS NOT NULL",
+    });
+    let requester = filter.requester.as_ref();
+    let conditions = [
+        ("provider =", requester.map(|(provider, _)| Value::Text(provider))),
+        ("subject =", requester.map(|(_, subject)| Value::Text(subject))),
+        ("model =", filter.model.as_deref().map(Value::Text)),
+        ("created_at >=", filter.since.map(|since| Value::Number(unix_millis(since)))),
+        ("id <", filter.before.as_deref().map(Value::Text)),
+    ];
+    for (column, value) in conditions {
+        if let Some(value) = value {
+            values.push(value);
+            sql.push_str(&format!(" AND {column} ${}", values.len()));
+        }
+    }
+    values.push(Value::Number(i64::try_from(filter.limit.clamp(1, MAX_PAGE)).unwrap_or(i64::MAX)));
+    sql.push_str(&format!(" ORDER BY id DESC LIMIT ${}", values.len()));
+    (sql, values)
+}
+
+fn word(request: &Request) -> &'static str {
+    match request.state {
+        State::Pending => "pending",
+        State::Approved { .. } => "approved",
+        State::Ended { .. } => "ended",
+        State::Denied => "denied",
+        State::Expired => "expired",
+    }
+}
+
+fn reached(count: i64, bound: usize) -> bool {
+    usize::try_from(count).is_ok_and(|count| count >= bound)
+}
+
+/// SQLite's integers are signed.
+fn revision(number: u64) -> Result<i64, StoreError> {
+    i64::try_from(number).map_err(|_| StoreError(format!("{number} is no revision")))
+}
+
+fn text(request: &Request) -> Result<String, StoreError> {
+    serde_json::to_string(request).map_err(|error| StoreError(error.to_string()))
+}
+
+fn read(json: &str) -> Result<Request, StoreError> {
+    serde_json::from_str(json)
+        .map_err(|error| StoreError(format!("a request for approval in it is none: {error}")))
+}
+
+fn failed(error: sqlx::Error) -> StoreError {
+    StoreError(error.to_string())
+}
