@@ -273,7 +273,7 @@ impl Approvals {
     /// The page where a request is decided.
     pub fn page(&self, id: &str) -> String {
         let base = self.0.config.public_url.as_str().trim_end_matches('/');
-        format!("{base}/approvals/{id}")
+        format!("{base}/console/approvals/{id}")
     }
 
     /// Ends every wait with [`Decision::Closing`]: the gateway goes away. Approvals go on to end in time.

@@ -14,8 +14,10 @@ mod change;
 pub(crate) mod doubles;
 mod error;
 mod keeper;
+pub mod notify;
 mod request;
 mod rules;
+mod shown;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -26,4 +28,5 @@ pub use change::{Change, Kind, Witness};
 pub use error::ApprovalError;
 pub use request::{Asking, Decider, Decision, Person, Request, State, Vote};
 pub use rules::SHORTEST;
+pub(in crate::gateway) use shown::{length, shown};
 pub use storage::{Bounds, Filed, Filter, MAX_PAGE, Store};

@@ -99,6 +99,11 @@ impl Identities {
         authorization::router(Arc::clone(self))
     }
 
+    /// The gateway's own origin, such as `https://gateway.example.com`.
+    pub(in crate::gateway) fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
     /// A tunnel connection's authority from the (already chain-verified) client certificate.
     ///
     /// # Errors

@@ -33,5 +33,9 @@ pub use caller::{Caller, Happening, Witness};
 pub use config::{Config, DevUser, Jwks, ProviderConfig, ProviderKind};
 pub use identities::{Identities, IdentityError};
 pub use lease::Lease;
-pub use storage::{SessionRow, Store, StoreError};
-pub(in crate::gateway) use visit::{Onward, Visitor};
+pub use storage::{SessionRow, Store, StoreError, Whose};
+pub(in crate::gateway) use {
+    authorization::{guard, read_form},
+    pages::render_styled,
+    visit::{Onward, Visitor},
+};

@@ -25,6 +25,20 @@ pub struct SessionRow {
     pub provider_refresh: Option<Vec<u8>>,
 }
 
+/// Whose sessions are looked for.
+#[derive(Clone, Copy, Debug)]
+pub enum Whose<'a> {
+    /// The people with this email address, in any case of its ASCII letters.
+    Email(&'a str),
+    /// The person of this subject.
+    Subject {
+        /// The identity provider's name.
+        provider: &'a str,
+        /// Stable there.
+        subject: &'a str,
+    },
+}
+
 /// What identity keeps; implemented by `store`.
 #[async_trait::async_trait]
 pub trait Store: Send + Sync {
@@ -39,13 +53,8 @@ pub trait Store: Send + Sync {
     async fn update_session(&self, row: &SessionRow, expected: Option<[u8; 32]>) -> Result<bool, StoreError>;
     /// Ends sessions by session id, or by user (subject, email or name); returns the ids ended.
     async fn revoke(&self, who: &str) -> Result<Vec<String>, StoreError>;
-    /// The sessions of people with that email address (in any case of its ASCII letters) that are neither revoked nor past their
-    /// end at `now`, newest first, at most 16.
-    async fn live_sessions_of_email(
-        &self,
-        email: &str,
-        now: SystemTime,
-    ) -> Result<Vec<SessionRow>, StoreError>;
+    /// Somebody's sessions that are neither revoked nor past their end at `now`, newest first, at most 16; none of workloads.
+    async fn live_sessions(&self, whose: Whose<'_>, now: SystemTime) -> Result<Vec<SessionRow>, StoreError>;
     /// Short-lived one-time things (codes): JSON under a key, with an end.
     async fn put_pending(&self, key: &str, json: &str, expires_at: SystemTime) -> Result<(), StoreError>;
     /// Adds a one-time thing unless its key is there already, and not past its end at `now`: false then. For replays.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{
-    Caller, Identities,
+    Caller, Identities, Whose,
     authorization::{self, Client, CodeError, Params, Presented, console_address},
     browser::{cookie, set},
     sessions::{database, sha256},
@@ -195,7 +195,7 @@ impl Identities {
     pub(in crate::gateway) async fn logged_in(&self, email: &str) -> Result<Option<Caller>, Refusal> {
         let sessions = &self.sessions;
         let rows =
-            sessions.store.live_sessions_of_email(email, sessions.clock.now()).await.map_err(database)?;
+            sessions.store.live_sessions(Whose::Email(email), sessions.clock.now()).await.map_err(database)?;
         for row in rows {
             match self.current(&row.id).await {
                 Ok(caller) => return Ok(Some(caller)),
@@ -204,6 +204,19 @@ impl Identities {
             }
         }
         Ok(None)
+    }
+
+    /// Somebody's groups as their newest login session has them; none when they are not logged in. To be shown, not to decide by.
+    pub(in crate::gateway) async fn groups_of(&self, provider: &str, subject: &str) -> Vec<String> {
+        let sessions = &self.sessions;
+        let whose = Whose::Subject { provider, subject };
+        match sessions.store.live_sessions(whose, sessions.clock.now()).await {
+            Ok(rows) => rows.into_iter().next().map(|row| row.caller.groups).unwrap_or_default(),
+            Err(error) => {
+                tracing::error!(%error, "login sessions could not be read");
+                Vec::new()
+            }
+        }
     }
 
     async fn current(&self, session: &str) -> Result<Caller, Refusal> {

@@ -147,6 +147,11 @@ impl Pipeline {
         self.0.listable(caller, source, transport)
     }
 
+    /// A model as an approver sees it, whatever they may do with it themselves.
+    pub fn described(&self, model: &str) -> Option<api::Model> {
+        self.0.model(model).map(|model| model.described("ask"))
+    }
+
     /// Whether such a model exists (a stream to an unknown one is refused in the caller's HTTP, with the nearest name the caller may list).
     pub fn knows(&self, model: &str) -> bool {
         self.0.models.load().contains_key(model)

@@ -94,7 +94,7 @@ impl Stages {
 }
 
 impl Model {
-    fn described(&self, access: &str) -> api::Model {
+    pub(super) fn described(&self, access: &str) -> api::Model {
         api::Model {
             name: self.config.name.clone(),
             dialect: self.config.dialect.name().to_owned(),

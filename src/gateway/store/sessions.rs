@@ -11,7 +11,7 @@ use sqlx::{
 use super::Store;
 use crate::{
     clock::{from_unix_millis, unix_millis},
-    gateway::identity::{self, Caller, SessionRow, StoreError},
+    gateway::identity::{self, Caller, SessionRow, StoreError, Whose},
 };
 
 /// All columns of the sessions that the rest of the statement names.
@@ -29,6 +29,9 @@ const BY_ID: &str = select!("WHERE id = $1");
 const BY_REFRESH: &str = select!("WHERE refresh_sha256 = $1 OR previous_refresh_sha256 = $1 LIMIT 1");
 const BY_EMAIL: &str = select!(
     "WHERE lower(email) = $1 AND revoked = 0 AND workload = 0 AND expires_at > $2 ORDER BY created_at DESC LIMIT 16"
+);
+const BY_SUBJECT: &str = select!(
+    "WHERE provider = $1 AND subject = $2 AND revoked = 0 AND workload = 0 AND expires_at > $3 ORDER BY created_at DESC LIMIT 16"
 );
 const INSERT: &str = "INSERT INTO sessions (id, subject, email, name, groups, provider, workload, created_at, expires_at, \
                       refresh_sha256, previous_refresh_sha256, revoked, provider_refresh) \
@@ -70,17 +73,15 @@ impl identity::Store for Store {
         row.map_err(failed)?.map(|row| session(&row)).transpose()
     }
 
-    async fn live_sessions_of_email(
-        &self,
-        email: &str,
-        now: SystemTime,
-    ) -> Result<Vec<SessionRow>, StoreError> {
-        let rows = sqlx::query(BY_EMAIL)
-            .bind(email.to_ascii_lowercase())
-            .bind(unix_millis(now))
-            .fetch_all(&self.rooms.database.readers)
-            .await
-            .map_err(failed)?;
+    async fn live_sessions(&self, whose: Whose<'_>, now: SystemTime) -> Result<Vec<SessionRow>, StoreError> {
+        let query = match whose {
+            Whose::Email(email) => sqlx::query(BY_EMAIL).bind(email.to_ascii_lowercase()),
+            Whose::Subject { provider, subject } => {
+                sqlx::query(BY_SUBJECT).bind(provider.to_owned()).bind(subject.to_owned())
+            }
+        };
+        let readers = &self.rooms.database.readers;
+        let rows = query.bind(unix_millis(now)).fetch_all(readers).await.map_err(failed)?;
         rows.iter().map(session).collect()
     }
 
@@ -349,7 +350,7 @@ mod tests {
         let found = |email: &'static str, now| {
             let store = &store;
             async move {
-                let rows = store.live_sessions_of_email(email, at(now)).await.unwrap();
+                let rows = store.live_sessions(Whose::Email(email), at(now)).await.unwrap();
                 rows.into_iter().map(|row| row.id).collect::<Vec<_>>()
             }
         };
@@ -358,6 +359,11 @@ mod tests {
         for stranger in ["", "%", "carol@example.test"] {
             assert!(found(stranger, 10).await.is_empty(), "{stranger}");
         }
+        let alice = Whose::Subject { provider: "corp", subject: "sub-alice" };
+        let other = Whose::Subject { provider: "partners", subject: "sub-alice" };
+        let (hers, others) = (store.live_sessions(alice, at(10)).await, store.live_sessions(other, at(10)).await);
+        assert_eq!(hers.unwrap().iter().map(|row| row.id.as_str()).collect::<Vec<_>>(), ["ses_1"]);
+        assert!(others.unwrap().is_empty());
         store.revoke("ses_2").await.unwrap();
         assert_eq!(found("alice@example.test", 10).await, ["ses_1"]);
     }

@@ -57,8 +57,8 @@ pub(super) fn router(identities: Arc<Identities>) -> Router {
         .layer(middleware::from_fn(guard))
 }
 
-/// What every answer carries: never cached, never framed, never sniffed, no address leaked to the next site.
-async fn guard(request: Request, next: Next) -> Response {
+/// What every answer to a browser carries: never cached, never framed, never sniffed, no address leaked to the next site.
+pub(in crate::gateway) async fn guard(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     let fixed: [(HeaderName, &str); 5] = [
@@ -79,7 +79,7 @@ async fn guard(request: Request, next: Next) -> Response {
 }
 
 /// Reads a form's body, bounded in length and time.
-async fn read_form(headers: &HeaderMap, body: Body) -> Result<Bytes, &'static str> {
+pub(in crate::gateway) async fn read_form(headers: &HeaderMap, body: Body) -> Result<Bytes, &'static str> {
     let form = headers
         .get(header::CONTENT_TYPE)
         .and_then(|kind| kind.to_str().ok())

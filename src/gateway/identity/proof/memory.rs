@@ -9,7 +9,7 @@ use std::{
     time::SystemTime,
 };
 
-use crate::gateway::identity::{SessionRow, Store, StoreError};
+use crate::gateway::identity::{SessionRow, Store, StoreError, Whose};
 
 #[derive(Default)]
 pub(super) struct Memory {
@@ -55,15 +55,15 @@ impl Store for Memory {
         Ok(self.rows.lock().unwrap().values().find(found).cloned())
     }
 
-    async fn live_sessions_of_email(
-        &self,
-        email: &str,
-        now: SystemTime,
-    ) -> Result<Vec<SessionRow>, StoreError> {
+    async fn live_sessions(&self, whose: Whose<'_>, now: SystemTime) -> Result<Vec<SessionRow>, StoreError> {
         self.alive()?;
         let theirs = |row: &SessionRow| {
-            let email = row.caller.email.as_deref().is_some_and(|one| one.eq_ignore_ascii_case(email));
-            email && !row.revoked && !row.caller.workload && row.expires_at > now
+            let caller = &row.caller;
+            let found = match whose {
+                Whose::Email(email) => caller.email.as_deref().is_some_and(|one| one.eq_ignore_ascii_case(email)),
+                Whose::Subject { provider, subject } => caller.provider == provider && caller.subject == subject,
+            };
+            found && !row.revoked && !caller.workload && row.expires_at > now
         };
         let mut rows: Vec<_> = self.rows().into_iter().filter(theirs).collect();
         rows.sort_by_key(|row| std::cmp::Reverse(row.created_at));
