@@ -10,6 +10,9 @@ mod decide;
 mod shape;
 mod visit;
 
+#[cfg(test)]
+mod tests;
+
 
 use std::sync::Arc;
 
