@@ -418,7 +418,7 @@ async fn a_code_is_for_the_browser_that_asked_and_for_one_use() {
     }
     let failed = back.replace("code=", "error=access_denied&error_description=%3Cb%3Eno&x=");
     let failed = world.get(&mut bob, &failed).await;
-    failed.says("&lt;b&gt;no");
+    failed.says("&#60;b&#62;no");
     assert_eq!(world.get(&mut bob, &back).await.location(), "/console/approvals");
     let signed_in = bob.0.get("__Host-hoopctl-console").unwrap().clone();
     assert!(!signed_in.contains("ses_"));

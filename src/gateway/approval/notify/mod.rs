@@ -10,6 +10,9 @@ mod slack;
 mod target;
 mod webhook;
 
+#[cfg(test)]
+mod tests;
+
 
 use std::{
     collections::HashMap,

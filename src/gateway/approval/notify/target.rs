@@ -75,6 +75,10 @@ impl Line {
     }
 }
 
+fn late(name: &str, notice: &Notice) {
+    tracing::error!(target = name, id = notice.id(), "a message was not delivered in time and is given up");
+}
+
 fn dropped(name: &str, notice: &Notice) {
     tracing::error!(target = name, id = notice.id(), "too many messages wait for it: this one is dropped");
 }
@@ -111,6 +115,10 @@ pub(super) async fn serve(
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                 let Some(place) = next.filter(|place| *place < jobs.len()) else { continue };
                 let job = jobs.remove(place);
+                if clock.now() >= job.notice.until {
+                    late(name, &job.notice);
+                    continue;
+                }
                 let target = at.target.load_full();
                 match target.deliver(&job.notice).await {
                     Delivered::Done => tracing::debug!(target = name, id = job.notice.id(), "told"),
@@ -151,11 +159,11 @@ fn again(
 ) -> Option<Job> {
     let pause = pause(first_pause, job.failures).max(after.unwrap_or_default());
     let id = job.notice.id();
+    tracing::warn!(target = name, id, why, again_in = ?pause, "a message was not delivered");
     if clock.now() + pause >= job.notice.until {
-        tracing::error!(target = name, id, why, "a message was not delivered in time");
+        late(name, &job.notice);
         return None;
     }
-    tracing::warn!(target = name, id, why, again_in = ?pause, "a message was not delivered");
     Some(Job { failures: job.failures.saturating_add(1), due: Instant::now() + pause, ..job })
 }
 
