@@ -3,7 +3,7 @@
 use std::{fmt::Write, net::SocketAddr, path::Path};
 
 use crate::gateway::{
-    accept::BindError, audit::AuditError, certs::CertsError, identity::IdentityError,
+    accept::BindError, audit::AuditError, certs::CertsError, identity::{IdentityError, StoreError},
     pipeline::PipelineError, policy::Mistake, store::OpenError,
 };
 
@@ -49,6 +49,10 @@ impl StartError {
 
     pub(super) fn identity(error: &IdentityError) -> Self {
         Self::new(error.to_string(), "check the [[identity]] tables with `hoopctl gateway check`")
+    }
+
+    pub(super) fn approvals(error: &StoreError) -> Self {
+        Self::new(error.to_string(), "check the disk's space and the permissions of the database")
     }
 
     pub(super) fn pipeline(error: &PipelineError) -> Self {

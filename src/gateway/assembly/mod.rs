@@ -25,6 +25,7 @@ use self::operator::Operator;
 use super::{
     accept::{self, Listeners, Reception},
     api,
+    approval::{self, Approvals},
     audit::{self, Scribe},
     certs::{self, Authority},
     identity::{self, Identities},
@@ -61,6 +62,8 @@ pub struct Config {
     pub models: Vec<pipeline::ModelConfig>,
     /// State folder and database.
     pub store: store::Config,
+    /// How long a request for approval waits.
+    pub approval_lapse: Duration,
     /// How durable the audit log is.
     pub audit: audit::Config,
     /// Where Prometheus metrics and health are served; never the public port.
@@ -112,6 +115,7 @@ struct Rooms {
     scribe: Scribe,
     identities: Arc<Identities>,
     policies: Arc<ArcSwap<Policies>>,
+    approvals: Approvals,
     pipeline: Pipeline,
 }
 
@@ -233,6 +237,7 @@ impl Gateway {
     pub async fn shutdown_within(mut self, grace: Duration) {
         let phases = self.background.phases.clone();
         phases.drain();
+        self.rooms.approvals.close();
         tracing::info!(grace = ?grace, "the gateway drains");
         tokio::select! {
             _ = &mut self.listening => {}
@@ -286,16 +291,35 @@ impl Rooms {
         .await
         .map_err(|e| StartError::identity(&e))?;
         let policies = Arc::new(ArcSwap::from_pointee(reload::policies(config)?));
+        let approvals = Approvals::open(
+            approval::Config {
+                lapse: config.approval_lapse,
+                public_url: config.accept.public_url.clone(),
+            },
+            store.approvals(),
+            Arc::clone(&policies),
+            clock.clone(),
+            witness::of_approvals(scribe.clone(), clock.clone()),
+        )
+        .await
+        .map_err(|e| StartError::approvals(&e))?;
         let pipeline =
-            Pipeline::new(config.models.clone(), Arc::clone(&policies), scribe.clone(), clock.clone())
+            Pipeline::new(
+                config.models.clone(),
+                Arc::clone(&policies),
+                approvals.clone(),
+                scribe.clone(),
+                clock.clone(),
+            )
                 .map_err(|e| StartError::pipeline(&e))?;
-        Ok(Self { clock: clock.clone(), store, scribe, identities, policies, pipeline })
+        Ok(Self { clock: clock.clone(), store, scribe, identities, policies, approvals, pipeline })
     }
 
     fn reception(&self) -> Reception {
         let state = api::ApiState {
             identities: Arc::clone(&self.identities),
             pipeline: self.pipeline.clone(),
+            approvals: self.approvals.clone(),
             policies: Arc::clone(&self.policies),
             scribe: self.scribe.clone(),
             clock: self.clock.clone(),

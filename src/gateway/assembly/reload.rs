@@ -45,6 +45,7 @@ fn needs_restart(running: &Config, new: &Config) -> Vec<&'static str> {
         ("identity", identity(running) != identity(new)),
         ("tls", running.certs.files != new.certs.files),
         ("storage.database", running.store.database != new.store.database),
+        ("approvals", running.approval_lapse != new.approval_lapse),
         ("audit", running.audit.power_loss != new.audit.power_loss),
     ];
     differ.into_iter().filter_map(|(part, differs)| differs.then_some(part)).collect()

@@ -1,5 +1,6 @@
 //! Errors → HTTP, gRPC, WebSocket, tunnel refusal (the only such place).
 
+mod approvals;
 mod dialect;
 mod shape;
 
@@ -12,7 +13,7 @@ pub use shape::{CODE_HEADER, REQUEST_ID_HEADER};
 
 use super::{
     audit::AuditError,
-    policy::{Outcome, Verdict},
+    policy::Verdict,
     upstream::UpstreamError,
 };
 use crate::wire::{Refusal, code};
@@ -87,19 +88,8 @@ impl Problem {
         problem.remedy("list the models you may use: hoopctl models")
     }
 
-    /// What policy said, when it was not yes.
+    /// What policy said, when it was no.
     pub fn refused(verdict: &Verdict, user: &str, model: &str) -> Self {
-        if verdict.outcome == Outcome::Ask {
-            let from = match verdict.approvers().as_slice() {
-                [] => String::new(),
-                groups => format!(" by a member of {}", groups.join(", ")),
-            };
-            return Self::new(
-                code::APPROVAL_REQUIRED,
-                format!("`{model}` needs an approval{from} before {user} may use it"),
-            )
-            .remedy("ask the gateway's operator: this version does not take requests for approval");
-        }
         let why = match &verdict.missing {
             Some(missing) => format!(": {missing}"),
             None => ": no policy permits it".to_owned(),
