@@ -5,7 +5,7 @@ use axum::{
     routing::{MethodRouter, get, post},
 };
 
-use super::{ApiState, callers, events, openapi};
+use super::{ApiState, approvals, callers, events, openapi};
 
 /// A route of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,18 +15,36 @@ pub(super) enum Route {
     Credentials,
     Events,
     Revocations,
+    Approvals,
+    Ask,
+    Approval,
+    Approve,
+    Deny,
     Openapi,
 }
 
 impl Route {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Me, Self::Models, Self::Credentials, Self::Events, Self::Revocations, Self::Openapi];
+    pub(super) const ALL: [Self; 11] = [
+        Self::Me,
+        Self::Models,
+        Self::Credentials,
+        Self::Events,
+        Self::Revocations,
+        Self::Approvals,
+        Self::Ask,
+        Self::Approval,
+        Self::Approve,
+        Self::Deny,
+        Self::Openapi,
+    ];
 
     /// As HTTP writes it.
     pub(super) fn method(self) -> &'static str {
         match self {
             Self::Me | Self::Models | Self::Events | Self::Openapi => "GET",
+            Self::Approvals | Self::Approval => "GET",
             Self::Credentials | Self::Revocations => "POST",
+            Self::Ask | Self::Approve | Self::Deny => "POST",
         }
     }
 
@@ -37,6 +55,10 @@ impl Route {
             Self::Credentials => "/api/v1/credentials",
             Self::Events => "/api/v1/audit/events",
             Self::Revocations => "/api/v1/revocations",
+            Self::Approvals | Self::Ask => "/api/v1/approvals",
+            Self::Approval => "/api/v1/approvals/{id}",
+            Self::Approve => "/api/v1/approvals/{id}/approve",
+            Self::Deny => "/api/v1/approvals/{id}/deny",
             Self::Openapi => "/api/v1/openapi.json",
         }
     }
@@ -48,6 +70,11 @@ impl Route {
             Self::Credentials => post(callers::credentials),
             Self::Events => get(events::events),
             Self::Revocations => post(callers::revocations),
+            Self::Approvals => get(approvals::list),
+            Self::Ask => post(approvals::request),
+            Self::Approval => get(approvals::show),
+            Self::Approve => post(approvals::approve),
+            Self::Deny => post(approvals::deny),
             Self::Openapi => get(openapi::document),
         }
     }

@@ -230,6 +230,17 @@ impl Request {
         self.terms.iter().map(|terms| terms.policy.clone()).collect()
     }
 
+    /// How long an approval lasts from the last yes: at most what the terms say, and no longer than who said yes so far wants.
+    pub fn lasts(&self) -> Duration {
+        let terms = self.terms.iter().map(|terms| terms.lasts).max().unwrap_or_default();
+        self.votes.iter().filter_map(|vote| vote.lasts).fold(terms, Duration::min)
+    }
+
+    /// Whether it has had its yeses and nobody took them back.
+    pub fn was_approved(&self) -> bool {
+        matches!(self.state, State::Approved { .. } | State::Ended { .. })
+    }
+
     /// Yeses so far, and how many it takes, of the terms that are closest to being met.
     pub fn progress(&self) -> (u32, u32) {
         let of = |terms: &Terms| (self.yeses(&terms.policy), terms.needed);

@@ -27,7 +27,12 @@ pub(in crate::gateway) fn shown(text: &str, most: usize) -> String {
 /// A length of time in words, such as `1 h 30 min`.
 pub(in crate::gateway) fn length(time: Duration) -> String {
     let seconds = time.as_secs();
-    let parts = [(seconds / 86_400, "d"), (seconds / 3_600 % 24, "h"), (seconds / 60 % 60, "min"), (seconds % 60, "s")];
+    let parts = [
+        (seconds / 86_400, "d"),
+        (seconds / 3_600 % 24, "h"),
+        (seconds / 60 % 60, "min"),
+        (seconds % 60, "s"),
+    ];
     let words: Vec<String> =
         parts.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count} {unit}")).collect();
     if words.is_empty() { "0 s".to_owned() } else { words.join(" ") }

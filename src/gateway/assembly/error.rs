@@ -3,8 +3,14 @@
 use std::{fmt::Write, net::SocketAddr, path::Path};
 
 use crate::gateway::{
-    accept::BindError, audit::AuditError, certs::CertsError, identity::IdentityError,
-    pipeline::PipelineError, policy::Mistake, store::OpenError,
+    accept::BindError,
+    approval::notify::NotifyError,
+    audit::AuditError,
+    certs::CertsError,
+    identity::{IdentityError, StoreError},
+    pipeline::PipelineError,
+    policy::Mistake,
+    store::OpenError,
 };
 
 /// Why the gateway did not start. Nothing of it runs any more.
@@ -49,6 +55,17 @@ impl StartError {
 
     pub(super) fn identity(error: &IdentityError) -> Self {
         Self::new(error.to_string(), "check the [[identity]] tables with `hoopctl gateway check`")
+    }
+
+    pub(super) fn approvals(error: &StoreError) -> Self {
+        Self::new(error.to_string(), "check the disk's space and the permissions of the database")
+    }
+
+    pub(super) fn notify(error: &NotifyError) -> Self {
+        Self::new(
+            error.to_string(),
+            "check `webhooks` and `slack` in [approvals], and where their secrets come from",
+        )
     }
 
     pub(super) fn pipeline(error: &PipelineError) -> Self {

@@ -25,6 +25,10 @@ use self::operator::Operator;
 use super::{
     accept::{self, Listeners, Reception},
     api,
+    approval::{
+        self, Approvals,
+        notify::{Notifier, NotifyConfig, Surroundings},
+    },
     audit::{self, Scribe},
     certs::{self, Authority},
     identity::{self, Identities},
@@ -61,6 +65,10 @@ pub struct Config {
     pub models: Vec<pipeline::ModelConfig>,
     /// State folder and database.
     pub store: store::Config,
+    /// How long a request for approval waits.
+    pub approval_lapse: Duration,
+    /// Who is told of them.
+    pub notify: NotifyConfig,
     /// How durable the audit log is.
     pub audit: audit::Config,
     /// Where Prometheus metrics and health are served; never the public port.
@@ -112,7 +120,9 @@ struct Rooms {
     scribe: Scribe,
     identities: Arc<Identities>,
     policies: Arc<ArcSwap<Policies>>,
+    approvals: Approvals,
     pipeline: Pipeline,
+    notifier: Arc<Notifier>,
 }
 
 /// Tasks beside the listeners: key rotation, metrics, the audit indexer. Ended at the latest when dropped.
@@ -120,6 +130,7 @@ struct Background {
     tasks: TaskTracker,
     phases: Phases,
     rotation: CancellationToken,
+    notices: CancellationToken,
     scribe: CancellationToken,
 }
 
@@ -129,6 +140,7 @@ impl Background {
             tasks: TaskTracker::new(),
             phases: Phases::default(),
             rotation: CancellationToken::new(),
+            notices: CancellationToken::new(),
             scribe: CancellationToken::new(),
         }
     }
@@ -137,6 +149,7 @@ impl Background {
     async fn end(self, scribe: &Scribe) {
         self.phases.stop();
         self.rotation.cancel();
+        self.notices.cancel();
         self.tasks.close();
         self.tasks.wait().await;
         self.scribe.cancel();
@@ -148,6 +161,7 @@ impl Drop for Background {
     fn drop(&mut self) {
         self.phases.stop();
         self.rotation.cancel();
+        self.notices.cancel();
         self.scribe.cancel();
     }
 }
@@ -183,7 +197,7 @@ impl Gateway {
                 .await
                 .map_err(|e| StartError::bind(&e))?;
             config.settle_port(listeners.address().port());
-            let rooms = Rooms::open(&config, &clock, store, scribe, &authority).await?;
+            let rooms = Rooms::open(&config, &clock, store, scribe, &authority, &background).await?;
             let reception = rooms.reception();
             let metrics = serve_operator(config.metrics, &reception.meters, &rooms, key, &background).await?;
             Ok((authority, listeners, rooms, reception, metrics))
@@ -233,6 +247,7 @@ impl Gateway {
     pub async fn shutdown_within(mut self, grace: Duration) {
         let phases = self.background.phases.clone();
         phases.drain();
+        self.rooms.approvals.close();
         tracing::info!(grace = ?grace, "the gateway drains");
         tokio::select! {
             _ = &mut self.listening => {}
@@ -275,6 +290,7 @@ impl Rooms {
         store: Store,
         scribe: Scribe,
         authority: &Arc<Authority>,
+        background: &Background,
     ) -> Result<Self, StartError> {
         let identities = Identities::open(
             config.identity.clone(),
@@ -286,16 +302,34 @@ impl Rooms {
         .await
         .map_err(|e| StartError::identity(&e))?;
         let policies = Arc::new(ArcSwap::from_pointee(reload::policies(config)?));
-        let pipeline =
-            Pipeline::new(config.models.clone(), Arc::clone(&policies), scribe.clone(), clock.clone())
-                .map_err(|e| StartError::pipeline(&e))?;
-        Ok(Self { clock: clock.clone(), store, scribe, identities, policies, pipeline })
+        let approvals = Approvals::open(
+            approval::Config { lapse: config.approval_lapse, public_url: config.accept.public_url.clone() },
+            store.approvals(),
+            Arc::clone(&policies),
+            clock.clone(),
+            witness::of_approvals(scribe.clone(), clock.clone()),
+        )
+        .await
+        .map_err(|e| StartError::approvals(&e))?;
+        let pipeline = Pipeline::new(
+            config.models.clone(),
+            Arc::clone(&policies),
+            approvals.clone(),
+            scribe.clone(),
+            clock.clone(),
+        )
+        .map_err(|e| StartError::pipeline(&e))?;
+        let state = api::ApiState { identities, pipeline, approvals, policies, scribe, clock: clock.clone() };
+        let notifier = notifier(&config.notify, &state, background).await?;
+        let api::ApiState { identities, pipeline, approvals, policies, scribe, clock } = state;
+        Ok(Self { clock, store, scribe, identities, policies, approvals, pipeline, notifier })
     }
 
     fn reception(&self) -> Reception {
         let state = api::ApiState {
             identities: Arc::clone(&self.identities),
             pipeline: self.pipeline.clone(),
+            approvals: self.approvals.clone(),
             policies: Arc::clone(&self.policies),
             scribe: self.scribe.clone(),
             clock: self.clock.clone(),
@@ -308,12 +342,31 @@ impl Rooms {
         );
         Reception {
             sessions,
-            router: face::router(&self.identities, state),
+            router: face::router(state, &self.notifier),
             scribe: self.scribe.clone(),
             clock: self.clock.clone(),
             meters: accept::Meters::default(),
         }
     }
+}
+
+/// Tells of requests for approval from here on.
+async fn notifier(
+    config: &NotifyConfig,
+    state: &api::ApiState,
+    background: &Background,
+) -> Result<Arc<Notifier>, StartError> {
+    let surroundings = Surroundings {
+        approvals: state.approvals.clone(),
+        identities: Arc::clone(&state.identities),
+        describe: api::describe(state.clone()),
+        clock: state.clock.clone(),
+        stop: background.notices.clone(),
+    };
+    let notifier = Notifier::start(surroundings, &background.tasks);
+    let prepared = notifier.prepare(config).await.map_err(|e| StartError::notify(&e))?;
+    notifier.adopt(prepared).await;
+    Ok(notifier)
 }
 
 async fn open_store(

@@ -73,7 +73,8 @@ pub(super) async fn show(
     let now = console.clock.now();
     let own = request.requester.is(&Person::from(&visitor.caller));
     let decidable = console.approvals.may_decide(&request, decider);
-    let form = decidable.then(|| Choice::of(&request, now)).flatten().filter(|_| !voted(&request, decider, now));
+    let form =
+        decidable.then(|| Choice::of(&request, now)).flatten().filter(|_| !voted(&request, decider, now));
     let requester = &request.requester;
     let groups = console.identities.groups_of(&requester.provider, &requester.subject).await;
     let described = (console.describe)(Arc::clone(&request)).await;
@@ -105,7 +106,8 @@ pub(super) fn decider<'a>(caller: &'a Caller, extensions: &Extensions) -> Decide
 
 /// There is no such request, or not for this visitor: the answer is the same.
 pub(super) fn nothing() -> Response {
-    let why = "There is no such request, or it is not yours to see. Perhaps you are signed in as somebody else.";
+    let why =
+        "There is no such request, or it is not yours to see. Perhaps you are signed in as somebody else.";
     shape::plain(StatusCode::NOT_FOUND, "No such request", why, FIRST, "All approvals")
 }
 

@@ -73,13 +73,16 @@ async fn explain(
         }
         ApprovalError::Decided(word) => {
             let request = approvals::visible(console, decider, id).await.ok().flatten();
-            let how = request.map_or_else(|| (*word).to_owned(), |request| said(&request, console.clock.now()));
+            let how =
+                request.map_or_else(|| (*word).to_owned(), |request| said(&request, console.clock.now()));
             (StatusCode::CONFLICT, format!("You came too late: {how}."))
         }
         ApprovalError::SaidYes => {
             (StatusCode::CONFLICT, "You have said yes already: it takes another person now.".to_owned())
         }
-        ApprovalError::NotApprover { .. } | ApprovalError::Workload => (StatusCode::FORBIDDEN, format!("Nothing was decided: {error}.")),
+        ApprovalError::NotApprover { .. } | ApprovalError::Workload => {
+            (StatusCode::FORBIDDEN, format!("Nothing was decided: {error}."))
+        }
         ApprovalError::ModelChanged => (
             StatusCode::CONFLICT,
             "Nothing was decided: the model has been changed since, so it must be asked for anew.".to_owned(),

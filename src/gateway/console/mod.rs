@@ -13,7 +13,6 @@ mod visit;
 #[cfg(test)]
 mod tests;
 
-
 use std::sync::Arc;
 
 use axum::{

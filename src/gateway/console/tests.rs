@@ -79,12 +79,14 @@ impl World {
         };
         let authority = Arc::new(Authority::open(&state, clock.clone()).unwrap());
         let identities =
-            Identities::open(config, store.identity(), authority, clock.clone(), Arc::new(|_| ())).await.unwrap();
+            Identities::open(config, store.identity(), authority, clock.clone(), Arc::new(|_| ()))
+                .await
+                .unwrap();
         let policies = Policies::parse(&[(PathBuf::from("none.cedar"), String::new())], &[]).unwrap();
         let policies = Arc::new(ArcSwap::from_pointee(policies));
         let approvals = doubles::office(Arc::clone(&policies), clock.clone()).await;
         approvals.models_are(BTreeMap::from([("fraud".to_owned(), "1".to_owned())]));
-        let pipeline = Pipeline::new(Vec::new(), policies, scribe, clock.clone()).unwrap();
+        let pipeline = Pipeline::new(Vec::new(), policies, approvals.clone(), scribe, clock.clone()).unwrap();
         let describe: crate::gateway::approval::notify::Describe = Arc::new(|request| {
             Box::pin(async move {
                 let history = ApprovalHistory { exchanges: 41, refused: 2, approved: 1, last: None };
@@ -145,11 +147,7 @@ impl World {
             }
         }
         let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
-        Answer {
-            status: head.status,
-            headers: head.headers,
-            body: String::from_utf8(body.to_vec()).unwrap(),
-        }
+        Answer { status: head.status, headers: head.headers, body: String::from_utf8(body.to_vec()).unwrap() }
     }
 
     async fn get(&self, browser: &mut Browser, path: &str) -> Answer {
@@ -247,14 +245,21 @@ async fn a_link_leads_through_signing_in_to_the_page_and_a_yes() {
     assert_eq!(bob.0.len(), 1, "the sign-in's own cookie is gone: {:?}", bob.0.keys());
     let shown = world.get(&mut bob, &page).await;
     for text in [
-        "alice@example.test asks to use fraud", "quarter&#39;s end", "41 exchanges", "0 of 1 yeses by a member of risk-leads",
-        "waits 1 h more", "1 h (all of it)", "15 min", "30 min",
+        "alice@example.test asks to use fraud",
+        "quarter&#39;s end",
+        "41 exchanges",
+        "0 of 1 yeses by a member of risk-leads",
+        "waits 1 h more",
+        "1 h (all of it)",
+        "15 min",
+        "30 min",
     ] {
         shown.says(text);
     }
     assert!(!shown.body.contains("2 h"), "never longer than the terms: {}", shown.body);
     let form = shown.hidden("form");
-    let fields = [("form", form.as_str()), ("decision", "approve"), ("lasts", "900"), ("comment", "be quick")];
+    let fields =
+        [("form", form.as_str()), ("decision", "approve"), ("lasts", "900"), ("comment", "be quick")];
     assert_eq!(world.post(&mut bob, &page, &fields).await.location(), page);
     let State::Approved { until, .. } = world.state(&id).await else { panic!("not approved") };
     assert_eq!(until, UNIX_EPOCH + Duration::from_secs(1_795_418_146 + 900));
@@ -368,7 +373,10 @@ async fn hostile_text_is_shown_and_not_obeyed() {
         answer.says("\\u{202e}");
         let policy = answer.headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
         assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
-        assert!(policy.contains("form-action 'self';") && policy.contains("frame-ancestors 'none'"), "{policy}");
+        assert!(
+            policy.contains("form-action 'self';") && policy.contains("frame-ancestors 'none'"),
+            "{policy}"
+        );
         assert!(!policy.contains("unsafe"), "{policy}");
         assert_eq!(answer.headers[header::CACHE_CONTROL], "no-store");
         assert_eq!(answer.headers[header::X_FRAME_OPTIONS], "DENY");
@@ -412,7 +420,9 @@ async fn a_code_is_for_the_browser_that_asked_and_for_one_use() {
     let mut victim = Browser::default();
     assert_eq!(world.get(&mut victim, &back).await.status, StatusCode::BAD_REQUEST);
     assert!(victim.0.is_empty());
-    for (from, to) in [("iss=https%3A%2F%2Flocalhost", "iss=https%3A%2F%2Fevil"), ("state=", "state=A"), ("code=", "cod=")] {
+    for (from, to) in
+        [("iss=https%3A%2F%2Flocalhost", "iss=https%3A%2F%2Fevil"), ("state=", "state=A"), ("code=", "cod=")]
+    {
         let wrong = world.get(&mut bob, &back.replace(from, to)).await;
         assert_eq!(wrong.status, StatusCode::BAD_REQUEST, "{from}");
     }
@@ -422,7 +432,8 @@ async fn a_code_is_for_the_browser_that_asked_and_for_one_use() {
     assert_eq!(world.get(&mut bob, &back).await.location(), "/console/approvals");
     let signed_in = bob.0.get("__Host-hoopctl-console").unwrap().clone();
     assert!(!signed_in.contains("ses_"));
-    let mut forged = Browser(HashMap::from([("__Host-hoopctl-console".to_owned(), signed_in.replace('A', "B") + "A")]));
+    let mut forged =
+        Browser(HashMap::from([("__Host-hoopctl-console".to_owned(), signed_in.replace('A', "B") + "A")]));
     assert!(world.get(&mut forged, "/console/approvals").await.location().contains("/oauth2/authorize"));
     assert_eq!(world.get(&mut bob, &back).await.status, StatusCode::BAD_REQUEST);
 }

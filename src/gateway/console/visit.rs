@@ -89,9 +89,16 @@ impl Form {
             return Err(foreign());
         }
         let bytes = read_form(headers, body).await.map_err(|why| {
-            shape::plain(StatusCode::BAD_REQUEST, "Not done", &format!("The form cannot be read: {why}."), FIRST, BACK)
+            shape::plain(
+                StatusCode::BAD_REQUEST,
+                "Not done",
+                &format!("The form cannot be read: {why}."),
+                FIRST,
+                BACK,
+            )
         })?;
-        let fields: Vec<(String, String)> = url::form_urlencoded::parse(&bytes).into_owned().take(16).collect();
+        let fields: Vec<(String, String)> =
+            url::form_urlencoded::parse(&bytes).into_owned().take(16).collect();
         let form = Self(fields);
         if !form.one("form").is_some_and(|token| visitor.sent(token)) {
             return Err(foreign());

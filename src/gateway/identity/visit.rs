@@ -180,7 +180,10 @@ impl Identities {
     ///
     /// # Errors
     /// `internal` when the database fails: then the session still lives.
-    pub(in crate::gateway) async fn end_visit(&self, headers: &HeaderMap) -> Result<Option<HeaderValue>, Refusal> {
+    pub(in crate::gateway) async fn end_visit(
+        &self,
+        headers: &HeaderMap,
+    ) -> Result<Option<HeaderValue>, Refusal> {
         if let Some(session) = self.visiting(headers) {
             self.sessions.revoke(&session, "they signed out of the gateway's pages").await?;
         }
@@ -194,8 +197,11 @@ impl Identities {
     /// `internal` when the database fails or the provider's answer is not believed.
     pub(in crate::gateway) async fn logged_in(&self, email: &str) -> Result<Option<Caller>, Refusal> {
         let sessions = &self.sessions;
-        let rows =
-            sessions.store.live_sessions(Whose::Email(email), sessions.clock.now()).await.map_err(database)?;
+        let rows = sessions
+            .store
+            .live_sessions(Whose::Email(email), sessions.clock.now())
+            .await
+            .map_err(database)?;
         for row in rows {
             match self.current(&row.id).await {
                 Ok(caller) => return Ok(Some(caller)),
@@ -264,10 +270,7 @@ fn name(state: &str) -> Option<String> {
 /// A path of the gateway's pages and of nowhere else, in characters that no browser reads as anything more.
 fn is_page(path: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"/_-".contains(&b);
-    path.len() <= MAX_PAGE
-        && path.starts_with("/console/")
-        && !path.contains("//")
-        && path.bytes().all(plain)
+    path.len() <= MAX_PAGE && path.starts_with("/console/") && !path.contains("//") && path.bytes().all(plain)
 }
 
 #[cfg(test)]
@@ -281,9 +284,20 @@ mod tests {
         }
         let long = format!("/console/{}", "a".repeat(MAX_PAGE));
         for bad in [
-            "", "/", "/console", "console/", "//evil.test/console/", "/console//evil.test", "/console/../x",
-            "/console/\\evil.test", "/console/?x", "/console/#x", "/console/%2e", "https://evil.test/console/",
-            "/console/\r\nx", &long,
+            "",
+            "/",
+            "/console",
+            "console/",
+            "//evil.test/console/",
+            "/console//evil.test",
+            "/console/../x",
+            "/console/\\evil.test",
+            "/console/?x",
+            "/console/#x",
+            "/console/%2e",
+            "https://evil.test/console/",
+            "/console/\r\nx",
+            &long,
         ] {
             assert!(!is_page(bad), "{bad}");
         }

@@ -6,11 +6,13 @@
 //! ```
 
 mod answer;
+mod asking;
 mod carried;
 mod door;
 mod exchange;
 mod headers;
 mod models;
+mod notices;
 mod path;
 mod request;
 mod serve;
@@ -24,11 +26,14 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 use arc_swap::ArcSwap;
 
 use self::models::Model;
+pub use self::notices::Notices;
 pub use super::respond::Dialect;
 use super::{
+    approval::{Approvals, Request},
     audit::Scribe,
     identity::{Caller, Lease},
     policy::Policies,
+    respond::Problem,
     upstream,
 };
 use crate::{
@@ -81,6 +86,8 @@ pub struct Arrival {
     pub fin: Fin,
     /// What the caller wants where policy asks for an approval.
     pub asking: Asking,
+    /// Tells the person that their exchange waits; `None` where nobody would hear it.
+    pub notices: Option<Arc<Notices>>,
 }
 
 /// The stages and what they need. Cheap to clone.
@@ -91,6 +98,7 @@ pub struct Pipeline(Arc<Stages>);
 struct Stages {
     models: ArcSwap<BTreeMap<String, Arc<Model>>>,
     policies: Arc<ArcSwap<Policies>>,
+    approvals: Approvals,
     scribe: Scribe,
     clock: Clock,
 }
@@ -121,11 +129,14 @@ impl Pipeline {
     pub fn new(
         models: Vec<ModelConfig>,
         policies: Arc<ArcSwap<Policies>>,
+        approvals: Approvals,
         scribe: Scribe,
         clock: Clock,
     ) -> Result<Self, PipelineError> {
-        let models = ArcSwap::from_pointee(models::open(models)?);
-        Ok(Self(Arc::new(Stages { models, policies, scribe, clock })))
+        let models = models::open(models)?;
+        approvals.models_are(models::identities(&models));
+        let models = ArcSwap::from_pointee(models);
+        Ok(Self(Arc::new(Stages { models, policies, approvals, scribe, clock })))
     }
 
     /// New exchanges use these models from now on; those under way keep what they have.
@@ -133,7 +144,10 @@ impl Pipeline {
     /// # Errors
     /// As [`Self::new`]; the last good models stay in force then.
     pub fn reload(&self, models: Vec<ModelConfig>) -> Result<(), PipelineError> {
-        self.0.models.store(Arc::new(models::open(models)?));
+        let models = models::open(models)?;
+        let identities = models::identities(&models);
+        self.0.models.store(Arc::new(models));
+        self.0.approvals.models_are(identities);
         Ok(())
     }
 
@@ -150,6 +164,21 @@ impl Pipeline {
     /// A model as an approver sees it, whatever they may do with it themselves.
     pub fn described(&self, model: &str) -> Option<api::Model> {
         self.0.model(model).map(|model| model.described("ask"))
+    }
+
+    /// Files a request for approval, as an exchange of the caller's would; their valid approval where there is one.
+    ///
+    /// # Errors
+    /// When there is no such model, policy permits or denies it anyway, or approvals say no.
+    pub async fn request_approval(
+        &self,
+        caller: &Caller,
+        source: Option<IpAddr>,
+        transport: Option<Transport>,
+        model: &str,
+        reason: Option<&str>,
+    ) -> Result<Arc<Request>, Problem> {
+        self.0.request_approval(caller, source, transport, model, reason).await
     }
 
     /// Whether such a model exists (a stream to an unknown one is refused in the caller's HTTP, with the nearest name the caller may list).

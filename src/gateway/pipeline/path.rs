@@ -9,6 +9,7 @@ use hyper::{body::Incoming, upgrade::OnUpgrade};
 use super::{
     Arrival, Stages,
     answer::Answer,
+    asking::{self, Admitted},
     carried::Signals,
     door,
     exchange::{Draft, Exchange, Outcome},
@@ -20,7 +21,7 @@ use crate::{
     evidence::event::Leg,
     gateway::{
         identity::Caller,
-        policy::{Action, Context, Permit, Question, Resource, Verdict},
+        policy::Permit,
         respond::{Problem, Voice},
         upstream::{Meter, Outgoing},
     },
@@ -78,17 +79,16 @@ async fn walk(
     // A body announced as too long is not read at all.
     let limit = model.config.body_limit.unwrap_or(u64::MAX);
     announced(&body, limit)?;
-    // Policy: a permit, or the verdict that tells what is missing.
-    let permit =
-        permitted(way, &model, &caller, &head).map_err(|verdict| draft.verdict(&verdict, &model, &caller))?;
-    draft.permitted(&permit);
+    // Policy: a permit, or what is missing; a person's yes is waited for in place.
+    let Admitted { model, permit, grant } = asking::admit(way, model, caller, &head, draft).await?;
+    draft.permitted(&permit, grant.as_ref());
     // From here on the request is the model's: hop-by-hop headers end at this hop (RFC 9110 §7.6.1).
     let leaving = headers::towards_model(&mut head);
     let leaving = head.extensions.remove::<OnUpgrade>().filter(|_| leaving);
     let request = Request::from_parts(head, Outgoing::new(body, limit));
     let meter = Arc::clone(request.body().meter());
     // Durable before the first byte goes out. If it cannot be written, nothing is forwarded.
-    let exchange = draft.intend(way, Arc::clone(&meter)).await?;
+    let exchange = draft.intend(way, Arc::clone(&meter), grant).await?;
     // The model's own leg: TLS, the backend's credential, and only with a permit.
     match leaving {
         Some(caller) => switch::send(way, &model, &permit, request, caller, exchange).await,
@@ -96,31 +96,13 @@ async fn walk(
     }
 }
 
-fn known(way: &Way, model: Option<Arc<Model>>, caller: &Caller) -> Result<Arc<Model>, Problem> {
+pub(super) fn known(way: &Way, model: Option<Arc<Model>>, caller: &Caller) -> Result<Arc<Model>, Problem> {
     let wanted = &way.arrival.model;
     model.ok_or_else(|| Problem::model_unknown(wanted, way.stages.nearest(wanted, caller).as_deref()))
 }
 
 fn announced(body: &Incoming, limit: u64) -> Result<(), Problem> {
     if body.size_hint().lower() > limit { Err(Problem::body_too_long(limit)) } else { Ok(()) }
-}
-
-fn permitted(way: &Way, model: &Model, caller: &Caller, head: &Parts) -> Result<Permit, Verdict> {
-    let question = Question {
-        caller,
-        action: Action::Invoke,
-        resource: Resource::Model(&model.config.name),
-        context: Context {
-            transport: Some(way.arrival.transport),
-            upstream_encrypted: model.upstream.encrypted(),
-            source_ip: Some(way.arrival.source),
-            now: way.stages.clock.now(),
-            method: head.method.as_str(),
-            path: head.uri.path(),
-            requested_model: None,
-        },
-    };
-    way.stages.policies.load().authorize(&question, false)
 }
 
 /// Sends the request and hands the answer on as it comes; `exchange` finishes with its last frame.
@@ -130,7 +112,7 @@ async fn send(
     request: Request<Outgoing>,
     mut exchange: Exchange,
 ) -> Result<Response<Answer>, Problem> {
-    match model.upstream.send(permit, request).await {
+    match exchange.unless_ended(model.upstream.send(permit, request)).await? {
         Ok(mut answered) => {
             headers::towards_caller(&mut answered.head.headers);
             exchange.answered(answered.head.status, &answered.leg);

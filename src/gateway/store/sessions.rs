@@ -361,7 +361,8 @@ mod tests {
         }
         let alice = Whose::Subject { provider: "corp", subject: "sub-alice" };
         let other = Whose::Subject { provider: "partners", subject: "sub-alice" };
-        let (hers, others) = (store.live_sessions(alice, at(10)).await, store.live_sessions(other, at(10)).await);
+        let (hers, others) =
+            (store.live_sessions(alice, at(10)).await, store.live_sessions(other, at(10)).await);
         assert_eq!(hers.unwrap().iter().map(|row| row.id.as_str()).collect::<Vec<_>>(), ["ses_1"]);
         assert!(others.unwrap().is_empty());
         store.revoke("ses_2").await.unwrap();

@@ -13,7 +13,6 @@ mod webhook;
 #[cfg(test)]
 mod tests;
 
-
 use std::{
     collections::HashMap,
     fmt,
@@ -29,14 +28,10 @@ use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Approvals, Change, Filter, MAX_PAGE, Request};
-use crate::{
-    clock::Clock,
-    gateway::identity::Identities,
-    wire::api::Approval,
-};
+use crate::{clock::Clock, gateway::identity::Identities, wire::api::Approval};
+pub use slack::SlackConfig;
 use slack::{Interactions, Messages, Slack};
 use target::{Line, Target};
-pub use slack::SlackConfig;
 pub use webhook::WebhookConfig;
 
 /// Messages that may wait between the listener and a target's own line.
@@ -64,8 +59,7 @@ pub struct NotifyError {
 }
 
 /// A request as the API shows it, to nobody in particular, with what its requester did in the last seven days.
-pub type Describe =
-    Arc<dyn Fn(Arc<Request>) -> Pin<Box<dyn Future<Output = Approval> + Send>> + Send + Sync>;
+pub type Describe = Arc<dyn Fn(Arc<Request>) -> Pin<Box<dyn Future<Output = Approval> + Send>> + Send + Sync>;
 
 /// What the notifier works with.
 pub struct Surroundings {
@@ -143,7 +137,7 @@ impl Notifier {
     }
 
     /// Puts targets to work. Those that are at work already keep what waits for them; those that had said that they are gone are tried
-    /// again; new ones hear of every request that is pending.
+    /// again; new webhooks hear of every request that is pending.
     pub async fn adopt(&self, prepared: Prepared) {
         let new = {
             let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
@@ -156,8 +150,12 @@ impl Notifier {
                         line
                     }
                     None => {
+                        // Slack's messages of before a restart still stand, and their buttons work.
+                        let deduplicates = matches!(target, Target::Webhook(_));
                         let line = self.line(&name, target);
-                        new.push(line.clone());
+                        if deduplicates {
+                            new.push(line.clone());
+                        }
                         line
                     }
                 };
@@ -179,8 +177,7 @@ impl Notifier {
     fn line(&self, name: &str, target: Target) -> Line {
         let (sender, inbox) = mpsc::channel(INBOX);
         let line = Line::new(name, target, sender);
-        let serving =
-            target::serve(line.end(), inbox, self.surroundings.clock.clone(), self.first_pause);
+        let serving = target::serve(line.end(), inbox, self.surroundings.clock.clone(), self.first_pause);
         let stop = self.surroundings.stop.clone();
         self.tasks.spawn(async move { stop.run_until_cancelled(serving).await });
         line

@@ -83,8 +83,12 @@ impl Server {
         let told = server.answers.lock().unwrap().pop_front();
         let (status, header, body) = told.unwrap_or((200, "", ""));
         let body = match (body, path.as_str()) {
-            ("", "/api/chat.postMessage") => json!({ "ok": true, "channel": "C1", "ts": "1795418146.000100" }).to_string(),
-            ("", "/api/users.info") => json!({ "ok": true, "user": *server.email.lock().unwrap() }).to_string(),
+            ("", "/api/chat.postMessage") => {
+                json!({ "ok": true, "channel": "C1", "ts": "1795418146.000100" }).to_string()
+            }
+            ("", "/api/users.info") => {
+                json!({ "ok": true, "user": *server.email.lock().unwrap() }).to_string()
+            }
             ("", _) => json!({ "ok": true }).to_string(),
             (body, _) => body.to_owned(),
         };
@@ -110,7 +114,10 @@ impl Server {
                 return asked;
             }
             tokio::time::timeout(Duration::from_secs(20), rung).await.unwrap_or_else(|_| {
-                panic!("{count} requests did not come, but {:?}", asked.iter().map(|a| &a.uri).collect::<Vec<_>>())
+                panic!(
+                    "{count} requests did not come, but {:?}",
+                    asked.iter().map(|a| &a.uri).collect::<Vec<_>>()
+                )
             });
         }
     }
@@ -156,7 +163,9 @@ impl World {
         std::fs::write(state.join("jwks.json"), r#"{"keys":[]}"#).unwrap();
         let authority = Arc::new(Authority::open(&state, clock.clone()).unwrap());
         let identities =
-            Identities::open(config, store.identity(), authority, clock.clone(), Arc::new(|_| ())).await.unwrap();
+            Identities::open(config, store.identity(), authority, clock.clone(), Arc::new(|_| ()))
+                .await
+                .unwrap();
         let policies = Policies::parse(&[(PathBuf::from("none.cedar"), String::new())], &[]).unwrap();
         let approvals = doubles::office(Arc::new(ArcSwap::from_pointee(policies)), clock.clone()).await;
         approvals.models_are(BTreeMap::from([("fraud".to_owned(), "1".to_owned())]));
@@ -203,8 +212,13 @@ impl World {
             needed: 1,
         };
         let caller = person("alice", &[]);
-        let asking =
-            Asking { caller: &caller, model: "fraud", model_identity: "1", terms: &[terms], reason: Some(reason) };
+        let asking = Asking {
+            caller: &caller,
+            model: "fraud",
+            model_identity: "1",
+            terms: &[terms],
+            reason: Some(reason),
+        };
         self.approvals.ask(asking).await.unwrap().id.clone()
     }
 
@@ -360,10 +374,16 @@ async fn a_webhook_is_signed_tried_again_in_order_and_the_same_after_a_restart()
         assert!(verify(asked, 7) && verify(asked, 8) && !verify(asked, 9));
     }
     let told = asked[0].json();
-    assert_eq!((told["type"].as_str(), told["timestamp"].as_str()), (Some("approval.requested"), Some("2026-11-23T07:15:46.000Z")));
+    assert_eq!(
+        (told["type"].as_str(), told["timestamp"].as_str()),
+        (Some("approval.requested"), Some("2026-11-23T07:15:46.000Z"))
+    );
     assert_eq!((&told["data"]["id"], &told["data"]["reason"]), (&json!(id), &json!("quarter's end")));
     assert!(verify(&asked[4], 7));
-    assert_eq!((asked[4].header("webhook-id"), &asked[4].json()["type"]), (format!("{id}_denied").as_str(), &json!("approval.denied")));
+    assert_eq!(
+        (asked[4].header("webhook-id"), &asked[4].json()["type"]),
+        (format!("{id}_denied").as_str(), &json!("approval.denied"))
+    );
 
     let waits = world.asks("again").await;
     server.asked(6).await;
@@ -409,7 +429,11 @@ async fn nothing_is_told_after_a_request_has_lapsed() {
     server.asked(1).await;
     world.hand.advance(Duration::from_hours(1));
     let asked = server.asked(2).await;
-    assert_eq!(asked[1].headers["webhook-id"], format!("{id}_expired"), "the request itself is not told again");
+    assert_eq!(
+        asked[1].headers["webhook-id"],
+        format!("{id}_expired"),
+        "the request itself is not told again"
+    );
     assert_eq!(asked[1].json()["type"], "approval.expired");
 }
 
@@ -437,7 +461,10 @@ async fn slack_shows_the_request_escaped_and_takes_the_buttons_away_after_the_de
         assert!(fields.contains(text), "{fields}");
     }
     let buttons = blocks[3]["elements"].as_array().unwrap();
-    assert_eq!(buttons.iter().map(|b| b["value"].as_str()).collect::<Vec<_>>(), [Some(id.as_str()), Some(&id), None]);
+    assert_eq!(
+        buttons.iter().map(|b| b["value"].as_str()).collect::<Vec<_>>(),
+        [Some(id.as_str()), Some(&id), None]
+    );
     assert_eq!(buttons[2]["url"], format!("https://gateway.example.test/console/approvals/{id}"));
     world.deny(&id).await;
     let updated = &server.asked(3).await[2];
@@ -460,7 +487,10 @@ async fn a_button_decides_for_the_person_behind_it_once() {
     let asked = server.asked(4).await;
     assert_eq!(asked[1].uri.to_string(), "/api/users.info?user=U1");
     let paths: Vec<_> = asked[2..].iter().map(|asked| asked.uri.path().to_owned()).collect();
-    assert!(paths.contains(&"/api/chat.update".to_owned()) && paths.contains(&hook.path().to_owned()), "{paths:?}");
+    assert!(
+        paths.contains(&"/api/chat.update".to_owned()) && paths.contains(&hook.path().to_owned()),
+        "{paths:?}"
+    );
     let whisper = asked.iter().find(|asked| asked.uri.path() == hook.path()).unwrap();
     assert!(!whisper.headers.contains_key("authorization"));
     assert_eq!(whisper.json()["response_type"], "ephemeral");
@@ -515,7 +545,11 @@ async fn only_people_who_are_known_and_may_decide() {
 async fn what_slack_has_not_signed_is_refused() {
     let world = World::new().await;
     let (_, url) = Server::start().await;
-    assert_eq!(world.signed("payload={}", SIGNING, NOW).await, StatusCode::NOT_FOUND, "no Slack is configured");
+    assert_eq!(
+        world.signed("payload={}", SIGNING, NOW).await,
+        StatusCode::NOT_FOUND,
+        "no Slack is configured"
+    );
     world.adopt(&world.slack(&url)).await;
     for (body, secret, at, status) in [
         ("payload={}", "other", NOW, StatusCode::UNAUTHORIZED),

@@ -156,7 +156,9 @@ mod tests {
         for bad in [0, 23, 65] {
             assert!(key(&secret(bad)).is_err(), "{bad}");
         }
-        for bad in ["", "whsec_", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_not base64 not base64 not base64"] {
+        for bad in
+            ["", "whsec_", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_not base64 not base64 not base64"]
+        {
             let error = key(&bad.to_owned().into()).unwrap_err();
             assert!(error.contains("openssl rand") && !error.contains("not base64"), "{error}");
         }

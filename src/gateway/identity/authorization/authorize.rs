@@ -90,7 +90,11 @@ pub(super) fn refuse(
 
 /// A page that says why nothing happens.
 pub(super) fn refused_page(why: &str) -> Response {
-    pages::error(StatusCode::BAD_REQUEST, why, "Go back to where you came from and begin again; in a terminal that is `hoopctl login`.")
+    pages::error(
+        StatusCode::BAD_REQUEST,
+        why,
+        "Go back to where you came from and begin again; in a terminal that is `hoopctl login`.",
+    )
 }
 
 /// 303: the browser GETs the address, whatever brought it here.

@@ -292,7 +292,8 @@ mod tests {
     #[test]
     fn the_gateways_own_pages_have_one_address_and_the_laptop_cannot_have_it() {
         let own = "https://gateway.example.test/console/callback";
-        let console = |redirect| read(&[("client_id", Some("hoopctl-console")), ("redirect_uri", Some(redirect))]);
+        let console =
+            |redirect| read(&[("client_id", Some("hoopctl-console")), ("redirect_uri", Some(redirect))]);
         assert_eq!(console(own).unwrap().client, Client::Console);
         for wrong in [
             "http://127.0.0.1:51234/callback",

@@ -60,8 +60,12 @@ impl Store for Memory {
         let theirs = |row: &SessionRow| {
             let caller = &row.caller;
             let found = match whose {
-                Whose::Email(email) => caller.email.as_deref().is_some_and(|one| one.eq_ignore_ascii_case(email)),
-                Whose::Subject { provider, subject } => caller.provider == provider && caller.subject == subject,
+                Whose::Email(email) => {
+                    caller.email.as_deref().is_some_and(|one| one.eq_ignore_ascii_case(email))
+                }
+                Whose::Subject { provider, subject } => {
+                    caller.provider == provider && caller.subject == subject
+                }
             };
             found && !row.revoked && !caller.workload && row.expires_at > now
         };

@@ -30,6 +30,7 @@ use crate::{
     clock::Clock,
     evidence::event::Event,
     gateway::{
+        approval,
         audit::{
             self, Filter, Scribe,
             doubles::{MemoryJournal, MemoryLedger},
@@ -90,6 +91,7 @@ pub(super) fn model(name: &str, url: &str) -> ModelConfig {
 
 pub(super) struct World {
     pub(super) pipeline: Pipeline,
+    pub(super) approvals: approval::Approvals,
     pub(super) journal: MemoryJournal,
     scribe: Scribe,
 }
@@ -122,8 +124,9 @@ impl World {
         .await
         .unwrap();
         let policies = Arc::new(ArcSwap::from_pointee(policies));
-        let pipeline = Pipeline::new(models, policies, scribe.clone(), clock).unwrap();
-        Self { pipeline, journal, scribe }
+        let approvals = approval::doubles::office(Arc::clone(&policies), clock.clone()).await;
+        let pipeline = Pipeline::new(models, policies, approvals.clone(), scribe.clone(), clock).unwrap();
+        Self { pipeline, approvals, journal, scribe }
     }
 
     /// One model called `m`.
@@ -147,6 +150,7 @@ impl World {
             door: Door::Private,
             fin: Fin::Leave,
             asking: Asking::default(),
+            notices: None,
         };
         change(&mut arrival);
         let (ours, theirs) = tokio::io::duplex(64 * 1024);

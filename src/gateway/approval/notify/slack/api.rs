@@ -182,7 +182,8 @@ impl Api {
     async fn send(&self, what: &str, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, SlackError> {
         self.outbound.send(request).await.map_err(|error| {
             // The address of an answer is a secret, and the error would name it.
-            let why = if what == "response_url" { "it cannot be reached".to_owned() } else { error.to_string() };
+            let why =
+                if what == "response_url" { "it cannot be reached".to_owned() } else { error.to_string() };
             SlackError::Later { why: format!("{what}: {why}"), after: None }
         })
     }

@@ -103,7 +103,9 @@ impl Interactions {
             Err(status) => return status,
         };
         if !signature::is_slacks(&slack.signing_secret, &head.headers, &body, &slack.clock) {
-            tracing::warn!("a request to /approvals/slack is not signed by Slack, or is older than five minutes");
+            tracing::warn!(
+                "a request to /approvals/slack is not signed by Slack, or is older than five minutes"
+            );
             return StatusCode::UNAUTHORIZED;
         }
         let Some(payload) = payload(&body) else { return StatusCode::BAD_REQUEST };
@@ -141,7 +143,8 @@ impl Pressed {
         if kind != "block_actions" || !is_id(&user.id) {
             return None;
         }
-        let action = actions.into_iter().find(|action| action.action_id == APPROVE || action.action_id == DENY)?;
+        let action =
+            actions.into_iter().find(|action| action.action_id == APPROVE || action.action_id == DENY)?;
         let place = container.and_then(|container| {
             let (channel, ts) = (container.channel_id?, container.message_ts?);
             (is_id(&channel) && ts.len() <= MAX_ID).then_some(Place { channel, ts })
@@ -220,7 +223,10 @@ async fn person(notifier: &Notifier, slack: &Slack, pressed: &Pressed) -> Result
     let user = match slack.api.user(&pressed.user).await {
         Ok(user) => user,
         Err(SlackError::Refused(word)) => {
-            tracing::error!(word, "Slack does not say who pressed a button (scopes users:read and users:read.email)");
+            tracing::error!(
+                word,
+                "Slack does not say who pressed a button (scopes users:read and users:read.email)"
+            );
             return Err(NoOne::Failed);
         }
         Err(SlackError::Later { why, .. }) => {
@@ -238,10 +244,15 @@ async fn person(notifier: &Notifier, slack: &Slack, pressed: &Pressed) -> Result
         Ok(Some(caller)) => Ok(caller),
         Ok(None) => {
             let url = link(notifier, &pressed.request).await;
-            Err(NoOne::Unknown(format!("You are not signed in to the gateway: sign in and decide there. {url}")))
+            Err(NoOne::Unknown(format!(
+                "You are not signed in to the gateway: sign in and decide there. {url}"
+            )))
         }
         Err(refusal) => {
-            tracing::error!(why = refusal.message, "the person who pressed a button in Slack could not be looked up");
+            tracing::error!(
+                why = refusal.message,
+                "the person who pressed a button in Slack could not be looked up"
+            );
             Err(NoOne::Failed)
         }
     }
@@ -280,7 +291,10 @@ mod tests {
     use super::*;
 
     fn form(json: &str) -> Vec<u8> {
-        url::form_urlencoded::Serializer::new(String::new()).append_pair("payload", json).finish().into_bytes()
+        url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("payload", json)
+            .finish()
+            .into_bytes()
     }
 
     #[test]

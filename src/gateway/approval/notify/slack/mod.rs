@@ -5,7 +5,6 @@ mod interaction;
 mod message;
 mod signature;
 
-
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -96,7 +95,9 @@ impl Slack {
         match told {
             Ok(()) => Delivered::Done,
             Err(SlackError::Later { why, after }) => Delivered::Again { why, after },
-            Err(SlackError::Refused(word)) if is_final(&word) => Delivered::Never(format!("Slack says {word}")),
+            Err(SlackError::Refused(word)) if is_final(&word) => {
+                Delivered::Never(format!("Slack says {word}"))
+            }
             // An operator can mend these: invite the bot, renew the token.
             Err(SlackError::Refused(word)) => {
                 Delivered::Again { why: format!("Slack says {word}"), after: None }

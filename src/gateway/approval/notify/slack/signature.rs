@@ -27,7 +27,8 @@ pub(super) fn is_slacks(secret: &SecretString, headers: &HeaderMap, body: &[u8],
         return false;
     };
     let digits = !written.is_empty() && written.len() <= 15 && written.bytes().all(|b| b.is_ascii_digit());
-    let in_time = written.parse::<i64>().is_ok_and(|at| clock.unix_seconds().abs_diff(at) <= WINDOW.as_secs());
+    let in_time =
+        written.parse::<i64>().is_ok_and(|at| clock.unix_seconds().abs_diff(at) <= WINDOW.as_secs());
     if !digits || !in_time {
         return false;
     }
