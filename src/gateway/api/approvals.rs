@@ -151,7 +151,11 @@ pub(super) async fn deny(
 }
 
 /// The request, if the guest may see it.
-async fn find(state: &ApiState, guest: &Guest, id: &str) -> Result<std::sync::Arc<approval::Request>, Problem> {
+async fn find(
+    state: &ApiState,
+    guest: &Guest,
+    id: &str,
+) -> Result<std::sync::Arc<approval::Request>, Problem> {
     if id.len() > MAX_ID {
         return Err(ApprovalError::Unknown.into());
     }

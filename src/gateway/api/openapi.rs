@@ -74,11 +74,7 @@ fn operation(route: Route) -> Value {
         ),
         Route::Approvals => {
             let summary = "Requests for approval: the caller's own, those they may decide; with read_audit or administer, all";
-            with(
-                described("approvals", summary, content("Approvals")),
-                "parameters",
-                approval_parameters(),
-            )
+            with(described("approvals", summary, content("Approvals")), "parameters", approval_parameters())
         }
         Route::Ask => with_body(
             described("requestApproval", "Asks for an approval of a model", content("Approval")),

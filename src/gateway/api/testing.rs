@@ -11,10 +11,10 @@ use super::ApiState;
 use crate::{
     clock::Clock,
     gateway::{
+        approval,
         audit::{self, Scribe},
         certs::Authority,
         identity::{self, Caller, Identities},
-        approval,
         pipeline::Pipeline,
         policy::Policies,
         store::{self, Store},

@@ -133,8 +133,7 @@ impl Book {
 impl Pages {
     fn insert(&mut self, request: Arc<Request>) {
         let (id, key) = (request.id.clone(), key(&request));
-        let entry =
-            Arc::new(Entry { request: watch::Sender::new(request), ended: CancellationToken::new() });
+        let entry = Arc::new(Entry { request: watch::Sender::new(request), ended: CancellationToken::new() });
         self.by_use.entry(key).or_default().push(Arc::clone(&entry));
         self.live.insert(id, entry);
     }

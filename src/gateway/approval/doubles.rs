@@ -27,8 +27,7 @@ pub(crate) struct Memory {
 
 /// An office on a store of its own that tells nobody.
 pub(crate) async fn office(policies: Arc<ArcSwap<Policies>>, clock: Clock) -> Approvals {
-    let config =
-        Config { lapse: DEFAULT_LAPSE, public_url: "https://gateway.example.test".parse().unwrap() };
+    let config = Config { lapse: DEFAULT_LAPSE, public_url: "https://gateway.example.test".parse().unwrap() };
     let store = Arc::new(Memory::default());
     Approvals::open(config, store, policies, clock, Arc::new(|_| ())).await.unwrap()
 }

@@ -10,8 +10,8 @@ use std::{
 use arc_swap::ArcSwap;
 
 use super::{
-    ApprovalError, Approvals, Asking, Change, Config, Decider, Decision, Kind, MAX_PENDING_OWN, Request, State,
-    doubles::Memory,
+    ApprovalError, Approvals, Asking, Change, Config, Decider, Decision, Kind, MAX_PENDING_OWN, Request,
+    State, doubles::Memory,
 };
 use crate::{
     clock::{Clock, Hand},
@@ -107,8 +107,11 @@ async fn a_hundred_requests_make_one_approval() {
 async fn nobody_approves_themselves_and_workloads_and_strangers_do_not_either() {
     let world = World::new().await;
     let request = world.ask(&who("alice", &["risk"]), &terms(&["risk"], 1)).await.unwrap();
-    let elsewhere =
-        Caller { provider: "partners".into(), email: Some("ALICE@example.test".into()), ..who("a2", &["risk"]) };
+    let elsewhere = Caller {
+        provider: "partners".into(),
+        email: Some("ALICE@example.test".into()),
+        ..who("a2", &["risk"])
+    };
     for own in [who("alice", &["risk"]), Caller { email: None, ..who("alice", &["risk"]) }, elsewhere] {
         let refused = world.approve(&request.id, &own).await;
         assert!(matches!(refused, Err(ApprovalError::Own)), "{own:?} {refused:?}");
@@ -143,8 +146,7 @@ async fn it_takes_as_many_distinct_people_as_the_terms_say() {
     let request = world.ask(&alice, &terms(&["risk"], 2)).await.unwrap();
     let bob = who("bob", &["risk"]);
     world.approve(&request.id, &bob).await.unwrap();
-    let bob_elsewhere =
-        Caller { subject: "b2".into(), provider: "partners".into(), ..bob.clone() };
+    let bob_elsewhere = Caller { subject: "b2".into(), provider: "partners".into(), ..bob.clone() };
     for again in [bob, bob_elsewhere] {
         assert!(matches!(world.approve(&request.id, &again).await, Err(ApprovalError::SaidYes)));
     }

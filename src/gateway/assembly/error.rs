@@ -3,8 +3,13 @@
 use std::{fmt::Write, net::SocketAddr, path::Path};
 
 use crate::gateway::{
-    accept::BindError, audit::AuditError, certs::CertsError, identity::{IdentityError, StoreError},
-    pipeline::PipelineError, policy::Mistake, store::OpenError,
+    accept::BindError,
+    audit::AuditError,
+    certs::CertsError,
+    identity::{IdentityError, StoreError},
+    pipeline::PipelineError,
+    policy::Mistake,
+    store::OpenError,
 };
 
 /// Why the gateway did not start. Nothing of it runs any more.

@@ -73,13 +73,7 @@ pub struct Config {
 impl Config {
     /// What policies know of the models.
     pub fn facts(&self) -> Vec<ModelFacts> {
-        let fact = |model: &pipeline::ModelConfig| ModelFacts {
-            name: model.name.clone(),
-            dialect: model.dialect.name().to_owned(),
-            tls: if model.upstream.relaxed { "relaxed" } else { "required" }.to_owned(),
-            labels: model.labels.clone(),
-        };
-        self.models.iter().map(fact).collect()
+        self.models.iter().map(pipeline::ModelConfig::facts).collect()
     }
 
     fn settle_port(&mut self, port: u16) {
@@ -292,10 +286,7 @@ impl Rooms {
         .map_err(|e| StartError::identity(&e))?;
         let policies = Arc::new(ArcSwap::from_pointee(reload::policies(config)?));
         let approvals = Approvals::open(
-            approval::Config {
-                lapse: config.approval_lapse,
-                public_url: config.accept.public_url.clone(),
-            },
+            approval::Config { lapse: config.approval_lapse, public_url: config.accept.public_url.clone() },
             store.approvals(),
             Arc::clone(&policies),
             clock.clone(),
@@ -303,15 +294,14 @@ impl Rooms {
         )
         .await
         .map_err(|e| StartError::approvals(&e))?;
-        let pipeline =
-            Pipeline::new(
-                config.models.clone(),
-                Arc::clone(&policies),
-                approvals.clone(),
-                scribe.clone(),
-                clock.clone(),
-            )
-                .map_err(|e| StartError::pipeline(&e))?;
+        let pipeline = Pipeline::new(
+            config.models.clone(),
+            Arc::clone(&policies),
+            approvals.clone(),
+            scribe.clone(),
+            clock.clone(),
+        )
+        .map_err(|e| StartError::pipeline(&e))?;
         Ok(Self { clock: clock.clone(), store, scribe, identities, policies, approvals, pipeline })
     }
 

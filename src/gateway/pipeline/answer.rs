@@ -108,9 +108,7 @@ impl Body for Answer {
         match &self.kind {
             Kind::Made(body) => body.as_ref().is_none_or(Bytes::is_empty),
             Kind::Streaming(streaming) => streaming.is_over(),
-            Kind::Granted(granted) => {
-                granted.held().as_ref().is_some_and(|streaming| streaming.is_over())
-            }
+            Kind::Granted(granted) => granted.held().as_ref().is_some_and(|streaming| streaming.is_over()),
         }
     }
 

@@ -138,11 +138,8 @@ impl Draft {
     }
 
     fn decided(&mut self, verdict: &str, policies: &[String], approval: Option<String>) {
-        self.event.decision = Some(event::Decision {
-            verdict: verdict.to_owned(),
-            policies: policies.to_vec(),
-            approval,
-        });
+        self.event.decision =
+            Some(event::Decision { verdict: verdict.to_owned(), policies: policies.to_vec(), approval });
     }
 
     /// Writes the intent; durable when it returns.

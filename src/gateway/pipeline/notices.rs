@@ -82,10 +82,10 @@ impl Waiting {
                 Some(Notice::ApprovalGranted { id: id.clone(), until: Some(rfc3339(*until)) })
             }
             Decision::Denied { by, comment: None } => Some(refused(format!("{by} denied it"))),
-            Decision::Denied { by, comment: Some(said) } => {
-                Some(refused(format!("{by} denied it: {said}")))
+            Decision::Denied { by, comment: Some(said) } => Some(refused(format!("{by} denied it: {said}"))),
+            Decision::Expired => {
+                Some(refused("nobody answered in time, or the model was changed".to_owned()))
             }
-            Decision::Expired => Some(refused("nobody answered in time, or the model was changed".to_owned())),
             // The connection itself says that.
             Decision::Closing | Decision::Unknown => None,
         };

@@ -15,7 +15,9 @@ impl Problem {
         let (id, model, user) = (&request.id, &request.model, &request.requester.user);
         Self::new(
             code::APPROVAL_REQUIRED,
-            format!("`{model}` needs an approval{from} before {user} may use it: {id} waits for it at {page}"),
+            format!(
+                "`{model}` needs an approval{from} before {user} may use it: {id} waits for it at {page}"
+            ),
         )
         .remedy(format!("send the link to somebody who may approve, and try again once {id} is approved"))
     }
@@ -84,8 +86,9 @@ impl From<ApprovalError> for Problem {
                 Self::new(code::BAD_REQUEST, message).status(StatusCode::CONFLICT).remedy("try again")
             }
             ApprovalError::TooShort(_) | ApprovalError::Text(_) => Self::new(code::BAD_REQUEST, message),
-            ApprovalError::TooManyOwn(_) | ApprovalError::TooMany(_) => Self::new(code::LIMIT, message)
-                .remedy("wait until some of them are decided or have lapsed"),
+            ApprovalError::TooManyOwn(_) | ApprovalError::TooMany(_) => {
+                Self::new(code::LIMIT, message).remedy("wait until some of them are decided or have lapsed")
+            }
             ApprovalError::Store(error) => {
                 tracing::error!(%error, "the approvals cannot be read or written");
                 Self::new(code::INTERNAL, "the gateway's approvals cannot be read or written now")

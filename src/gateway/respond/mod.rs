@@ -11,11 +11,7 @@ use http::StatusCode;
 pub use dialect::{Dialect, Voice};
 pub use shape::{CODE_HEADER, REQUEST_ID_HEADER};
 
-use super::{
-    audit::AuditError,
-    policy::Verdict,
-    upstream::UpstreamError,
-};
+use super::{audit::AuditError, policy::Verdict, upstream::UpstreamError};
 use crate::wire::{Refusal, code};
 
 /// A "no" on its way to the caller: what happened, the next step, and the HTTP status it travels under.

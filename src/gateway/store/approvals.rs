@@ -18,7 +18,8 @@ const KEPT: Duration = Duration::from_hours(24 * 90);
 
 const INSERT: &str = "INSERT INTO approvals (id, revision, state, subject, provider, model, sameness, created_at, ends_at, \
                       json) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
-const REPLACE: &str = "UPDATE approvals SET revision = $2, state = $3, ends_at = $4, json = $5 WHERE id = $1 AND revision = $6";
+const REPLACE: &str =
+    "UPDATE approvals SET revision = $2, state = $3, ends_at = $4, json = $5 WHERE id = $1 AND revision = $6";
 const WAITING: &str = "SELECT count(*) FROM approvals WHERE state = 'pending' AND ends_at > $1";
 const WAITING_OWN: &str = "SELECT count(*) FROM approvals WHERE state = 'pending' AND ends_at > $1 \
                            AND subject = $2 AND provider = $3";
@@ -86,11 +87,12 @@ impl approval::Store for Store {
     }
 
     async fn live_approvals(&self) -> Result<Vec<Request>, StoreError> {
-        let rows: Vec<String> =
-            sqlx::query_scalar("SELECT json FROM approvals WHERE state IN ('pending', 'approved') ORDER BY id")
-                .fetch_all(&self.rooms.database.readers)
-                .await
-                .map_err(failed)?;
+        let rows: Vec<String> = sqlx::query_scalar(
+            "SELECT json FROM approvals WHERE state IN ('pending', 'approved') ORDER BY id",
+        )
+        .fetch_all(&self.rooms.database.readers)
+        .await
+        .map_err(failed)?;
         rows.iter().map(|json| read(json)).collect()
     }
 

@@ -11,7 +11,10 @@ use super::{
     world::{World, alice, get, model, post, soon, text},
 };
 use crate::{
-    gateway::{approval::{Decider, Filter}, identity::Caller},
+    gateway::{
+        approval::{Decider, Filter},
+        identity::Caller,
+    },
     wire::{
         control::Notice,
         stream::{Asking, reset},
