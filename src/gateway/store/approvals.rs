@@ -287,7 +287,7 @@ mod tests {
         assert_eq!(store.live_approvals().await.unwrap(), [approved]);
         let found = async |state, now| {
             let filter = Filter { state: Some(state), limit: 10, ..Filter::default() };
-            store.approvals(&filter, now).await.unwrap().len()
+            approval::Store::approvals(&store, &filter, now).await.unwrap().len()
         };
         assert_eq!((found("approved", at(59)).await, found("expired", at(59)).await), (1, 0));
         assert_eq!((found("approved", at(60)).await, found("expired", at(60)).await), (0, 1));
