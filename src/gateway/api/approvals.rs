@@ -292,3 +292,75 @@ async fn history(state: &ApiState, request: &approval::Request) -> Result<Approv
     history.approved = given.iter().filter(|request| request.was_approved()).count() as u64;
     Ok(history)
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::*;
+    use crate::gateway::{
+        api::testing::{World, caller, json},
+        approval::Asking,
+        policy::Terms,
+    };
+
+    fn guest(subject: &str, groups: &[&str]) -> Guest {
+        Guest { caller: caller(subject, groups).into(), source: None, transport: None }
+    }
+
+    /// A world in which alice waits for somebody of `risk`.
+    async fn world() -> (World, String) {
+        let world = World::new().await;
+        let alice = caller("alice", &[]);
+        let terms =
+            [Terms { policy: "jit".into(), approvers: vec!["risk".into()], lasts: HISTORY, needed: 1 }];
+        let asking =
+            Asking { caller: &alice, model: "m", model_identity: "one", terms: &terms, reason: Some("why") };
+        let id = world.state.approvals.ask(asking).await.unwrap().id.clone();
+        world.state.approvals.models_are([("m".to_owned(), "one".to_owned())].into());
+        (world, id)
+    }
+
+    async fn listed(world: &World, guest: Guest, query: &str) -> usize {
+        let uri = format!("/api/v1/approvals{query}").parse().unwrap();
+        let answer: serde_json::Value =
+            json(list(State(world.state.clone()), guest, uri).await.unwrap()).await;
+        answer["approvals"].as_array().unwrap().len()
+    }
+
+    #[tokio::test]
+    async fn requesters_deciders_and_auditors_see_a_request_and_nobody_else() {
+        let (world, id) = world().await;
+        for (guest, sees) in [
+            (guest("alice", &[]), 1),
+            (guest("bob", &["risk"]), 1),
+            (guest("erin", &["auditors"]), 1),
+            (guest("dave", &["admins"]), 1),
+            (guest("carol", &["ml"]), 0),
+        ] {
+            assert_eq!(listed(&world, guest.clone(), "").await, sees, "{guest:?}");
+            let shown = show(State(world.state.clone()), guest, Path(id.clone())).await;
+            assert_eq!(shown.is_ok(), sees == 1);
+            if let Err(ApiError(problem)) = shown {
+                assert_eq!(problem.http_status(), 404);
+            }
+        }
+        assert_eq!(listed(&world, guest("alice", &[]), "?state=denied").await, 0);
+    }
+
+    #[tokio::test]
+    async fn a_decision_is_answered_once_and_then_with_a_conflict() {
+        let (world, id) = world().await;
+        let say = |guest: Guest, body: &'static str| {
+            approve(State(world.state.clone()), guest, Path(id.clone()), Request::new(Body::from(body)))
+        };
+        let own = say(guest("alice", &["risk"]), "{}").await.unwrap_err().0;
+        assert_eq!((own.code(), own.http_status().as_u16()), (code::DENIED, 403));
+        let auditor = say(guest("erin", &["auditors"]), "{}").await.unwrap_err().0;
+        assert_eq!(auditor.http_status(), 403);
+        let approved: Approval = json(say(guest("bob", &["risk"]), r#"{"lasts":900}"#).await.unwrap()).await;
+        assert_eq!((approved.state.as_str(), approved.lasts, approved.approvals), ("approved", 900, 1));
+        let again = say(guest("carol", &["risk"]), "{}").await.unwrap_err().0;
+        assert_eq!((again.http_status().as_u16(), again.message()), (409, "the request is approved already"));
+    }
+}

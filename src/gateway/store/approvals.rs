@@ -212,3 +212,85 @@ fn read(json: &str) -> Result<Request, StoreError> {
 fn failed(error: sqlx::Error) -> StoreError {
     StoreError(error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        clock::from_unix_millis,
+        gateway::{
+            approval::{Person, Store as _},
+            store::Config,
+        },
+    };
+
+    const BOUNDS: Bounds = Bounds { own: 2, all: 3 };
+
+    fn at(seconds: u64) -> SystemTime {
+        from_unix_millis(1_800_000_000_000) + Duration::from_secs(seconds)
+    }
+
+    fn request(id: &str, subject: &str, model: &str) -> Request {
+        Request {
+            id: id.into(),
+            revision: 1,
+            requester: Person {
+                subject: subject.into(),
+                provider: "corp".into(),
+                user: subject.into(),
+                email: None,
+            },
+            model: model.into(),
+            model_identity: "one".into(),
+            reason: None,
+            terms: Vec::new(),
+            created_at: at(0),
+            lapses_at: at(3600),
+            state: State::Pending,
+            votes: Vec::new(),
+        }
+    }
+
+    async fn store(dir: &tempfile::TempDir) -> Store {
+        let state = dir.path().to_owned();
+        let database = state.join("gateway.db");
+        Store::open(&Config { state, database }).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_asks_for_the_same_waits_once_and_what_waits_is_bounded() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(&dir).await;
+        let file = async |request: Request| store.file(&request, BOUNDS, at(0)).await.unwrap();
+        assert!(matches!(file(request("apr_1", "alice", "a")).await, Filed::New));
+        let same = file(request("apr_2", "alice", "a")).await;
+        assert!(matches!(same, Filed::Joined(first) if first.id == "apr_1"));
+        assert!(matches!(file(request("apr_3", "alice", "b")).await, Filed::New));
+        assert!(matches!(file(request("apr_4", "alice", "c")).await, Filed::TooManyOwn));
+        assert!(matches!(file(request("apr_5", "bob", "a")).await, Filed::New));
+        assert!(matches!(file(request("apr_6", "carol", "a")).await, Filed::TooMany));
+    }
+
+    #[tokio::test]
+    async fn of_two_changes_to_one_revision_one_is_taken_and_both_ends_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(&dir).await;
+        let first = request("apr_1", "alice", "a");
+        store.file(&first, BOUNDS, at(0)).await.unwrap();
+        let denied = Request { revision: 2, state: State::Denied, ..first.clone() };
+        let until = at(60);
+        let approved =
+            Request { revision: 2, state: State::Approved { policies: vec!["p".into()], until }, ..first };
+        assert!(store.replace(&approved, 1).await.unwrap());
+        assert!(!store.replace(&denied, 1).await.unwrap());
+        assert_eq!(store.approval("apr_1").await.unwrap(), Some(approved.clone()));
+        assert_eq!(store.live_approvals().await.unwrap(), [approved]);
+        let found = async |state, now| {
+            let filter = Filter { state: Some(state), limit: 10, ..Filter::default() };
+            approval::Store::approvals(&store, &filter, now).await.unwrap().len()
+        };
+        assert_eq!((found("approved", at(59)).await, found("expired", at(59)).await), (1, 0));
+        assert_eq!((found("approved", at(60)).await, found("expired", at(60)).await), (0, 1));
+        assert_eq!((found("pending", at(1)).await, found("denied", at(1)).await), (0, 0));
+    }
+}
