@@ -85,8 +85,9 @@ impl World {
         let policies = Policies::parse(&[(PathBuf::from("none.cedar"), String::new())], &[]).unwrap();
         let policies = Arc::new(ArcSwap::from_pointee(policies));
         let approvals = doubles::office(Arc::clone(&policies), clock.clone()).await;
-        approvals.models_are(BTreeMap::from([("fraud".to_owned(), "1".to_owned())]));
         let pipeline = Pipeline::new(Vec::new(), policies, approvals.clone(), scribe, clock.clone()).unwrap();
+        // After the pipeline, which has none and says so.
+        approvals.models_are(BTreeMap::from([("fraud".to_owned(), "1".to_owned())]));
         let describe: crate::gateway::approval::notify::Describe = Arc::new(|request| {
             Box::pin(async move {
                 let history = ApprovalHistory { exchanges: 41, refused: 2, approved: 1, last: None };
