@@ -241,7 +241,7 @@ fn plain(state: &ApiState, request: &approval::Request) -> Approval {
         lasts: request.lasts().as_secs(),
         approvers: request.approvers(),
         approved_by: voters(true).map(|vote| vote.person.user.clone()).collect(),
-        denied_by: voters(false).last().map(|vote| vote.person.user.clone()),
+        denied_by: voters(false).next_back().map(|vote| vote.person.user.clone()),
         comment: request.votes.last().and_then(|vote| vote.comment.clone()),
         url: state.approvals.page(&request.id),
         decidable: false,

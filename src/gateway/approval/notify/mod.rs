@@ -305,7 +305,7 @@ fn open(config: &NotifyConfig, clock: &Clock, messages: &Arc<Messages>) -> Resul
         let name = format!("the webhook {}", webhook.url);
         let opened = webhook::Webhook::open(webhook, clock.clone())
             .map_err(|problem| NotifyError { target: name.clone(), problem })?;
-        targets.push((name, Target::Webhook(opened)));
+        targets.push((name, Target::Webhook(Box::new(opened))));
     }
     let slack = match &config.slack {
         Some(slack) => {

@@ -20,7 +20,7 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
 /// Who is told.
 pub(super) enum Target {
-    Webhook(Webhook),
+    Webhook(Box<Webhook>),
     Slack(Arc<Slack>),
 }
 

@@ -97,18 +97,15 @@ impl Api {
 
     /// Posts a message; returns its timestamp, by which Slack knows it.
     pub(super) async fn post(&self, channel: &str, message: &Value) -> Result<String, SlackError> {
-        let mut body = message.clone();
-        body["channel"] = json!(channel);
-        body["unfurl_links"] = json!(false);
-        body["unfurl_media"] = json!(false);
+        let more =
+            [("channel", json!(channel)), ("unfurl_links", json!(false)), ("unfurl_media", json!(false))];
+        let body = with(message, more);
         self.write::<Posted>("chat.postMessage", &body).await.map(|posted| posted.ts)
     }
 
     /// Replaces a message.
     pub(super) async fn update(&self, channel: &str, ts: &str, message: &Value) -> Result<(), SlackError> {
-        let mut body = message.clone();
-        body["channel"] = json!(channel);
-        body["ts"] = json!(ts);
+        let body = with(message, [("channel", json!(channel)), ("ts", json!(ts))]);
         self.write::<Nothing>("chat.update", &body).await.map(|_| ())
     }
 
@@ -195,6 +192,15 @@ impl Api {
         }
         url
     }
+}
+
+/// A message and where it goes.
+fn with<const N: usize>(message: &Value, more: [(&str, Value); N]) -> Value {
+    let mut body = message.clone();
+    if let Some(fields) = body.as_object_mut() {
+        fields.extend(more.map(|(name, value)| (name.to_owned(), value)));
+    }
+    body
 }
 
 /// Slack's own word, as far as it is one.
