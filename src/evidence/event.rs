@@ -117,7 +117,7 @@ pub struct Response {
     pub first_byte_ms: Option<u64>,
     /// From intent to the end.
     pub duration_ms: u64,
-    /// `complete`, `refused`, `caller_left`, `upstream_cut`, `upstream_failed`, `revoked`, `aborted` or `interrupted`.
+    /// `complete`, `refused`, `caller_left`, `upstream_cut`, `upstream_failed`, `revoked`, `approval_ended`, `aborted` or `interrupted`.
     pub outcome: String,
 }
 

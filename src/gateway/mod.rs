@@ -5,6 +5,7 @@ pub mod api;
 pub mod approval;
 pub mod audit;
 pub mod certs;
+pub mod console;
 pub mod identity;
 pub mod pipeline;
 pub mod policy;

@@ -64,6 +64,7 @@ fn read(text: &str, report: &mut Report) -> Option<Config> {
     let files = section::tls::read(&mut root, report);
     let database = section::storage::read(&mut root, &gateway.state, report);
     let power_loss = section::audit::read(&mut root, report);
+    let approvals = section::approvals::read(&mut root, report);
     let sessions = section::sessions::read(&mut root, report);
     let providers = section::identity::read(&mut root, gateway.public_url.as_ref(), report);
     let (models, facts) = section::model::read(&mut root, &gateway.relaxed_networks, report);
@@ -95,6 +96,8 @@ fn read(text: &str, report: &mut Report) -> Option<Config> {
         policies: gateway.policies?,
         models,
         store: store::Config { state, database },
+        approval_lapse: approvals.lapse,
+        notify: approvals.notify,
         audit: audit::Config { power_loss },
         metrics: gateway.metrics,
     })

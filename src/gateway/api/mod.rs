@@ -12,6 +12,7 @@ use axum::Router;
 use crate::{
     clock::Clock,
     gateway::{
+        approval::Approvals,
         audit::Scribe,
         identity::{Caller, Identities},
         pipeline::Pipeline,
@@ -21,6 +22,7 @@ use crate::{
     wire::code,
 };
 
+mod approvals;
 mod body;
 mod callers;
 mod dress;
@@ -30,6 +32,7 @@ mod openapi;
 mod routes;
 mod serve;
 
+pub use approvals::describe;
 pub use serve::{serve_stream, tunnel_handler};
 
 use guest::Guest;
@@ -42,6 +45,8 @@ pub struct ApiState {
     pub identities: Arc<Identities>,
     /// The models.
     pub pipeline: Pipeline,
+    /// Requests for approval.
+    pub approvals: Approvals,
     /// Who may read the audit log and revoke.
     pub policies: Arc<ArcSwap<Policies>>,
     /// The audit log.

@@ -80,11 +80,44 @@ fn operation(route: Route) -> Value {
             ),
             "Revocation",
         ),
+        Route::Approvals => {
+            let summary = "Requests for approval: the caller's own, those they may decide; with read_audit or administer, all";
+            with(described("approvals", summary, content("Approvals")), "parameters", approval_parameters())
+        }
+        Route::Ask => with_body(
+            described("requestApproval", "Asks for an approval of a model", content("Approval")),
+            "ApprovalRequest",
+        ),
+        Route::Approval => {
+            let summary = "A request for approval, with the requester's last seven days with the model";
+            with(described("approval", summary, content("Approval")), "parameters", id_parameter())
+        }
+        Route::Approve => decision("approve", "Says yes to a request for approval"),
+        Route::Deny => decision("deny", "Says no to a request for approval, or takes an approval back"),
         Route::Openapi => {
             let any = json!({ "application/json": { "schema": { "type": "object" } } });
             with(described("openapi", "This document", any), "security", json!([]))
         }
     }
+}
+
+fn decision(id: &str, summary: &str) -> Value {
+    let operation = with_body(described(id, summary, content("Approval")), "ApprovalDecision");
+    with(operation, "parameters", id_parameter())
+}
+
+fn id_parameter() -> Value {
+    json!([{ "name": "id", "in": "path", "required": true, "schema": { "type": "string" } }])
+}
+
+fn approval_parameters() -> Value {
+    let state = json!({ "enum": ["pending", "approved", "denied", "expired", "all"], "default": "pending" });
+    let limit = json!({ "type": "integer", "minimum": 1, "maximum": 200, "default": 50 });
+    json!([
+        { "name": "state", "in": "query", "description": "What has become of them.", "schema": state },
+        { "name": "before", "in": "query", "description": "Only those made before the one of this id: the `next` of an earlier answer.", "schema": { "type": "string" } },
+        { "name": "limit", "in": "query", "description": "At most this many, newest first.", "schema": limit },
+    ])
 }
 
 fn described(id: &str, summary: &str, content: Value) -> Value {
@@ -193,6 +226,28 @@ fn schemas() -> Value {
         "Revoked": object(json!({
             "schema": schema, "sessions": { "type": "integer", "description": "How many were ended." }, "ids": texts,
         }), &["schema", "sessions", "ids"]),
+        "Approval": object(json!({
+            "schema": schema, "id": text, "state": { "enum": ["pending", "approved", "denied", "expired"] },
+            "model": text, "requester": text, "reason": maybe,
+            "approvals": { "type": "integer" }, "needed": { "type": "integer" },
+            "expires_at": { "type": "string", "format": "date-time" }, "created_at": { "type": "string", "format": "date-time" },
+            "lasts": { "type": "integer", "description": "Seconds from the last yes." },
+            "approvers": texts, "approved_by": texts, "denied_by": maybe, "comment": maybe, "url": text,
+            "decidable": { "type": "boolean" },
+            "history": object(json!({
+                "exchanges": { "type": "integer" }, "refused": { "type": "integer" }, "approved": { "type": "integer" }, "last": maybe,
+            }), &["exchanges", "refused", "approved", "last"]),
+        }), &["schema", "id", "state", "model", "requester", "approvals", "needed", "expires_at", "created_at", "url", "decidable"]),
+        "Approvals": object(json!({
+            "schema": schema,
+            "approvals": { "type": "array", "items": reference("Approval") },
+            "next": { "type": ["string", "null"], "description": "`before` of the next page; null when there is none." },
+        }), &["schema", "approvals", "next"]),
+        "ApprovalRequest": object(json!({ "model": text, "reason": { "type": ["string", "null"], "maxLength": 1000 } }), &["model"]),
+        "ApprovalDecision": object(json!({
+            "lasts": { "type": ["integer", "null"], "minimum": 60, "description": "Only to approve: shortens the approval to so many seconds." },
+            "comment": { "type": ["string", "null"], "maxLength": 1000 },
+        }), &[]),
         "Error": object(json!({
             "error": object(json!({
                 "code": text, "message": text, "type": text, "request_id": maybe, "remedy": maybe,

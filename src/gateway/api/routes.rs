@@ -5,7 +5,7 @@ use axum::{
     routing::{MethodRouter, get, post},
 };
 
-use super::{ApiState, callers, events, openapi};
+use super::{ApiState, approvals, callers, events, openapi};
 
 /// A route of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,17 +16,27 @@ pub(super) enum Route {
     Events,
     Tokens,
     Revocations,
+    Approvals,
+    Ask,
+    Approval,
+    Approve,
+    Deny,
     Openapi,
 }
 
 impl Route {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::Me,
         Self::Models,
         Self::Credentials,
         Self::Events,
         Self::Tokens,
         Self::Revocations,
+        Self::Approvals,
+        Self::Ask,
+        Self::Approval,
+        Self::Approve,
+        Self::Deny,
         Self::Openapi,
     ];
 
@@ -34,7 +44,9 @@ impl Route {
     pub(super) fn method(self) -> &'static str {
         match self {
             Self::Me | Self::Models | Self::Events | Self::Openapi => "GET",
+            Self::Approvals | Self::Approval => "GET",
             Self::Credentials | Self::Tokens | Self::Revocations => "POST",
+            Self::Ask | Self::Approve | Self::Deny => "POST",
         }
     }
 
@@ -46,6 +58,10 @@ impl Route {
             Self::Events => "/api/v1/audit/events",
             Self::Tokens => "/api/v1/tokens",
             Self::Revocations => "/api/v1/revocations",
+            Self::Approvals | Self::Ask => "/api/v1/approvals",
+            Self::Approval => "/api/v1/approvals/{id}",
+            Self::Approve => "/api/v1/approvals/{id}/approve",
+            Self::Deny => "/api/v1/approvals/{id}/deny",
             Self::Openapi => "/api/v1/openapi.json",
         }
     }
@@ -58,6 +74,11 @@ impl Route {
             Self::Events => get(events::events),
             Self::Tokens => post(callers::tokens),
             Self::Revocations => post(callers::revocations),
+            Self::Approvals => get(approvals::list),
+            Self::Ask => post(approvals::request),
+            Self::Approval => get(approvals::show),
+            Self::Approve => post(approvals::approve),
+            Self::Deny => post(approvals::deny),
             Self::Openapi => get(openapi::document),
         }
     }

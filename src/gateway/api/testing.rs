@@ -11,6 +11,7 @@ use super::ApiState;
 use crate::{
     clock::Clock,
     gateway::{
+        approval,
         audit::{self, Scribe},
         certs::Authority,
         identity::{self, Caller, Identities},
@@ -60,9 +61,18 @@ impl World {
         let policies = Policies::parse(&[(PathBuf::from("test.cedar"), POLICIES.into())], &[]).unwrap();
         let policies = Arc::new(ArcSwap::from_pointee(policies));
         let limits = Limits::open(store.limits(), clock.clone()).await.unwrap();
-        let pipeline =
-            Pipeline::new(Vec::new(), Arc::clone(&policies), scribe.clone(), limits, clock.clone()).unwrap();
-        Self { state: ApiState { identities, pipeline, policies, scribe, clock }, store, _dir: dir }
+        let approvals = approval::doubles::office(Arc::clone(&policies), clock.clone()).await;
+        let pipeline = Pipeline::new(
+            Vec::new(),
+            Arc::clone(&policies),
+            approvals.clone(),
+            scribe.clone(),
+            limits,
+            clock.clone(),
+        )
+        .unwrap();
+        let state = ApiState { identities, pipeline, approvals, policies, scribe, clock };
+        Self { state, store, _dir: dir }
     }
 }
 

@@ -4,10 +4,11 @@ use std::{fmt::Write, net::SocketAddr, path::Path};
 
 use crate::gateway::{
     accept::BindError,
+    approval::notify::NotifyError,
     audit::AuditError,
     certs::CertsError,
-    identity::IdentityError,
-    pipeline::{PipelineError, limits::StoreError},
+    identity::{IdentityError, StoreError},
+    pipeline::{PipelineError, limits},
     policy::Mistake,
     store::OpenError,
 };
@@ -56,10 +57,21 @@ impl StartError {
         Self::new(error.to_string(), "check the [[identity]] tables with `hoopctl gateway check`")
     }
 
-    pub(super) fn limits(error: &StoreError) -> Self {
+    pub(super) fn limits(error: &limits::StoreError) -> Self {
         Self::new(
             error.to_string(),
             "limits hold across restarts: check the database under `state` and the messages above",
+        )
+    }
+
+    pub(super) fn approvals(error: &StoreError) -> Self {
+        Self::new(error.to_string(), "check the disk's space and the permissions of the database")
+    }
+
+    pub(super) fn notify(error: &NotifyError) -> Self {
+        Self::new(
+            error.to_string(),
+            "check `webhooks` and `slack` in [approvals], and where their secrets come from",
         )
     }
 

@@ -1,4 +1,4 @@
-//! The HTTPS face: signing in, the API, and a signpost for everything else.
+//! The HTTPS face: signing in, the API, the pages, Slack's buttons, and a signpost for everything else.
 
 use std::sync::Arc;
 
@@ -9,7 +9,8 @@ use crate::{
     clock::Clock,
     gateway::{
         api::{self, ApiState},
-        identity::Identities,
+        approval::notify::Notifier,
+        console::{self, Console},
         respond::{Problem, Voice},
     },
     id,
@@ -17,9 +18,21 @@ use crate::{
 };
 
 /// Everything that is served to HTTPS clients.
-pub(super) fn router(identities: &Arc<Identities>, state: ApiState) -> Router {
+pub(super) fn router(state: ApiState, notifier: &Arc<Notifier>) -> Router {
     let clock = state.clock.clone();
-    identities.router().merge(api::router(state)).fallback(move || std::future::ready(nothing_here(&clock)))
+    let console = Console {
+        identities: Arc::clone(&state.identities),
+        approvals: state.approvals.clone(),
+        describe: api::describe(state.clone()),
+        pipeline: state.pipeline.clone(),
+        clock: clock.clone(),
+    };
+    let pages = console::router(console).merge(notifier.router());
+    let signing_in = state.identities.router();
+    signing_in
+        .merge(pages)
+        .merge(api::router(state))
+        .fallback(move || std::future::ready(nothing_here(&clock)))
 }
 
 /// All that is said beside models where client certificates are asked for.

@@ -25,6 +25,10 @@ use self::operator::Operator;
 use super::{
     accept::{self, Listeners, Reception},
     api,
+    approval::{
+        self, Approvals,
+        notify::{Notifier, NotifyConfig, Surroundings},
+    },
     audit::{self, Scribe},
     certs::{self, Authority},
     identity::{self, Identities},
@@ -61,6 +65,10 @@ pub struct Config {
     pub models: Vec<pipeline::ModelConfig>,
     /// State folder and database.
     pub store: store::Config,
+    /// How long a request for approval waits.
+    pub approval_lapse: Duration,
+    /// Who is told of them.
+    pub notify: NotifyConfig,
     /// How durable the audit log is.
     pub audit: audit::Config,
     /// Where Prometheus metrics and health are served; never the public port.
@@ -107,7 +115,9 @@ struct Rooms {
     scribe: Scribe,
     identities: Arc<Identities>,
     policies: Arc<ArcSwap<Policies>>,
+    approvals: Approvals,
     pipeline: Pipeline,
+    notifier: Arc<Notifier>,
 }
 
 /// Tasks beside the listeners: key rotation, metrics, the audit indexer. Ended at the latest when dropped.
@@ -116,6 +126,7 @@ struct Background {
     phases: Phases,
     rotation: CancellationToken,
     limits: CancellationToken,
+    notices: CancellationToken,
     scribe: CancellationToken,
 }
 
@@ -126,6 +137,7 @@ impl Background {
             phases: Phases::default(),
             rotation: CancellationToken::new(),
             limits: CancellationToken::new(),
+            notices: CancellationToken::new(),
             scribe: CancellationToken::new(),
         }
     }
@@ -135,6 +147,7 @@ impl Background {
         self.phases.stop();
         self.rotation.cancel();
         self.limits.cancel();
+        self.notices.cancel();
         self.tasks.close();
         self.tasks.wait().await;
         self.scribe.cancel();
@@ -146,6 +159,7 @@ impl Drop for Background {
     fn drop(&mut self) {
         self.phases.stop();
         self.rotation.cancel();
+        self.notices.cancel();
         self.scribe.cancel();
     }
 }
@@ -237,6 +251,7 @@ impl Gateway {
     pub async fn shutdown_within(mut self, grace: Duration) {
         let phases = self.background.phases.clone();
         phases.drain();
+        self.rooms.approvals.close();
         tracing::info!(grace = ?grace, "the gateway drains");
         tokio::select! {
             _ = &mut self.listening => {}
@@ -291,10 +306,20 @@ impl Rooms {
         .await
         .map_err(|e| StartError::identity(&e))?;
         let policies = Arc::new(ArcSwap::from_pointee(reload::policies(config)?));
+        let approvals = Approvals::open(
+            approval::Config { lapse: config.approval_lapse, public_url: config.accept.public_url.clone() },
+            store.approvals(),
+            Arc::clone(&policies),
+            clock.clone(),
+            witness::of_approvals(scribe.clone(), clock.clone()),
+        )
+        .await
+        .map_err(|e| StartError::approvals(&e))?;
         let limits = Limits::open(store.limits(), clock.clone()).await.map_err(|e| StartError::limits(&e))?;
         let pipeline = Pipeline::new(
             config.models.clone(),
             Arc::clone(&policies),
+            approvals.clone(),
             scribe.clone(),
             limits.clone(),
             clock.clone(),
@@ -305,13 +330,17 @@ impl Rooms {
         identities.judge_models(Box::new(move |caller, name| {
             models.models_for(caller, None, None).iter().any(|model| model.name == name)
         }));
-        Ok(Self { clock: clock.clone(), store, scribe, identities, policies, pipeline })
+        let state = api::ApiState { identities, pipeline, approvals, policies, scribe, clock: clock.clone() };
+        let notifier = notifier(&config.notify, &state, background).await?;
+        let api::ApiState { identities, pipeline, approvals, policies, scribe, clock } = state;
+        Ok(Self { clock, store, scribe, identities, policies, approvals, pipeline, notifier })
     }
 
     fn reception(&self) -> Reception {
         let state = api::ApiState {
             identities: Arc::clone(&self.identities),
             pipeline: self.pipeline.clone(),
+            approvals: self.approvals.clone(),
             policies: Arc::clone(&self.policies),
             scribe: self.scribe.clone(),
             clock: self.clock.clone(),
@@ -326,12 +355,31 @@ impl Rooms {
             sessions,
             ingress: Ingress::new(Arc::clone(&self.identities), self.pipeline.clone(), self.clock.clone()),
             signpost: face::signpost(&self.clock),
-            router: face::router(&self.identities, state),
+            router: face::router(state, &self.notifier),
             scribe: self.scribe.clone(),
             clock: self.clock.clone(),
             meters: accept::Meters::default(),
         }
     }
+}
+
+/// Tells of requests for approval from here on.
+async fn notifier(
+    config: &NotifyConfig,
+    state: &api::ApiState,
+    background: &Background,
+) -> Result<Arc<Notifier>, StartError> {
+    let surroundings = Surroundings {
+        approvals: state.approvals.clone(),
+        identities: Arc::clone(&state.identities),
+        describe: api::describe(state.clone()),
+        clock: state.clock.clone(),
+        stop: background.notices.clone(),
+    };
+    let notifier = Notifier::start(surroundings, &background.tasks);
+    let prepared = notifier.prepare(config).await.map_err(|e| StartError::notify(&e))?;
+    notifier.adopt(prepared).await;
+    Ok(notifier)
 }
 
 async fn open_store(

@@ -13,7 +13,7 @@ pub struct Reloaded {
 }
 
 impl Gateway {
-    /// Takes up models and policies of `config`: all of it, or on any mistake nothing. New exchanges are decided by the new
+    /// Takes up models, policies and who is told of approvals of `config`: all of it, or on any mistake nothing. New exchanges are decided by the new
     /// policies from here on, also on streams that are open.
     ///
     /// # Errors
@@ -23,8 +23,10 @@ impl Gateway {
         config.settle_port(self.address.port());
         let rooms = &self.rooms;
         let policies = policies(&config)?;
+        let told = rooms.notifier.prepare(&config.notify).await.map_err(|e| ReloadError::notify(&e))?;
         rooms.pipeline.reload(config.models.clone()).map_err(|e| ReloadError::pipeline(&e))?;
         rooms.policies.store(Arc::new(policies));
+        rooms.notifier.adopt(told).await;
         let needs_restart = needs_restart(&self.started_with, &config);
         witness::tell(&rooms.scribe, &rooms.clock, "gateway_reload", "a changed configuration was taken up");
         Ok(Reloaded { needs_restart })
@@ -51,6 +53,7 @@ fn needs_restart(running: &Config, new: &Config) -> Vec<&'static str> {
         ("identity", identity(running) != identity(new)),
         ("tls", running.certs.files != new.certs.files),
         ("storage.database", running.store.database != new.store.database),
+        ("approvals", running.approval_lapse != new.approval_lapse),
         ("audit", running.audit.power_loss != new.audit.power_loss),
     ];
     differ.into_iter().filter_map(|(part, differs)| differs.then_some(part)).collect()

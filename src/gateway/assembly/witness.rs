@@ -9,6 +9,7 @@ use crate::{
     clock::{Clock, rfc3339},
     evidence::event::{self, Event, SCHEMA},
     gateway::{
+        approval::{self, Change, Kind, State},
         audit::Scribe,
         identity::{Caller, Happening, Witness},
     },
@@ -39,6 +40,56 @@ pub(super) fn witness(scribe: Scribe, clock: Clock) -> Witness {
             note(&scribe, event_of(happening, &clock));
         }
     })
+}
+
+/// Writes what happens to requests for approval to the audit log.
+pub(super) fn of_approvals(scribe: Scribe, clock: Clock) -> approval::Witness {
+    Arc::new(move |change| note(&scribe, event_of_change(change, &clock)))
+}
+
+fn event_of_change(change: &Change, clock: &Clock) -> Event {
+    let request = &change.request;
+    let (user, model) = (&request.requester.user, &request.model);
+    let (got, needed) = request.progress();
+    let comment = request.votes.last().and_then(|vote| vote.comment.as_deref());
+    let comment = comment.map(|said| format!(": {said}")).unwrap_or_default();
+    let mut policies = request.policies();
+    let (kind, detail) = match change.kind {
+        Kind::Requested => {
+            let reason = request.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            ("approval_requested", format!("{user} asks for an approval of {model}{reason}"))
+        }
+        Kind::Approved => {
+            ("approval_approved", format!("yes {got} of {needed} to {user} for {model}{comment}"))
+        }
+        Kind::Granted => {
+            if let State::Approved { policies: met, .. } = &request.state {
+                policies.clone_from(met);
+            }
+            let until = rfc3339(request.ends_at());
+            ("approval_granted", format!("{user} may use {model} until {until}"))
+        }
+        Kind::Denied => ("approval_denied", format!("no to {user} for {model}{comment}")),
+        Kind::Expired => (
+            "approval_expired",
+            format!("nobody answered {user}'s request for {model} in time, or the model was changed"),
+        ),
+        Kind::Ended => ("approval_ended", format!("the approval of {user} for {model} has ended")),
+    };
+    let event = Event {
+        model: Some(model.clone()),
+        decision: Some(event::Decision {
+            verdict: "ask".to_owned(),
+            policies,
+            approval: Some(request.id.clone()),
+        }),
+        detail: Some(detail),
+        ..blank(clock, kind)
+    };
+    match &change.by {
+        Some(caller) => of_caller(caller, event),
+        None => event,
+    }
 }
 
 /// Failed logins since a window began.

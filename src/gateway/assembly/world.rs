@@ -11,7 +11,7 @@ use crate::{
     clock::Clock,
     evidence::event::Event,
     gateway::{
-        accept, audit,
+        accept, approval, audit,
         certs::{self, Authority},
         identity::{self, Caller, DevUser, ProviderConfig, ProviderKind, SessionRow},
         pipeline::ModelConfig,
@@ -154,6 +154,8 @@ pub(in crate::gateway) fn config(folder: &Path) -> Config {
         policies,
         models: Vec::new(),
         store: store::Config { database: state.join("gateway.db"), state },
+        approval_lapse: approval::DEFAULT_LAPSE,
+        notify: approval::notify::NotifyConfig::default(),
         audit: audit::Config::default(),
         metrics: Some((Ipv4Addr::LOCALHOST, 0).into()),
     }

@@ -83,13 +83,7 @@ pub(super) fn kept<T: DeserializeOwned>(
     key: &str,
 ) -> Option<T> {
     let wanted = name(key)?;
-    let value = headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|cookies| cookies.to_str().ok())
-        .flat_map(|cookies| cookies.split(';'))
-        .filter_map(|cookie| cookie.trim().split_once('='))
-        .find_map(|(name, value)| (name == wanted).then_some(value))?;
+    let value = cookie(headers, &wanted)?;
     let json = seal.open_sealed(context, &URL_SAFE_NO_PAD.decode(value).ok()?)?;
     serde_json::from_slice(&json).ok()
 }
@@ -100,7 +94,22 @@ pub(super) fn clear(key: &str) -> Option<HeaderValue> {
 }
 
 fn set_cookie(key: &str, value: &str, life: Duration) -> Option<HeaderValue> {
-    let name = name(key)?;
+    set(&name(key)?, value, life)
+}
+
+/// The value of a cookie.
+pub(super) fn cookie<'h>(headers: &'h HeaderMap, wanted: &str) -> Option<&'h str> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|cookies| cookies.to_str().ok())
+        .flat_map(|cookies| cookies.split(';'))
+        .filter_map(|cookie| cookie.trim().split_once('='))
+        .find_map(|(name, value)| (name == wanted).then_some(value))
+}
+
+/// A `Set-Cookie` header of ours; the name begins with `__Host-`.
+pub(super) fn set(name: &str, value: &str, life: Duration) -> Option<HeaderValue> {
     let age = life.as_secs();
     // `Lax`, because the provider sends the browser back from another site; `__Host-` binds it to this origin.
     HeaderValue::from_str(&format!("{name}={value}; Path=/; Max-Age={age}; Secure; HttpOnly; SameSite=Lax"))

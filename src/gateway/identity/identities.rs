@@ -22,6 +22,7 @@ use super::{
     service::{Failures, Service},
     sessions::Sessions,
     tokens::Tokens,
+    visit::Visits,
     workload::{self, Workload},
 };
 use crate::{
@@ -70,6 +71,7 @@ pub struct Identities {
     pub(super) bearers: Bearers,
     pub(super) failures: Failures,
     may_use: OnceLock<MayUse>,
+    pub(super) visits: Visits,
     host: String,
     pub(super) token_life: Duration,
     credential_life: Duration,
@@ -108,6 +110,11 @@ impl Identities {
     /// [`axum::extract::ConnectInfo`]`<SocketAddr>` and is refused without it.
     pub fn router(self: &Arc<Self>) -> axum::Router {
         authorization::router(Arc::clone(self))
+    }
+
+    /// The gateway's own origin, such as `https://gateway.example.com`.
+    pub(in crate::gateway) fn issuer(&self) -> &str {
+        &self.issuer
     }
 
     /// A tunnel connection's authority from the (already chain-verified) client certificate.
@@ -322,6 +329,7 @@ impl Identities {
             bearers: Bearers::default(),
             failures: Failures::default(),
             may_use: OnceLock::new(),
+            visits: Visits::default(),
             host,
             token_life: config.token_life,
             credential_life: config.credential_life,

@@ -26,6 +26,7 @@ mod service;
 mod sessions;
 mod storage;
 mod tokens;
+mod visit;
 mod workload;
 
 #[cfg(test)]
@@ -35,4 +36,9 @@ pub use caller::{Caller, Happening, Witness};
 pub use config::{Config, DevUser, Jwks, ProviderConfig, ProviderKind, ServiceAccount, ServiceProof};
 pub use identities::{Identities, IdentityError, MayUse};
 pub use lease::Lease;
-pub use storage::{SessionRow, Store, StoreError};
+pub use storage::{SessionRow, Store, StoreError, Whose};
+pub(in crate::gateway) use {
+    authorization::{guard, read_form},
+    pages::render_styled,
+    visit::{Onward, Visitor},
+};

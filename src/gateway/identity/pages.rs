@@ -1,7 +1,5 @@
 //! The few pages people see: which provider, which dev user, which device, what went wrong. No script, no foreign byte.
 
-use std::sync::LazyLock;
-
 use askama::Template;
 use axum::{
     http::{HeaderValue, StatusCode, header},
@@ -13,10 +11,6 @@ use url::{Host, Url};
 use super::{browser::Goal, config::DevUser, sessions::sha256};
 
 const STYLE: &str = include_str!("pages/style.css");
-
-/// The one style the pages may have, by its hash.
-static STYLE_HASH: LazyLock<String> =
-    LazyLock::new(|| format!("'sha256-{}'", STANDARD.encode(sha256(STYLE.as_bytes()))));
 
 #[derive(Template)]
 #[template(path = "choose.html", config = "src/gateway/identity/pages/askama.toml")]
@@ -132,9 +126,19 @@ pub(super) fn error(status: StatusCode, why: &str, remedy: &str) -> Response {
 }
 
 fn render(status: StatusCode, page: &impl Template, form_action: &str) -> Response {
+    render_styled(status, page, STYLE, form_action)
+}
+
+/// A page whose one style is `style`, under a policy that allows this style, forms to `form_action`, and nothing else.
+pub(in crate::gateway) fn render_styled(
+    status: StatusCode,
+    page: &impl Template,
+    style: &str,
+    form_action: &str,
+) -> Response {
     let policy = format!(
-        "default-src 'none'; style-src {}; form-action {form_action}; base-uri 'none'; frame-ancestors 'none'",
-        *STYLE_HASH
+        "default-src 'none'; style-src 'sha256-{}'; form-action {form_action}; base-uri 'none'; frame-ancestors 'none'",
+        STANDARD.encode(sha256(style.as_bytes()))
     );
     match (page.render(), HeaderValue::from_str(&policy)) {
         (Ok(html), Ok(policy)) => {

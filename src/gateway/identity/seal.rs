@@ -78,6 +78,11 @@ impl Seal {
         secret::same(expected.as_ref().get(..MARK_LEN)?, mark).then_some(session)
     }
 
+    /// What forms on the pages of a session must bring back; nobody but this gateway can make it.
+    pub(super) fn form_token(&self, session: &str) -> String {
+        URL_SAFE_NO_PAD.encode(self.mark_of("form", session.as_bytes()))
+    }
+
     fn mark_of(&self, session: &str, random: &[u8]) -> hmac::Tag {
         let mut context = hmac::Context::with_key(&self.mark);
         context.update(session.as_bytes());

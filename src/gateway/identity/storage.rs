@@ -15,7 +15,7 @@ pub struct SessionRow {
     pub created_at: SystemTime,
     /// When it ends, whatever is renewed.
     pub expires_at: SystemTime,
-    /// SHA-256 of the refresh token now valid; `None` for workloads.
+    /// SHA-256 of the refresh token now valid; `None` for workloads and browsers.
     pub refresh_sha256: Option<[u8; 32]>,
     /// SHA-256 of the one before it: its use is a replay and kills the session.
     pub previous_refresh_sha256: Option<[u8; 32]>,
@@ -23,6 +23,20 @@ pub struct SessionRow {
     pub revoked: bool,
     /// The provider's own refresh token, for groups at renewal; sealed with a key of `<state>`.
     pub provider_refresh: Option<Vec<u8>>,
+}
+
+/// Whose sessions are looked for.
+#[derive(Clone, Copy, Debug)]
+pub enum Whose<'a> {
+    /// The people with this email address, in any case of its ASCII letters.
+    Email(&'a str),
+    /// The person of this subject.
+    Subject {
+        /// The identity provider's name.
+        provider: &'a str,
+        /// Stable there.
+        subject: &'a str,
+    },
 }
 
 /// What identity keeps; implemented by `store`.
@@ -39,6 +53,8 @@ pub trait Store: Send + Sync {
     async fn update_session(&self, row: &SessionRow, expected: Option<[u8; 32]>) -> Result<bool, StoreError>;
     /// Ends sessions by session id, or by user (subject, email or name); returns the ids ended.
     async fn revoke(&self, who: &str) -> Result<Vec<String>, StoreError>;
+    /// Somebody's sessions that are neither revoked nor past their end at `now`, newest first, at most 16; none of workloads.
+    async fn live_sessions(&self, whose: Whose<'_>, now: SystemTime) -> Result<Vec<SessionRow>, StoreError>;
     /// Short-lived one-time things (codes): JSON under a key, with an end.
     async fn put_pending(&self, key: &str, json: &str, expires_at: SystemTime) -> Result<(), StoreError>;
     /// Adds a one-time thing unless its key is there already, and not past its end at `now`: false then. For replays.

@@ -3,18 +3,21 @@
 use std::{
     fmt,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::{
+    task::AbortHandle,
+    time::{Instant, Sleep, sleep_until},
+};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::{
-    carried::UnderWay,
+    carried::{Signals, UnderWay},
     exchange::{Exchange, Outcome},
 };
 use crate::gateway::upstream::{self, Fault};
@@ -31,6 +34,8 @@ enum Kind {
     Made(Option<Bytes>),
     /// The model's.
     Streaming(Box<Streaming>),
+    /// The model's, for as long as an approval lasts.
+    Granted(Granted),
 }
 
 struct Streaming {
@@ -64,7 +69,9 @@ impl Answer {
             // Nobody asks an empty body for its end.
             exchange.finish(Outcome::Complete);
         }
-        let streaming = Streaming {
+        let grant = exchange.grant().map(|grant| grant.ended().clone());
+        let signals = Arc::clone(exchange.signals());
+        let streaming = Box::new(Streaming {
             body,
             exchange,
             idle,
@@ -72,8 +79,12 @@ impl Answer {
             silence: None,
             failed: false,
             authority: None,
+        });
+        let kind = match grant {
+            None => Kind::Streaming(streaming),
+            Some(ended) => Kind::Granted(Granted::new(streaming, ended, signals)),
         };
-        Self { kind: Kind::Streaming(Box::new(streaming)), _under_way: None, _held: None }
+        Self { kind, _under_way: None, _held: None }
     }
 
     /// Keeps the exchange under way until the answer is dropped.
@@ -83,11 +94,14 @@ impl Answer {
 
     /// Cuts the answer when `ended` is cancelled, and holds `held` until it is dropped.
     pub(super) fn until(mut self, ended: CancellationToken, held: Arc<()>) -> Self {
-        if let Kind::Streaming(streaming) = &mut self.kind
-            && !streaming.body.is_end_stream()
-        {
-            let ending = Box::pin(ended.clone().cancelled_owned());
-            streaming.authority = Some(Authority { ended, ending });
+        match &mut self.kind {
+            Kind::Made(_) => {}
+            Kind::Streaming(streaming) => streaming.until(ended),
+            Kind::Granted(granted) => {
+                if let Some(streaming) = granted.held().as_mut() {
+                    streaming.until(ended);
+                }
+            }
         }
         Self { _held: Some(held), ..self }
     }
@@ -115,13 +129,15 @@ impl Body for Answer {
                 Poll::Ready(body.take().filter(|body| !body.is_empty()).map(|body| Ok(Frame::data(body))))
             }
             Kind::Streaming(streaming) => streaming.poll_frame(cx),
+            Kind::Granted(granted) => granted.poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Made(body) => body.as_ref().is_none_or(Bytes::is_empty),
-            Kind::Streaming(streaming) => !streaming.failed && streaming.body.is_end_stream(),
+            Kind::Streaming(streaming) => streaming.is_over(),
+            Kind::Granted(granted) => granted.held().as_ref().is_some_and(|streaming| streaming.is_over()),
         }
     }
 
@@ -129,11 +145,93 @@ impl Body for Answer {
         match &self.kind {
             Kind::Made(body) => SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64)),
             Kind::Streaming(streaming) => streaming.body.size_hint(),
+            Kind::Granted(granted) => {
+                granted.held().as_ref().map(|streaming| streaming.body.size_hint()).unwrap_or_default()
+            }
         }
     }
 }
 
+/// An answer that a task takes away when its approval ends, also from a caller who reads nothing meanwhile.
+struct Granted {
+    /// Empty once the approval has ended.
+    streaming: Arc<Mutex<Option<Box<Streaming>>>>,
+    ended: Pin<Box<WaitForCancellationFutureOwned>>,
+    taker: AbortHandle,
+    signals: Arc<Signals>,
+    /// The end was seen, and what came before it is being sent.
+    cutting: bool,
+}
+
+impl Granted {
+    fn new(streaming: Box<Streaming>, ended: CancellationToken, signals: Arc<Signals>) -> Self {
+        let streaming = Arc::new(Mutex::new(Some(streaming)));
+        let taker = tokio::spawn({
+            let (streaming, ended) = (Arc::clone(&streaming), ended.clone());
+            async move {
+                ended.cancelled().await;
+                take(&streaming);
+            }
+        });
+        let ended = Box::pin(ended.cancelled_owned());
+        Self { streaming, ended, taker: taker.abort_handle(), signals, cutting: false }
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        if self.cutting {
+            self.signals.answer_cut();
+            return Poll::Ready(Some(Err(Cut)));
+        }
+        if self.ended.as_mut().poll(cx).is_ready() {
+            if take(&self.streaming) {
+                return Poll::Ready(None);
+            }
+            self.cutting = true;
+            // As with every cut: the server writes out what it holds when a body has nothing to give.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        match self.held().as_mut() {
+            Some(streaming) => streaming.poll_frame(cx),
+            None => Poll::Pending,
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Option<Box<Streaming>>> {
+        self.streaming.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Granted {
+    fn drop(&mut self) {
+        self.taker.abort();
+    }
+}
+
+/// Ends an answer whose approval has ended, and its model's work; true when it was complete before.
+fn take(streaming: &Mutex<Option<Box<Streaming>>>) -> bool {
+    let mut held = streaming.lock().unwrap_or_else(PoisonError::into_inner);
+    if held.as_ref().is_some_and(|streaming| streaming.is_over()) {
+        return true;
+    }
+    if let Some(mut streaming) = held.take() {
+        streaming.exchange.finish(Outcome::ApprovalEnded);
+    }
+    false
+}
+
 impl Streaming {
+    fn until(&mut self, ended: CancellationToken) {
+        if !self.body.is_end_stream() {
+            let ending = Box::pin(ended.clone().cancelled_owned());
+            self.authority = Some(Authority { ended, ending });
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        !self.failed && self.body.is_end_stream()
+    }
+
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         if self.failed {
             self.exchange.signals().answer_cut();

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IoSlice},
+    mem,
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -28,6 +29,9 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Read at once to see which HTTP begins.
 const FIRST_READ: usize = 4096;
 
+/// What is taken in of a request whose caller waits for a person, bytes.
+const READ_AHEAD: usize = 64 * 1024;
+
 /// How HTTP/2 begins (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -49,6 +53,7 @@ pub(super) struct Signals {
     cut: AtomicU32,
     begun: AtomicU64,
     under_way: AtomicUsize,
+    waiting: AtomicUsize,
     abandoned: Arc<AtomicBool>,
     switched: Mutex<Option<Switched>>,
 }
@@ -73,6 +78,7 @@ impl Signals {
             cut: AtomicU32::new(0),
             begun: AtomicU64::new(0),
             under_way: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
             abandoned,
             switched: Mutex::new(None),
         })
@@ -124,6 +130,16 @@ impl Signals {
         self.under_way.load(Ordering::Relaxed) > 0
     }
 
+    /// An exchange waits for a person; it does until the guard is dropped.
+    pub(super) fn wait(self: &Arc<Self>) -> Waits {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        Waits(Arc::clone(self))
+    }
+
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
     fn cut(&self, code: u32) {
         // The first reason stands.
         let _ = self.cut.compare_exchange(0, code, Ordering::Relaxed, Ordering::Relaxed);
@@ -140,6 +156,15 @@ pub(super) struct UnderWay(Arc<Signals>);
 impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Says that an exchange waits for as long as it lives.
+pub(super) struct Waits(Arc<Signals>);
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -228,6 +253,27 @@ impl<IO: Carrier> Carried<IO> {
                 Watched::News
             }
         }
+    }
+
+    /// Looks for the end of a caller who waits for a person, which may come behind a body that is not read meanwhile: up to
+    /// [`READ_AHEAD`] of that is taken in. With a longer one only a reset is seen.
+    pub(super) fn watch_waiting(&self, cx: &mut Context<'_>) -> Watched {
+        let shared = &mut *lock(&self.0);
+        let mut buffer = [0; FIRST_READ];
+        while !shared.ended && shared.early.len() < READ_AHEAD {
+            let mut buffer = ReadBuf::new(&mut buffer);
+            match Pin::new(&mut shared.io).poll_read(cx, &mut buffer) {
+                Poll::Pending => return Watched::Quiet,
+                Poll::Ready(Err(_)) => return Watched::Gone,
+                Poll::Ready(Ok(())) if buffer.filled().is_empty() => shared.ended = true,
+                Poll::Ready(Ok(())) => {
+                    let mut early = BytesMut::from(mem::take(&mut shared.early));
+                    early.extend_from_slice(buffer.filled());
+                    shared.early = early.freeze();
+                }
+            }
+        }
+        if shared.ended { Watched::Gone } else { Watched::Quiet }
     }
 
     /// Ends the stream: with a reset when a signal says that something was cut, else with FIN.

@@ -9,13 +9,13 @@ use super::{
     carried::Signals,
     dialect::{Call, Looked, Reading, Work},
     limits::{Admitted, Limits},
-    models::Model,
     path::{Figures, Way},
 };
 use crate::{
     clock,
     evidence::event::{self, Event, Leg},
     gateway::{
+        approval::Grant,
         audit::{Intent, Scribe},
         identity::Caller,
         policy::{self, Permit, Verdict},
@@ -42,6 +42,8 @@ pub(super) enum Outcome {
     UpstreamFailed,
     /// The caller's authority ended.
     Revoked,
+    /// The approval it lived by ended, by time or by a no.
+    ApprovalEnded,
     /// The gateway ended it.
     Aborted,
 }
@@ -55,6 +57,7 @@ impl Outcome {
             Self::UpstreamCut => "upstream_cut",
             Self::UpstreamFailed => "upstream_failed",
             Self::Revoked => "revoked",
+            Self::ApprovalEnded => "approval_ended",
             Self::Aborted => "aborted",
         }
     }
@@ -125,30 +128,45 @@ impl Draft {
         self.admitted = Some(admitted);
     }
 
-    pub(super) fn permitted(&mut self, permit: &Permit) {
-        self.decided("permit", permit.policies());
+    pub(super) fn permitted(&mut self, permit: &Permit, grant: Option<&Grant>) {
+        self.decided("permit", permit.policies(), grant.map(|grant| grant.id.clone()));
     }
 
-    /// Policy did not say yes: notes it and says it to the caller.
-    pub(super) fn verdict(&mut self, verdict: &Verdict, model: &Model, caller: &Caller) -> Problem {
+    /// The exchange goes on after a wait: that is not the model's time, and the caller may have other groups now.
+    pub(super) fn resumed(&mut self, caller: &Caller, way: &Way) {
+        self.event.time = clock::rfc3339(way.stages.clock.now());
+        self.began = Instant::now();
+        self.caller(caller, way);
+    }
+
+    /// The approval that is missing has been asked for.
+    pub(super) fn waits_for(&mut self, approval: &str) {
+        if let Some(decision) = &mut self.event.decision {
+            decision.approval = Some(approval.to_owned());
+        }
+    }
+
+    /// Policy did not say yes.
+    pub(super) fn verdict(&mut self, verdict: &Verdict) {
         let word = match verdict.outcome {
             policy::Outcome::Ask => "ask",
             policy::Outcome::Permit | policy::Outcome::Deny => "deny",
         };
-        self.decided(word, &verdict.policies);
-        Problem::refused(verdict, caller.user(), &model.config.name)
+        self.decided(word, &verdict.policies, None);
     }
 
-    fn decided(&mut self, verdict: &str, policies: &[String]) {
-        self.event.decision = Some(event::Decision {
-            verdict: verdict.to_owned(),
-            policies: policies.to_vec(),
-            approval: None,
-        });
+    fn decided(&mut self, verdict: &str, policies: &[String], approval: Option<String>) {
+        self.event.decision =
+            Some(event::Decision { verdict: verdict.to_owned(), policies: policies.to_vec(), approval });
     }
 
     /// Writes the intent; durable when it returns.
-    pub(super) async fn intend(&mut self, way: &Way, figures: Figures) -> Result<Exchange, Problem> {
+    pub(super) async fn intend(
+        &mut self,
+        way: &Way,
+        figures: Figures,
+        grant: Option<Grant>,
+    ) -> Result<Exchange, Problem> {
         let intent = way.stages.scribe.intend(self.event.clone()).await.inspect_err(
             |error| tracing::error!(exchange = self.id(), %error, "an exchange was refused: its intent cannot be written"),
         )?;
@@ -167,6 +185,7 @@ impl Draft {
             reading: None,
             admitted: self.admitted.take(),
             limits: way.stages.limits.clone(),
+            grant,
         })
     }
 
@@ -206,11 +225,34 @@ pub(super) struct Exchange {
     reading: Option<Box<Reading>>,
     admitted: Option<Admitted>,
     limits: Limits,
+    /// The approval it lives by.
+    grant: Option<Grant>,
 }
 
 impl Exchange {
     pub(super) fn id(&self) -> &str {
         &self.id
+    }
+
+    pub(super) fn grant(&self) -> Option<&Grant> {
+        self.grant.as_ref()
+    }
+
+    /// Does something unless the approval ends before it is done: then it is dropped, the exchange finished and the caller told.
+    pub(super) async fn unless_ended<T>(&mut self, what: impl Future<Output = T>) -> Result<T, Problem> {
+        let problem = {
+            let Some(grant) = &self.grant else { return Ok(what.await) };
+            tokio::select! {
+                biased;
+                () = grant.ended().cancelled() => {}
+                done = what => return Ok(done),
+            }
+            let model = self.open.as_ref().and_then(|(_, event)| event.model.as_deref()).unwrap_or_default();
+            Problem::approval_ended(&grant.id, model)
+        };
+        self.status(problem.http_status());
+        self.finish(Outcome::ApprovalEnded);
+        Err(problem)
     }
 
     pub(super) fn signals(&self) -> &Arc<Signals> {
@@ -295,11 +337,21 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         self.finish(if self.signals.revoked() {
             Outcome::Revoked
+        } else if self.grant.as_ref().is_some_and(|grant| grant.ended().is_cancelled()) {
+            Outcome::ApprovalEnded
         } else if self.signals.abandoned() {
             Outcome::Aborted
         } else {
             Outcome::CallerLeft
         });
+    }
+}
+
+/// Resolves when an approval ends; never without one.
+pub(super) async fn ended(grant: Option<&Grant>) {
+    match grant {
+        Some(grant) => grant.ended().cancelled().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -7,6 +7,7 @@
 //! ```
 
 mod answer;
+mod asking;
 mod carried;
 mod dialect;
 mod direct;
@@ -15,6 +16,7 @@ mod exchange;
 mod headers;
 pub mod limits;
 mod models;
+mod notices;
 mod path;
 mod request;
 mod serve;
@@ -29,13 +31,15 @@ use arc_swap::ArcSwap;
 use http::{Request, Response, request::Parts};
 use hyper::body::Incoming;
 
-use self::{limits::Limits, models::Model};
 pub use self::{
     answer::Answer,
     direct::{Switched, Visit},
+    notices::Notices,
 };
+use self::{limits::Limits, models::Model};
 pub use super::respond::Dialect;
 use super::{
+    approval::{self, Approvals},
     audit::Scribe,
     identity::{Caller, Lease},
     policy::{ModelFacts, Policies},
@@ -101,6 +105,8 @@ pub struct Arrival {
     pub fin: Fin,
     /// What the caller wants where policy asks for an approval.
     pub asking: Asking,
+    /// Tells the person that their exchange waits; `None` where nobody would hear it.
+    pub notices: Option<Arc<Notices>>,
 }
 
 /// The stages and what they need. Cheap to clone.
@@ -111,6 +117,7 @@ pub struct Pipeline(Arc<Stages>);
 struct Stages {
     models: ArcSwap<BTreeMap<String, Arc<Model>>>,
     policies: Arc<ArcSwap<Policies>>,
+    approvals: Approvals,
     scribe: Scribe,
     limits: Limits,
     clock: Clock,
@@ -142,12 +149,15 @@ impl Pipeline {
     pub fn new(
         models: Vec<ModelConfig>,
         policies: Arc<ArcSwap<Policies>>,
+        approvals: Approvals,
         scribe: Scribe,
         limits: Limits,
         clock: Clock,
     ) -> Result<Self, PipelineError> {
-        let models = ArcSwap::from_pointee(models::open(models, &limits)?);
-        Ok(Self(Arc::new(Stages { models, policies, scribe, limits, clock })))
+        let models = models::open(models, &limits)?;
+        approvals.models_are(models::identities(&models));
+        let models = ArcSwap::from_pointee(models);
+        Ok(Self(Arc::new(Stages { models, policies, approvals, scribe, limits, clock })))
     }
 
     /// New exchanges use these models from now on; those under way keep what they have.
@@ -155,7 +165,10 @@ impl Pipeline {
     /// # Errors
     /// As [`Self::new`]; the last good models stay in force then.
     pub fn reload(&self, models: Vec<ModelConfig>) -> Result<(), PipelineError> {
-        self.0.models.store(Arc::new(models::open(models, &self.0.limits)?));
+        let models = models::open(models, &self.0.limits)?;
+        let identities = models::identities(&models);
+        self.0.models.store(Arc::new(models));
+        self.0.approvals.models_are(identities);
         Ok(())
     }
 
@@ -167,6 +180,26 @@ impl Pipeline {
         transport: Option<Transport>,
     ) -> Vec<api::Model> {
         self.0.listable(caller, source, transport)
+    }
+
+    /// A model as an approver sees it, whatever they may do with it themselves.
+    pub fn described(&self, model: &str) -> Option<api::Model> {
+        self.0.model(model).map(|model| model.described("ask"))
+    }
+
+    /// Files a request for approval, as an exchange of the caller's would; their valid approval where there is one.
+    ///
+    /// # Errors
+    /// When there is no such model, policy permits or denies it anyway, or approvals say no.
+    pub async fn request_approval(
+        &self,
+        caller: &Caller,
+        source: Option<IpAddr>,
+        transport: Option<Transport>,
+        model: &str,
+        reason: Option<&str>,
+    ) -> Result<Arc<approval::Request>, Problem> {
+        self.0.request_approval(caller, source, transport, model, reason).await
     }
 
     /// Whether such a model exists (a stream to an unknown one is refused in the caller's HTTP, with the nearest name the caller may list).

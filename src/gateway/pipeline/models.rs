@@ -2,8 +2,11 @@
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
+use aws_lc_rs::digest;
+
 use super::{
     ModelConfig, PipelineError, Stages,
+    exchange::hex,
     limits::{self, Counts, Limits},
 };
 use crate::{
@@ -22,6 +25,8 @@ pub(super) struct Model {
     pub(super) upstream: Upstream,
     /// `None`: it has no limits.
     pub(super) counts: Option<Arc<Counts>>,
+    /// What the model is: an approval is for this, not for a name.
+    pub(super) identity: String,
 }
 
 /// Sets up every model, or none.
@@ -35,11 +40,25 @@ pub(super) fn open(
         let upstream = Upstream::new(&name, &config.upstream)
             .map_err(|cause| PipelineError::Upstream { model: name.clone(), cause })?;
         let counts = limits::counts(counters, &name, &config.limits);
-        if models.insert(name.clone(), Arc::new(Model { config, upstream, counts })).is_some() {
+        let identity = identity(&config);
+        let model = Model { config, upstream, counts, identity };
+        if models.insert(name.clone(), Arc::new(model)).is_some() {
             return Err(PipelineError::Twice(name));
         }
     }
     Ok(models)
+}
+
+/// What each model is.
+pub(super) fn identities(models: &BTreeMap<String, Arc<Model>>) -> BTreeMap<String, String> {
+    models.iter().map(|(name, model)| (name.clone(), model.identity.clone())).collect()
+}
+
+/// A hash of what people look at when they approve a model: name, server, labels. Tuning its limits makes no other model of it.
+fn identity(config: &ModelConfig) -> String {
+    let ModelConfig { name, upstream, labels, .. } = config;
+    let text = serde_json::json!([name, upstream.url.as_str(), labels]).to_string();
+    hex(digest::digest(&digest::SHA256, text.as_bytes()).as_ref())
 }
 
 impl Stages {
@@ -54,41 +73,46 @@ impl Stages {
         transport: Option<Transport>,
     ) -> Vec<api::Model> {
         let policies = self.policies.load();
-        let now = self.clock.now();
         let models = self.models.load();
-        let verdict = |model: &Model, action| {
-            let question = Question {
-                caller,
-                action,
-                resource: Resource::Model(&model.config.name),
-                context: Context {
-                    transport,
-                    upstream_encrypted: model.upstream.encrypted(),
-                    source_ip: source,
-                    now,
-                    // The usual request to a model, for policies that look at it.
-                    method: "POST",
-                    path: "/",
-                    requested_model: None,
-                },
-            };
-            policies.decide(&question, false)
-        };
         models
             .values()
             .filter_map(|model| {
-                let access = match verdict(model, Action::Invoke).outcome {
+                let invoke = self.usual(caller, source, transport, model, Action::Invoke);
+                let access = match policies.decide(&invoke, false).outcome {
                     Outcome::Permit => "permit",
+                    Outcome::Ask if self.usable(caller, model, &policies, &invoke).is_some() => "permit",
                     Outcome::Ask => "ask",
                     // Nothing to choose; `list` alone opens no door.
                     Outcome::Deny => return None,
                 };
                 // What may be used may be seen, unless a policy says otherwise in so many words.
-                let listed = verdict(model, Action::List);
+                let list = self.usual(caller, source, transport, model, Action::List);
+                let listed = policies.decide(&list, false);
                 let hidden = listed.outcome == Outcome::Deny && !listed.policies.is_empty();
                 (!hidden).then(|| model.described(access))
             })
             .collect()
+    }
+
+    /// The usual request to a model, for policies that look at it.
+    pub(super) fn usual<'a>(
+        &self,
+        caller: &'a Caller,
+        source: Option<IpAddr>,
+        transport: Option<Transport>,
+        model: &'a Model,
+        action: Action,
+    ) -> Question<'a> {
+        let context = Context {
+            transport,
+            upstream_encrypted: model.upstream.encrypted(),
+            source_ip: source,
+            now: self.clock.now(),
+            method: "POST",
+            path: "/",
+            requested_model: None,
+        };
+        Question { caller, action, resource: Resource::Model(&model.config.name), context }
     }
 
     /// The name the caller may have meant, among those they may list.
@@ -103,7 +127,7 @@ impl Stages {
 }
 
 impl Model {
-    fn described(&self, access: &str) -> api::Model {
+    pub(super) fn described(&self, access: &str) -> api::Model {
         api::Model {
             name: self.config.name.clone(),
             dialect: self.config.dialect.name().to_owned(),

@@ -9,6 +9,7 @@ use hyper::{body::Incoming, upgrade::OnUpgrade};
 use super::{
     Arrival, Stages,
     answer::Answer,
+    asking::{self, Admitted, Asked},
     carried::Signals,
     dialect::{self, Call, Looked, Named},
     door,
@@ -21,7 +22,7 @@ use crate::{
     evidence::event::Leg,
     gateway::{
         identity::Caller,
-        policy::{Action, Context, Permit, Question, Resource, Verdict},
+        policy::Permit,
         respond::{Problem, Voice},
         upstream::{Meter, Outgoing},
     },
@@ -81,10 +82,10 @@ async fn walk(
     announced(&body, limit)?;
     // The model that the request itself names: read from its path or its first bytes, which are handed on as they came.
     let looked = understood(&model, &mut head, &mut body, draft).await?;
-    // Policy: a permit, or the verdict that tells what is missing.
-    let permit = permitted(way, &model, &caller, &head, looked.model.as_deref())
-        .map_err(|verdict| draft.verdict(&verdict, &model, &caller))?;
-    draft.permitted(&permit);
+    // Policy: a permit, or what is missing; a person's yes is waited for in place.
+    let asked = Asked { head: &head, requested_model: looked.model.as_deref() };
+    let Admitted { caller, model, permit, grant } = asking::admit(way, model, caller, &asked, draft).await?;
+    draft.permitted(&permit, grant.as_ref());
     // Limits: room under all that hold for this caller, held until the exchange ends. What was refused so far has cost nothing.
     if let Some(counts) = &model.counts {
         draft.admitted(counts.admit(&model.config.limits, &caller, way.stages.limits.now())?);
@@ -95,7 +96,7 @@ async fn walk(
     let request = Request::from_parts(head, Outgoing::new(looked.early, body, looked.watch, limit));
     let meter = Arc::clone(request.body().meter());
     // Durable before the first byte goes out. If it cannot be written, nothing is forwarded.
-    let exchange = draft.intend(way, Arc::clone(&meter)).await?;
+    let exchange = draft.intend(way, Arc::clone(&meter), grant).await?;
     // The model's own leg: TLS, the backend's credential, and only with a permit.
     match leaving {
         Some(caller) => switch::send(way, &model, &permit, request, caller, exchange).await,
@@ -103,7 +104,7 @@ async fn walk(
     }
 }
 
-fn known(way: &Way, model: Option<Arc<Model>>, caller: &Caller) -> Result<Arc<Model>, Problem> {
+pub(super) fn known(way: &Way, model: Option<Arc<Model>>, caller: &Caller) -> Result<Arc<Model>, Problem> {
     let wanted = &way.arrival.model;
     model.ok_or_else(|| Problem::model_unknown(wanted, way.stages.nearest(wanted, caller).as_deref()))
 }
@@ -131,30 +132,6 @@ async fn understood(
     Ok(looked)
 }
 
-fn permitted(
-    way: &Way,
-    model: &Model,
-    caller: &Caller,
-    head: &Parts,
-    requested_model: Option<&str>,
-) -> Result<Permit, Verdict> {
-    let question = Question {
-        caller,
-        action: Action::Invoke,
-        resource: Resource::Model(&model.config.name),
-        context: Context {
-            transport: Some(way.arrival.transport),
-            upstream_encrypted: model.upstream.encrypted(),
-            source_ip: Some(way.arrival.source),
-            now: way.stages.clock.now(),
-            method: head.method.as_str(),
-            path: head.uri.path(),
-            requested_model,
-        },
-    };
-    way.stages.policies.load().authorize(&question, false)
-}
-
 /// Sends the request and hands the answer on as it comes; `exchange` finishes with its last frame.
 async fn send(
     model: &Model,
@@ -162,7 +139,7 @@ async fn send(
     request: Request<Outgoing>,
     mut exchange: Exchange,
 ) -> Result<Response<Answer>, Problem> {
-    match model.upstream.send(permit, request).await {
+    match exchange.unless_ended(model.upstream.send(permit, request)).await? {
         Ok(mut answered) => {
             headers::towards_caller(&mut answered.head.headers);
             exchange.answered(answered.head.status, &answered.head.headers, &answered.leg);

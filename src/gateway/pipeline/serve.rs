@@ -105,10 +105,16 @@ async fn run<IO: Carrier, C: Future<Output = hyper::Result<()>>>(
                 }
                 return Poll::Ready(true);
             }
-            if !watch || !signals.is_under_way() {
+            if !signals.is_under_way() {
                 return Poll::Pending;
             }
-            match carried.watch(cx) {
+            // A caller who half-closes may do so while it waits; any other leaves by it.
+            let watched = match watch {
+                true => carried.watch(cx),
+                false if signals.is_waiting() => carried.watch_waiting(cx),
+                false => Watched::Quiet,
+            };
+            match watched {
                 Watched::Quiet => return Poll::Pending,
                 Watched::News => (),
                 Watched::Gone => return Poll::Ready(true),

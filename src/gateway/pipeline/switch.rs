@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
     answer::Answer,
-    exchange::{Exchange, Outcome},
+    exchange::{Exchange, Outcome, ended},
     headers,
     models::Model,
     path::{Way, failed},
@@ -33,7 +33,7 @@ pub(super) async fn send(
     caller: OnUpgrade,
     mut exchange: Exchange,
 ) -> Result<Response<Answer>, Problem> {
-    let (mut answered, server) = match model.upstream.upgrade(permit, request).await {
+    let (mut answered, server) = match exchange.unless_ended(model.upstream.upgrade(permit, request)).await? {
         Ok(asked) => asked,
         Err(error) => return Err(failed(&error, exchange)),
     };
@@ -60,7 +60,16 @@ async fn carry(caller: OnUpgrade, server: OnUpgrade, mut exchange: Exchange) {
         }
     };
     let (mut caller, mut server) = (Noting { io: TokioIo::new(caller), failed: false }, TokioIo::new(server));
-    match tunnel::splice(&mut caller, &mut server).await {
+    let grant = exchange.grant().cloned();
+    let spliced = tokio::select! {
+        biased;
+        () = ended(grant.as_ref()) => {
+            exchange.signals().answer_cut();
+            return exchange.finish_switched(Outcome::ApprovalEnded, 0);
+        }
+        spliced = tunnel::splice(&mut caller, &mut server) => spliced,
+    };
+    match spliced {
         Ok(spliced) => {
             exchange.passed(spliced.to_a);
             exchange.finish_switched(Outcome::Complete, spliced.to_b);

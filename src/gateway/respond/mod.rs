@@ -1,5 +1,6 @@
 //! Errors → HTTP, gRPC, WebSocket, tunnel refusal (the only such place).
 
+mod approvals;
 mod dialect;
 mod shape;
 
@@ -11,11 +12,7 @@ pub(crate) use dialect::is_grpc;
 pub use dialect::{Dialect, Voice};
 pub use shape::{CODE_HEADER, REQUEST_ID_HEADER};
 
-use super::{
-    audit::AuditError,
-    policy::{Outcome, Verdict},
-    upstream::UpstreamError,
-};
+use super::{audit::AuditError, policy::Verdict, upstream::UpstreamError};
 use crate::wire::{Refusal, code};
 
 /// A "no" on its way to the caller: what happened, the next step, and the HTTP status it travels under.
@@ -103,19 +100,8 @@ impl Problem {
         problem.remedy("list the models you may use: hoopctl models")
     }
 
-    /// What policy said, when it was not yes.
+    /// What policy said, when it was no.
     pub fn refused(verdict: &Verdict, user: &str, model: &str) -> Self {
-        if verdict.outcome == Outcome::Ask {
-            let from = match verdict.approvers().as_slice() {
-                [] => String::new(),
-                groups => format!(" by a member of {}", groups.join(", ")),
-            };
-            return Self::new(
-                code::APPROVAL_REQUIRED,
-                format!("`{model}` needs an approval{from} before {user} may use it"),
-            )
-            .remedy("ask the gateway's operator: this version does not take requests for approval");
-        }
         let why = match &verdict.missing {
             Some(missing) => format!(": {missing}"),
             None => ": no policy permits it".to_owned(),

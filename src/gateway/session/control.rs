@@ -24,7 +24,7 @@ const SAY_WITHIN: Duration = Duration::from_secs(5);
 /// For a renewal, the identity provider's answer included.
 const RENEW_WITHIN: Duration = Duration::from_secs(25);
 /// What may wait to be said.
-const QUEUE: usize = 16;
+const QUEUE: usize = 64;
 /// The longest client name that is kept, in characters.
 const LONGEST_CLIENT: usize = 128;
 
@@ -102,6 +102,11 @@ impl Speaker {
     /// Queues one message; a laptop that does not listen misses it.
     pub(super) async fn say(&self, word: FromGateway) {
         let _ = timeout(SAY_WITHIN, self.0.send(word)).await;
+    }
+
+    /// The same for what is not worth a wait: lost when too much waits to be said.
+    pub(super) fn mention(&self, word: FromGateway) {
+        let _ = self.0.try_send(word);
     }
 }
 

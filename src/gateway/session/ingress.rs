@@ -136,6 +136,7 @@ impl Ingress {
             fin: Fin::Leave,
             // An application without the CLI is told the approval's id at once, and asks again when it is granted.
             asking: Asking { wait: false, reason: None },
+            notices: None,
         }
     }
 }

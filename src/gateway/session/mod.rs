@@ -19,7 +19,7 @@ use crate::{
     clock::{Clock, rfc3339},
     gateway::{
         identity::{Identities, Lease},
-        pipeline::{Arrival, Pipeline},
+        pipeline::{Arrival, Notices, Pipeline},
     },
     tunnel::{Connection, Stream, Transport},
     wire::{
@@ -141,6 +141,10 @@ impl Guest {
     /// Accepts streams until the connection has to end, and ends it.
     async fn streams(&self, speak: control::Speaker, phases: &Phases) {
         let ended = self.lease.ended();
+        let notices = Notices::new({
+            let speak = speak.clone();
+            move |notice| speak.mention(FromGateway::Notice(notice))
+        });
         let mut streams = JoinSet::new();
         let mut garbage = 0;
         let mut leave_at: Option<Instant> = None;
@@ -169,7 +173,7 @@ impl Guest {
                 }
                 accepted = self.connection.accept(), if streams.len() < MOST_STREAMS => match accepted {
                     Ok(stream) => {
-                        streams.spawn(self.clone().serve(stream));
+                        streams.spawn(self.clone().serve(stream, Arc::clone(&notices)));
                     }
                     Err(error) => {
                         tracing::debug!(peer = %self.connection.remote_address(), %error, "a tunnel connection ended");
@@ -180,7 +184,7 @@ impl Guest {
         }
     }
 
-    async fn serve(self, mut stream: Stream) -> Served {
+    async fn serve(self, mut stream: Stream, notices: Arc<Notices>) -> Served {
         match preamble::read(&mut stream).await {
             Entry::Welcome(Target::Model { model, session, door, fin, asking }) => {
                 let arrival = Arrival {
@@ -194,6 +198,7 @@ impl Guest {
                     door,
                     fin,
                     asking,
+                    notices: Some(notices),
                 };
                 if preamble::accept(&mut stream).await {
                     self.house.pipeline.serve(stream, arrival).await;

@@ -4,7 +4,7 @@
 //!  <state>/          0700
 //!    lock            held while a gateway runs; its process id inside
 //!    journal/        the audit journal's files, see [`journal`]
-//!  gateway.db        0600: sessions, one-time things, the audit ledger
+//!  gateway.db        0600: sessions, one-time things, requests for approval, the audit ledger
 //! ```
 
 use std::{
@@ -14,10 +14,11 @@ use std::{
 };
 
 use crate::{
-    gateway::{audit, identity, pipeline},
+    gateway::{approval, audit, identity, pipeline},
     secret,
 };
 
+mod approvals;
 #[cfg(test)]
 mod crash_tests;
 mod framing;
@@ -130,6 +131,11 @@ impl Store {
 
     /// What identity keeps.
     pub fn identity(&self) -> Arc<dyn identity::Store> {
+        Arc::new(self.clone())
+    }
+
+    /// What approvals keep.
+    pub fn approvals(&self) -> Arc<dyn approval::Store> {
         Arc::new(self.clone())
     }
 

@@ -11,7 +11,7 @@ use sqlx::{
 use super::Store;
 use crate::{
     clock::{from_unix_millis, unix_millis},
-    gateway::identity::{self, Caller, SessionRow, StoreError},
+    gateway::identity::{self, Caller, SessionRow, StoreError, Whose},
 };
 
 /// All columns of the sessions that the rest of the statement names.
@@ -27,6 +27,12 @@ macro_rules! select {
 
 const BY_ID: &str = select!("WHERE id = $1");
 const BY_REFRESH: &str = select!("WHERE refresh_sha256 = $1 OR previous_refresh_sha256 = $1 LIMIT 1");
+const BY_EMAIL: &str = select!(
+    "WHERE lower(email) = $1 AND revoked = 0 AND workload = 0 AND expires_at > $2 ORDER BY created_at DESC LIMIT 16"
+);
+const BY_SUBJECT: &str = select!(
+    "WHERE provider = $1 AND subject = $2 AND revoked = 0 AND workload = 0 AND expires_at > $3 ORDER BY created_at DESC LIMIT 16"
+);
 const INSERT: &str = "INSERT INTO sessions (id, subject, email, name, groups, provider, workload, created_at, expires_at, \
                       refresh_sha256, previous_refresh_sha256, revoked, provider_refresh) \
                       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
@@ -65,6 +71,18 @@ impl identity::Store for Store {
         let row =
             sqlx::query(BY_REFRESH).bind(&sha256[..]).fetch_optional(&self.rooms.database.readers).await;
         row.map_err(failed)?.map(|row| session(&row)).transpose()
+    }
+
+    async fn live_sessions(&self, whose: Whose<'_>, now: SystemTime) -> Result<Vec<SessionRow>, StoreError> {
+        let query = match whose {
+            Whose::Email(email) => sqlx::query(BY_EMAIL).bind(email.to_ascii_lowercase()),
+            Whose::Subject { provider, subject } => {
+                sqlx::query(BY_SUBJECT).bind(provider.to_owned()).bind(subject.to_owned())
+            }
+        };
+        let readers = &self.rooms.database.readers;
+        let rows = query.bind(unix_millis(now)).fetch_all(readers).await.map_err(failed)?;
+        rows.iter().map(session).collect()
     }
 
     async fn update_session(&self, row: &SessionRow, expected: Option<[u8; 32]>) -> Result<bool, StoreError> {
@@ -317,6 +335,38 @@ mod tests {
         assert!(store.revoke("sub-alice").await.unwrap().is_empty(), "already ended");
         assert!(!store.session("ses_3").await.unwrap().unwrap().revoked);
         assert!(store.revoke("%").await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn people_are_found_by_their_email_as_long_as_a_login_of_theirs_lives() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(&dir).await;
+        for (id, user, created) in [("ses_1", "alice", 0), ("ses_2", "Alice", 5), ("ses_3", "bob", 0)] {
+            store.insert_session(&SessionRow { created_at: at(created), ..row(id, user) }).await.unwrap();
+        }
+        let mut job = row("ses_4", "alice");
+        job.caller.workload = true;
+        store.insert_session(&job).await.unwrap();
+        let found = |email: &'static str, now| {
+            let store = &store;
+            async move {
+                let rows = store.live_sessions(Whose::Email(email), at(now)).await.unwrap();
+                rows.into_iter().map(|row| row.id).collect::<Vec<_>>()
+            }
+        };
+        assert_eq!(found("ALICE@example.test", 10).await, ["ses_2", "ses_1"]);
+        assert!(found("alice@example.test", 3600).await.is_empty());
+        for stranger in ["", "%", "carol@example.test"] {
+            assert!(found(stranger, 10).await.is_empty(), "{stranger}");
+        }
+        let alice = Whose::Subject { provider: "corp", subject: "sub-alice" };
+        let other = Whose::Subject { provider: "partners", subject: "sub-alice" };
+        let (hers, others) =
+            (store.live_sessions(alice, at(10)).await, store.live_sessions(other, at(10)).await);
+        assert_eq!(hers.unwrap().iter().map(|row| row.id.as_str()).collect::<Vec<_>>(), ["ses_1"]);
+        assert!(others.unwrap().is_empty());
+        store.revoke("ses_2").await.unwrap();
+        assert_eq!(found("alice@example.test", 10).await, ["ses_1"]);
     }
 
     #[tokio::test]

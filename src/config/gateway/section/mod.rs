@@ -1,5 +1,6 @@
 //! One file for each section of `gateway.toml`.
 
+pub(super) mod approvals;
 pub(super) mod audit;
 pub(super) mod gateway;
 pub(super) mod identity;

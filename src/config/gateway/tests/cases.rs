@@ -7,7 +7,7 @@ pub(super) const CASES: &[(char, &str, usize, &str, &str)] = &[
     ('B', "x = 1\nx = 2", 2, "this is not TOML: duplicate key", ""),
     // Keys and types.
     ('B', "[modle]\nname = 1", 1, "unknown key `modle` in this file", "did you mean `model`?"),
-    ('B', "zzzzzz = 1", 1, "unknown key `zzzzzz`", "known: audit, gateway"),
+    ('B', "zzzzzz = 1", 1, "unknown key `zzzzzz`", "known: approvals, audit, gateway"),
     ('M', "upstrem = \"x\"", 1, "unknown key `upstrem` in [[model]]", "did you mean `upstream`?"),
     ('B', "[tls]\nacme = {}", 2, "unknown key `acme` in [tls]", "known: certificate, key"),
     ('B', "model = 3", 1, "`model` is a whole number, not sections", "[[model]]"),
@@ -15,6 +15,35 @@ pub(super) const CASES: &[(char, &str, usize, &str, &str)] = &[
     ('M', "labels = \"x\"", 1, "`labels` is a string, not a table", "{ key = value }"),
     ('M', "labels = { risk = 3 }", 1, "`risk` in `labels` is a whole number", "a string in quotes"),
     ('M', "pins = \"x\"", 1, "`pins` is a string, not a list", "[\"…\""),
+    // [approvals]
+    (
+        'B',
+        "[approvals]\nwebhooks = [{ url = \"http://h/\", secret = { env = \"A\" } }]",
+        2,
+        "`url` is not an https:// URL",
+        "write https://",
+    ),
+    (
+        'B',
+        "[approvals]\nwebhooks = [{ url = \"https://h/\" }]",
+        2,
+        "needs either `secret` or `secrets`",
+        "{ env = \"NAME\" }",
+    ),
+    (
+        'B',
+        "[approvals]\nwebhooks = [{ url = \"https://h/\", secret = \"hunter2\" }]",
+        2,
+        "`secret` is a secret written into the file",
+        "{ env = \"NAME\" }",
+    ),
+    (
+        'B',
+        "[approvals]\nslack = { token = { env = \"A\" }, signing_secret = { env = \"B\" }, channel = \"#general\" }",
+        2,
+        "`channel` is not an id of Slack's",
+        "C0123456789",
+    ),
     // [gateway]
     ('G', "[gateway]\nlisten = \"127.0.0.1:1\"", 1, "[gateway] has no `public_url`", "add public_url = "),
     ('G', "", 1, "[gateway] has no `public_url`", "add public_url = "),

@@ -35,7 +35,7 @@ pub(super) async fn authorize(
     let Some(params) = Params::read(query.unwrap_or_default().as_bytes()) else {
         return refused_page("The address of this page has too many parameters.");
     };
-    let request = match Request::read(&params) {
+    let request = match Request::read(&params, &identities.issuer) {
         Ok(request) => request,
         Err(Fault::Page(why)) => return refused_page(&why),
         Err(Fault::Redirect(told)) => {
@@ -86,7 +86,7 @@ pub(super) fn offered<'i>(
     }
 }
 
-/// Tells the laptop that its request fails (RFC 6749 §4.1.2.1, `iss` by RFC 9207).
+/// Tells the client that its request fails (RFC 6749 §4.1.2.1, `iss` by RFC 9207).
 pub(super) fn refuse(
     identities: &Identities,
     redirect_uri: &Url,
@@ -107,7 +107,11 @@ pub(super) fn refuse(
 
 /// A page that says why nothing happens.
 pub(super) fn refused_page(why: &str) -> Response {
-    pages::error(StatusCode::BAD_REQUEST, why, "Go back to the terminal and run `hoopctl login` again.")
+    pages::error(
+        StatusCode::BAD_REQUEST,
+        why,
+        "Go back to where you came from and begin again; in a terminal that is `hoopctl login`.",
+    )
 }
 
 /// 303: the browser GETs the address, whatever brought it here.
@@ -171,7 +175,7 @@ fn choose(providers: &[&Provider], request: &Request) -> Response {
     let links = providers.iter().map(|provider| {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query
-            .append_pair("client_id", crate::wire::api::CLIENT_ID)
+            .append_pair("client_id", request.client.id())
             .append_pair("response_type", "code")
             .append_pair("redirect_uri", request.redirect_uri.as_str())
             .append_pair("code_challenge", &request.challenge)

@@ -5,6 +5,7 @@ use std::time::Duration;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
+use super::request::Client;
 use crate::{
     clock::unix_millis,
     gateway::identity::{
@@ -32,15 +33,16 @@ pub(super) struct Grant {
     pub(super) provider_refresh: Option<Vec<u8>>,
 }
 
-/// What a token request presents with a code.
-pub(super) struct Presented<'a> {
-    pub(super) code: &'a str,
-    pub(super) redirect_uri: &'a str,
-    pub(super) verifier: &'a str,
+/// What a client presents with a code.
+pub(in crate::gateway::identity) struct Presented<'a> {
+    pub(in crate::gateway::identity) client: Client,
+    pub(in crate::gateway::identity) code: &'a str,
+    pub(in crate::gateway::identity) redirect_uri: &'a str,
+    pub(in crate::gateway::identity) verifier: &'a str,
 }
 
 /// Why a code gives no session.
-pub(super) enum CodeError {
+pub(in crate::gateway::identity) enum CodeError {
     /// `invalid_grant`, with a sentence.
     Invalid(&'static str),
     /// The database failed.
@@ -73,8 +75,8 @@ pub(super) async fn issue(identities: &Identities, grant: &Grant) -> Result<Secr
     Ok(code)
 }
 
-/// Trades a code for a session: its caller, its end in milliseconds since 1970, and its refresh token.
-pub(super) async fn redeem(
+/// Trades a code for a session: its caller, its end in milliseconds since 1970, and the laptop's refresh token.
+pub(in crate::gateway::identity) async fn redeem(
     identities: &Identities,
     presented: Presented<'_>,
 ) -> Result<(Caller, i64, Option<SecretString>), CodeError> {
@@ -87,6 +89,9 @@ pub(super) async fn redeem(
         return Err(UNKNOWN);
     };
     // From here on the code is spent, whatever is wrong: guessing a verifier has one try.
+    if presented.client.redirect_uri(&grant.redirect_uri, &identities.issuer).is_none() {
+        return Err(CodeError::Invalid("the code was given to another client"));
+    }
     if grant.redirect_uri != presented.redirect_uri {
         return Err(CodeError::Invalid("redirect_uri is not the one of the authorization request"));
     }
@@ -99,7 +104,8 @@ pub(super) async fn redeem(
         .begin(Beginning {
             caller: grant.caller.clone(),
             expires_at,
-            refreshable: true,
+            // The gateway's own pages renew in place.
+            refreshable: presented.client == Client::Laptop,
             provider_refresh: grant.provider_refresh,
         })
         .await?;

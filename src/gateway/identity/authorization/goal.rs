@@ -7,7 +7,7 @@ use super::{
     authorize::{redirect, refuse, refused_page},
     code::{self, Grant},
     device,
-    request::{self, answer},
+    request::{Client, answer},
 };
 use crate::{
     gateway::identity::{
@@ -34,7 +34,9 @@ pub(super) async fn reach(
     let caller = claimed.caller(&sign_in.provider, false, session);
     match &sign_in.goal {
         Goal::Redirect { redirect_uri, state, challenge } => {
-            let Some(to) = request::redirect_uri(redirect_uri) else { return refused_page(NOBODY_WAITS) };
+            let Some(to) = Client::of_redirect(redirect_uri, &identities.issuer) else {
+                return refused_page(NOBODY_WAITS);
+            };
             let grant = Grant {
                 caller,
                 redirect_uri: redirect_uri.clone(),
@@ -65,10 +67,12 @@ pub(super) async fn reach(
 /// Nobody signed in: `error` is a word of RFC 6749 §4.1.2.1.
 pub(super) async fn miss(identities: &Identities, goal: &Goal, error: &str, why: &str) -> Response {
     match goal {
-        Goal::Redirect { redirect_uri, state, .. } => match request::redirect_uri(redirect_uri) {
-            Some(to) => refuse(identities, &to, state.as_deref(), error, why),
-            None => refused_page(NOBODY_WAITS),
-        },
+        Goal::Redirect { redirect_uri, state, .. } => {
+            match Client::of_redirect(redirect_uri, &identities.issuer) {
+                Some(to) => refuse(identities, &to, state.as_deref(), error, why),
+                None => refused_page(NOBODY_WAITS),
+            }
+        }
         Goal::Device { request } => {
             // A provider that is away leaves the device waiting, so that the person can try again.
             let next = if error == "access_denied" {

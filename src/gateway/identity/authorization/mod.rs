@@ -1,4 +1,4 @@
-//! The authorization server the CLI logs in to: OAuth 2.1's shape for one public client, PKCE always.
+//! The authorization server the CLI and the gateway's own pages log in to: OAuth 2.1's shape for two public clients, PKCE always.
 
 mod authorize;
 mod client;
@@ -27,12 +27,19 @@ use axum::{
 use bytes::Bytes;
 
 use super::Identities;
+pub(super) use {
+    code::{CodeError, Presented, redeem},
+    params::Params,
+    request::{Client, console_address},
+};
 
 /// Where providers send browsers back to.
 pub(super) const CALLBACK: &str = "/login/callback";
 /// Where the `dev` sign-in page posts to.
 const DEV: &str = "/login/dev";
-const AUTHORIZE: &str = "/oauth2/authorize";
+/// Where the gateway's own pages take the codes they asked for.
+const CONSOLE_CALLBACK: &str = "/console/callback";
+pub(super) const AUTHORIZE: &str = "/oauth2/authorize";
 const TOKEN: &str = "/oauth2/token";
 const REVOKE: &str = "/oauth2/revoke";
 /// The longest form read, in bytes: a workload's token is the longest field.
@@ -55,8 +62,8 @@ pub(super) fn router(identities: Arc<Identities>) -> Router {
         .layer(middleware::from_fn(guard))
 }
 
-/// What every answer carries: never cached, never framed, never sniffed, no address leaked to the next site.
-async fn guard(request: Request, next: Next) -> Response {
+/// What every answer to a browser carries: never cached, never framed, never sniffed, no address leaked to the next site.
+pub(in crate::gateway) async fn guard(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     let fixed: [(HeaderName, &str); 5] = [
@@ -77,7 +84,7 @@ async fn guard(request: Request, next: Next) -> Response {
 }
 
 /// Reads a form's body, bounded in length and time.
-async fn read_form(headers: &HeaderMap, body: Body) -> Result<Bytes, &'static str> {
+pub(in crate::gateway) async fn read_form(headers: &HeaderMap, body: Body) -> Result<Bytes, &'static str> {
     let form = headers
         .get(header::CONTENT_TYPE)
         .and_then(|kind| kind.to_str().ok())

@@ -6,21 +6,21 @@ use url::form_urlencoded;
 const MAX_PARAMS: usize = 32;
 
 /// The parameters of a query or a form.
-pub(super) struct Params(Vec<(String, String)>);
+pub(in crate::gateway::identity) struct Params(Vec<(String, String)>);
 
 /// A parameter that stands there twice: which of the two counts is a question attackers like.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Repeated(pub(super) String);
+pub(in crate::gateway::identity) struct Repeated(pub(super) String);
 
 impl Params {
     /// Reads a query or a form; `None` when it has more than 32 parameters.
-    pub(super) fn read(encoded: &[u8]) -> Option<Self> {
+    pub(in crate::gateway::identity) fn read(encoded: &[u8]) -> Option<Self> {
         let params: Vec<_> = form_urlencoded::parse(encoded).into_owned().take(MAX_PARAMS + 1).collect();
         (params.len() <= MAX_PARAMS).then_some(Self(params))
     }
 
     /// The value of a parameter.
-    pub(super) fn one(&self, name: &str) -> Result<Option<&str>, Repeated> {
+    pub(in crate::gateway::identity) fn one(&self, name: &str) -> Result<Option<&str>, Repeated> {
         let mut values = self.0.iter().filter(|(one, _)| one == name).map(|(_, value)| value.as_str());
         let first = values.next();
         if values.next().is_some() {

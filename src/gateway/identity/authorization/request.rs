@@ -1,8 +1,11 @@
-//! A laptop's authorization request (RFC 6749 §4.1.1, RFC 7636, RFC 8252), validated.
+//! An authorization request (RFC 6749 §4.1.1, RFC 7636, RFC 8252) of the laptop or of the gateway's own pages, validated.
 
 use url::{Host, Url};
 
-use super::params::{Params, Repeated};
+use super::{
+    CONSOLE_CALLBACK,
+    params::{Params, Repeated},
+};
 use crate::{gateway::identity::browser::Goal, wire::api::CLIENT_ID};
 
 /// The longest redirect address, in bytes.
@@ -10,9 +13,47 @@ const MAX_REDIRECT: usize = 256;
 /// The longest `state`, in bytes: it must fit the sign-in cookie.
 const MAX_STATE: usize = 512;
 
+/// Who may ask for a code: two public clients, each with addresses that the other cannot have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::gateway::identity) enum Client {
+    /// The command line, on a loopback address of the person's machine.
+    Laptop,
+    /// The gateway's own pages, at one fixed address of the gateway itself.
+    Console,
+}
+
+impl Client {
+    /// The `client_id`.
+    pub(in crate::gateway::identity) fn id(self) -> &'static str {
+        match self {
+            Self::Laptop => CLIENT_ID,
+            Self::Console => "hoopctl-console",
+        }
+    }
+
+    /// The address, if this client may have the answer sent there.
+    pub(super) fn redirect_uri(self, text: &str, issuer: &str) -> Option<Url> {
+        match self {
+            Self::Laptop => redirect_uri(text),
+            Self::Console => (text == console_address(issuer)).then(|| Url::parse(text).ok()).flatten(),
+        }
+    }
+
+    /// The client whose address it is.
+    pub(super) fn of_redirect(text: &str, issuer: &str) -> Option<Url> {
+        [Self::Laptop, Self::Console].into_iter().find_map(|client| client.redirect_uri(text, issuer))
+    }
+}
+
+/// Where the gateway's own pages take their codes.
+pub(in crate::gateway::identity) fn console_address(issuer: &str) -> String {
+    format!("{issuer}{CONSOLE_CALLBACK}")
+}
+
 /// A validated request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Request {
+    pub(super) client: Client,
     pub(super) redirect_uri: Url,
     pub(super) state: Option<String>,
     /// PKCE code challenge, S256.
@@ -43,20 +84,17 @@ pub(super) struct Told {
 
 impl Request {
     /// Validates the query.
-    pub(super) fn read(params: &Params) -> Result<Self, Fault> {
+    pub(super) fn read(params: &Params, issuer: &str) -> Result<Self, Fault> {
         // Until these two hold, nothing may be sent to the address given.
         let page = |why: &str| Fault::Page(why.to_owned());
-        match params.one("client_id") {
-            Ok(Some(CLIENT_ID)) => {}
-            _ => {
-                return Err(page(
-                    "The program that opened this page is not known to this gateway (client_id).",
-                ));
-            }
+        let client = match params.one("client_id") {
+            Ok(Some(id)) => [Client::Laptop, Client::Console].into_iter().find(|client| client.id() == id),
+            _ => None,
         }
+        .ok_or_else(|| page("The program that opened this page is not known to this gateway (client_id)."))?;
         let redirect_uri = match params.one("redirect_uri") {
-            Ok(Some(text)) => redirect_uri(text).ok_or_else(|| {
-                page("The program that opened this page wants the answer sent somewhere else than to this machine (redirect_uri).")
+            Ok(Some(text)) => client.redirect_uri(text, issuer).ok_or_else(|| {
+                page("The program that opened this page wants the answer sent somewhere else than it may (redirect_uri).")
             })?,
             _ => return Err(page("The program that opened this page did not say where to send the answer (redirect_uri).")),
         };
@@ -97,7 +135,7 @@ impl Request {
             .ok_or_else(|| fault("invalid_request", "code_challenge must be 43 characters of base64url"))?
             .to_owned();
         let provider = one("provider")?.map(str::to_owned);
-        Ok(Self { redirect_uri, state, challenge, provider })
+        Ok(Self { client, redirect_uri, state, challenge, provider })
     }
 }
 
@@ -113,7 +151,7 @@ impl Request {
 }
 
 /// A loopback address of this machine, any port, path `/callback` and nothing else (RFC 8252 §7.3).
-pub(super) fn redirect_uri(text: &str) -> Option<Url> {
+fn redirect_uri(text: &str) -> Option<Url> {
     if text.len() > MAX_REDIRECT {
         return None;
     }
@@ -156,6 +194,7 @@ pub(super) fn answer(redirect_uri: &Url, params: &[(&str, Option<&str>)]) -> Url
 mod tests {
     use super::*;
 
+    const ISSUER: &str = "https://gateway.example.test";
     const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
     fn read(change: &[(&str, Option<&str>)]) -> Result<Request, Fault> {
@@ -172,7 +211,7 @@ mod tests {
             params.extend(value.map(|value| (*name, value)));
         }
         let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(params).finish();
-        Request::read(&Params::read(query.as_bytes()).unwrap())
+        Request::read(&Params::read(query.as_bytes()).unwrap(), ISSUER)
     }
 
     fn told(fault: Fault) -> &'static str {
@@ -262,6 +301,29 @@ mod tests {
     }
 
     #[test]
+    fn the_gateways_own_pages_have_one_address_and_the_laptop_cannot_have_it() {
+        let own = "https://gateway.example.test/console/callback";
+        let console =
+            |redirect| read(&[("client_id", Some("hoopctl-console")), ("redirect_uri", Some(redirect))]);
+        assert_eq!(console(own).unwrap().client, Client::Console);
+        for wrong in [
+            "http://127.0.0.1:51234/callback",
+            "http://gateway.example.test/console/callback",
+            "https://gateway.example.test/console/callback/",
+            "https://gateway.example.test/console/callback?x=1",
+            "https://gateway.example.test/console/callback#x",
+            "https://gateway.example.test:443/console/callback",
+            "https://gateway.example.test/console/../console/callback",
+            "https://GATEWAY.example.test/console/callback",
+            "https://evil.test/console/callback",
+            "",
+        ] {
+            assert!(matches!(console(wrong), Err(Fault::Page(_))), "{wrong}");
+        }
+        assert!(matches!(read(&[("redirect_uri", Some(own))]), Err(Fault::Page(_))));
+    }
+
+    #[test]
     fn an_unknown_program_is_told_nothing() {
         assert!(matches!(read(&[("client_id", Some("other"))]), Err(Fault::Page(_))));
         assert!(matches!(read(&[("client_id", None)]), Err(Fault::Page(_))));
@@ -272,9 +334,10 @@ mod tests {
         let query = format!(
             "client_id={CLIENT_ID}&redirect_uri=http://127.0.0.1:1/callback&state=xyz&response_type=code&code_challenge={CHALLENGE}&code_challenge_method=plain&code_challenge_method=S256"
         );
-        let fault = Request::read(&Params::read(query.as_bytes()).unwrap()).unwrap_err();
+        let fault = Request::read(&Params::read(query.as_bytes()).unwrap(), ISSUER).unwrap_err();
         assert_eq!(told(fault), "invalid_request");
         let twice = format!("{query}&redirect_uri=http://evil.test/callback");
-        assert!(matches!(Request::read(&Params::read(twice.as_bytes()).unwrap()), Err(Fault::Page(_))));
+        let twice = Request::read(&Params::read(twice.as_bytes()).unwrap(), ISSUER);
+        assert!(matches!(twice, Err(Fault::Page(_))));
     }
 }

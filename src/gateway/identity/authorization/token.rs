@@ -20,6 +20,7 @@ use super::{
     exchange::{self, EXCHANGE},
     params::{Params, Repeated},
     read_form,
+    request::Client,
 };
 use crate::{
     clock::from_unix_millis,
@@ -130,6 +131,7 @@ async fn grant(identities: &Identities, request: Request) -> Result<Response, Fa
         "authorization_code" => {
             check_client(&params)?;
             let presented = Presented {
+                client: Client::Laptop,
                 code: required(&params, "code")?,
                 redirect_uri: required(&params, "redirect_uri")?,
                 verifier: required(&params, "code_verifier")?,

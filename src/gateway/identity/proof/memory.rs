@@ -9,7 +9,7 @@ use std::{
     time::SystemTime,
 };
 
-use crate::gateway::identity::{SessionRow, Store, StoreError};
+use crate::gateway::identity::{SessionRow, Store, StoreError, Whose};
 
 #[derive(Default)]
 pub(super) struct Memory {
@@ -53,6 +53,25 @@ impl Store for Memory {
                 || row.previous_refresh_sha256.as_ref() == Some(sha256)
         };
         Ok(self.rows.lock().unwrap().values().find(found).cloned())
+    }
+
+    async fn live_sessions(&self, whose: Whose<'_>, now: SystemTime) -> Result<Vec<SessionRow>, StoreError> {
+        self.alive()?;
+        let theirs = |row: &SessionRow| {
+            let caller = &row.caller;
+            let found = match whose {
+                Whose::Email(email) => {
+                    caller.email.as_deref().is_some_and(|one| one.eq_ignore_ascii_case(email))
+                }
+                Whose::Subject { provider, subject } => {
+                    caller.provider == provider && caller.subject == subject
+                }
+            };
+            found && !row.revoked && !caller.workload && row.expires_at > now
+        };
+        let mut rows: Vec<_> = self.rows().into_iter().filter(theirs).collect();
+        rows.sort_by_key(|row| std::cmp::Reverse(row.created_at));
+        Ok(rows)
     }
 
     async fn update_session(&self, row: &SessionRow, expected: Option<[u8; 32]>) -> Result<bool, StoreError> {

@@ -21,10 +21,11 @@ async fn policy_says_no_with_its_reason_and_the_model_sees_nothing() {
     let server = Scripted::start().await;
     for (policy, code, verdict, remedy) in [
         ("", "denied", "deny", "hoopctl gateway explain"),
-        (ASKING, "approval_required", "ask", "the gateway's operator"),
+        (ASKING, "approval_required", "ask", "send the link"),
     ] {
         let world = World::with_policy(vec![model("m", &server.url)], policy).await;
-        let answer = world.connect().ask(get("/v1/chat/completions")).await;
+        let client = world.connect_as(|arrival| arrival.asking.wait = false);
+        let answer = client.ask(get("/v1/chat/completions")).await;
         assert_eq!(answer.status(), StatusCode::FORBIDDEN);
         assert_eq!(answer.headers()["x-hoopctl-code"], code);
         let request_id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();

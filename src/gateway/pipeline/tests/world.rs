@@ -35,6 +35,7 @@ use crate::{
     clock::{Clock, Hand},
     evidence::event::Event,
     gateway::{
+        approval,
         audit::{
             self, Filter, Scribe,
             doubles::{MemoryJournal, MemoryLedger},
@@ -116,6 +117,7 @@ impl limits::Store for NothingKept {
 
 pub(super) struct World {
     pub(super) pipeline: Pipeline,
+    pub(super) approvals: approval::Approvals,
     pub(super) journal: MemoryJournal,
     scribe: Scribe,
     /// Moves the clock that limits go by.
@@ -151,8 +153,10 @@ impl World {
         .unwrap();
         let policies = Arc::new(ArcSwap::from_pointee(policies));
         let (limits, hand) = uncounted().await;
-        let pipeline = Pipeline::new(models, policies, scribe.clone(), limits, clock).unwrap();
-        Self { pipeline, journal, scribe, hand }
+        let approvals = approval::doubles::office(Arc::clone(&policies), clock.clone()).await;
+        let pipeline =
+            Pipeline::new(models, policies, approvals.clone(), scribe.clone(), limits, clock).unwrap();
+        Self { pipeline, approvals, journal, scribe, hand }
     }
 
     /// One model called `m`.
@@ -176,6 +180,7 @@ impl World {
             door: Door::Private,
             fin: Fin::Leave,
             asking: Asking::default(),
+            notices: None,
         };
         change(&mut arrival);
         let (ours, theirs) = tokio::io::duplex(64 * 1024);

@@ -1,0 +1,190 @@
+//! The stage of policy: a permit, at once or by an approval, or a wait for one in place.
+
+use std::{net::IpAddr, sync::Arc};
+
+use http::request::Parts;
+
+use super::{
+    Stages,
+    exchange::Draft,
+    models::Model,
+    path::{Way, known},
+};
+use crate::{
+    gateway::{
+        approval::{Asking, Grant, Request},
+        identity::Caller,
+        policy::{Action, Context, Outcome, Permit, Policies, Question, Resource, Terms, Verdict},
+        respond::Problem,
+    },
+    tunnel::Transport,
+};
+
+/// What policy is asked about a request.
+pub(super) struct Asked<'a> {
+    pub(super) head: &'a Parts,
+    /// The model that the request itself names.
+    pub(super) requested_model: Option<&'a str>,
+}
+
+/// What an exchange goes on with.
+pub(super) struct Admitted {
+    /// With the groups of now.
+    pub(super) caller: Arc<Caller>,
+    pub(super) model: Arc<Model>,
+    pub(super) permit: Permit,
+    /// The approval the permit lives by.
+    pub(super) grant: Option<Grant>,
+}
+
+/// Decides, and waits in place for a person's yes where that is what is missing. Nothing of the request's body is read meanwhile. After a
+/// wait everything that may have changed is looked at anew: who calls, with which groups, the model, the policies.
+pub(super) async fn admit(
+    way: &Arc<Way>,
+    mut model: Arc<Model>,
+    mut caller: Arc<Caller>,
+    asked: &Asked<'_>,
+    draft: &mut Draft,
+) -> Result<Admitted, Problem> {
+    loop {
+        let verdict = match permitted(way, &model, &caller, asked) {
+            Ok((permit, grant)) => return Ok(Admitted { caller, model, permit, grant }),
+            Err(verdict) => verdict,
+        };
+        draft.verdict(&verdict);
+        if verdict.outcome != Outcome::Ask {
+            return Err(Problem::refused(&verdict, caller.user(), &model.config.name));
+        }
+        let reason = way.arrival.asking.reason.as_deref();
+        let request = way.stages.file(&caller, &model, &verdict.terms, reason).await?;
+        draft.waits_for(&request.id);
+        if !way.arrival.asking.wait {
+            return Err(Problem::approval_required(&request, &way.stages.approvals.page(&request.id)));
+        }
+        wait(way, &request).await?;
+        caller = way.arrival.lease.check(way.stages.clock.now())?;
+        draft.resumed(&caller, way);
+        let now_called = way.stages.model(&way.arrival.model);
+        model = known(way, now_called, &caller)?;
+    }
+}
+
+/// Waits until somebody has decided, the caller's authority ends, or the gateway goes away.
+async fn wait(way: &Arc<Way>, request: &Arc<Request>) -> Result<(), Problem> {
+    let approvals = &way.stages.approvals;
+    let decision = approvals.decision(&request.id);
+    let _waiting = way.signals.wait();
+    let told = way.arrival.notices.as_ref().map(|notices| notices.pending(request, approvals));
+    let ended = way.arrival.lease.ended();
+    let decision = tokio::select! {
+        biased;
+        () = ended.cancelled() => {
+            way.arrival.lease.check(way.stages.clock.now())?;
+            return Ok(());
+        }
+        decision = decision => decision,
+    };
+    if let Some(told) = told {
+        told.decided(&decision);
+    }
+    Problem::not_approved(request, &decision).map_or(Ok(()), Err)
+}
+
+/// The permit, by policy alone or by an approval the caller has; or the verdict that tells what is missing.
+fn permitted(
+    way: &Way,
+    model: &Model,
+    caller: &Caller,
+    asked: &Asked<'_>,
+) -> Result<(Permit, Option<Grant>), Verdict> {
+    let question = Question {
+        caller,
+        action: Action::Invoke,
+        resource: Resource::Model(&model.config.name),
+        context: Context {
+            transport: Some(way.arrival.transport),
+            upstream_encrypted: model.upstream.encrypted(),
+            source_ip: Some(way.arrival.source),
+            now: way.stages.clock.now(),
+            method: asked.head.method.as_str(),
+            path: asked.head.uri.path(),
+            requested_model: asked.requested_model,
+        },
+    };
+    let policies = way.stages.policies.load();
+    let verdict = match policies.authorize(&question, false) {
+        Ok(permit) => return Ok((permit, None)),
+        Err(verdict) => verdict,
+    };
+    if verdict.outcome == Outcome::Ask
+        && let Ok(permit) = policies.authorize(&question, true)
+        && let Some(grant) = way.stages.granted(caller, model, permit.policies())
+    {
+        return Ok((permit, Some(grant)));
+    }
+    Err(verdict)
+}
+
+impl Stages {
+    /// An approval of the caller for the model that is good for one of these policies.
+    pub(super) fn granted(&self, caller: &Caller, model: &Model, policies: &[String]) -> Option<Grant> {
+        let good = |grant: &Grant| grant.policies.iter().any(|met| policies.contains(met));
+        self.approvals.grants(caller, &model.config.name, &model.identity).into_iter().find(good)
+    }
+
+    async fn file(
+        &self,
+        caller: &Caller,
+        model: &Model,
+        terms: &[Terms],
+        reason: Option<&str>,
+    ) -> Result<Arc<Request>, Problem> {
+        let asking =
+            Asking { caller, model: &model.config.name, model_identity: &model.identity, terms, reason };
+        Ok(self.approvals.ask(asking).await?)
+    }
+
+    /// Files a request as an exchange would: the usual one, a POST to the model's root.
+    pub(super) async fn request_approval(
+        &self,
+        caller: &Caller,
+        source: Option<IpAddr>,
+        transport: Option<Transport>,
+        name: &str,
+        reason: Option<&str>,
+    ) -> Result<Arc<Request>, Problem> {
+        let unknown = || Problem::model_unknown(name, self.nearest(name, caller).as_deref());
+        let model = self.model(name).ok_or_else(unknown)?;
+        let policies = self.policies.load_full();
+        let question = self.usual(caller, source, transport, &model, Action::Invoke);
+        let verdict = policies.decide(&question, false);
+        match verdict.outcome {
+            Outcome::Permit => Err(Problem::approval_needless(name)),
+            Outcome::Deny => Err(Problem::refused(&verdict, caller.user(), name)),
+            Outcome::Ask => {
+                if let Some(grant) = self.usable(caller, &model, &policies, &question)
+                    && let Some(request) = self.approvals.get(&grant.id).await.map_err(store_failed)?
+                {
+                    return Ok(request);
+                }
+                self.file(caller, &model, &verdict.terms, reason).await
+            }
+        }
+    }
+
+    /// The approval that would let the question pass.
+    pub(super) fn usable(
+        &self,
+        caller: &Caller,
+        model: &Model,
+        policies: &Policies,
+        question: &Question<'_>,
+    ) -> Option<Grant> {
+        let approved = policies.decide(question, true);
+        (approved.outcome == Outcome::Permit).then(|| self.granted(caller, model, &approved.policies))?
+    }
+}
+
+fn store_failed(error: crate::gateway::identity::StoreError) -> Problem {
+    crate::gateway::approval::ApprovalError::from(error).into()
+}
