@@ -50,11 +50,14 @@ struct Asked {
     body: Bytes,
 }
 
+/// Status, a header's name or nothing, its value: what a server answers next.
+type Told = (u16, &'static str, &'static str);
+
 /// A server on loopback that answers as it was told, and 200 `{"ok":true}` with what Slack would add after that.
 #[derive(Clone, Default)]
 struct Server {
     asked: Arc<Mutex<Vec<Asked>>>,
-    answers: Arc<Mutex<VecDeque<(u16, &'static str, &'static str)>>>,
+    answers: Arc<Mutex<VecDeque<Told>>>,
     email: Arc<Mutex<Value>>,
     rung: Arc<Notify>,
 }
