@@ -19,9 +19,11 @@ mod lease;
 mod oidc;
 mod pages;
 mod provider;
+mod providers;
 mod seal;
 mod sessions;
 mod storage;
+mod strict;
 mod tokens;
 mod workload;
 
@@ -29,7 +31,10 @@ mod workload;
 mod proof;
 
 pub use caller::{Caller, Happening, Witness};
-pub use config::{Config, DevUser, Jwks, ProviderConfig, ProviderKind};
+pub use config::{
+    Config, DevUser, Directory, DirectoryApi, Jwks, Preset, ProviderConfig, ProviderKind,
+};
 pub use identities::{Identities, IdentityError};
 pub use lease::Lease;
+pub use providers::Prepared;
 pub use storage::{SessionRow, Store, StoreError};

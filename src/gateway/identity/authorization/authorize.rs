@@ -1,12 +1,13 @@
 //! `GET /oauth2/authorize`: sends the browser to its provider, or asks which.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::{RawQuery, State},
     http::{Extensions, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use futures_util::future::join_all;
 use url::Url;
 
 use super::{
@@ -19,12 +20,17 @@ use crate::{
     gateway::identity::{
         Identities,
         browser::SignIn,
-        pages,
+        pages::{self, Choice},
         provider::{Provider, ProviderError},
     },
     id,
     secret::ExposeSecret,
 };
+
+/// Set by the links of our own page.
+const CHOSEN: &str = "chosen";
+/// How long the page of providers waits for them.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// The page or redirection for an authorization request.
 pub(super) async fn authorize(
@@ -48,8 +54,10 @@ pub(super) async fn authorize(
             );
         }
     };
-    let providers = &identities.sessions.providers;
-    let mut offered: Vec<&Provider> = providers.iter().filter(|provider| provider.interactive()).collect();
+    let mut offered = identities.sessions.providers();
+    offered.retain(|provider| provider.interactive());
+    // Chosen on our own page: a failure can show the page again. A laptop that names a provider is told itself.
+    let others = matches!(params.one(CHOSEN), Ok(Some(_))).then(|| offered.clone());
     if let Some(name) = &request.provider {
         offered.retain(|provider| provider.name() == name);
     }
@@ -63,9 +71,20 @@ pub(super) async fn authorize(
             };
             refuse(&identities, &request.redirect_uri, request.state.as_deref(), "invalid_request", why)
         }
-        [Provider::Dev(_)] if !from_this_machine(&extensions) => not_for_others(),
-        [provider] => begin(&identities, provider, &request).await,
-        several => choose(several, &request),
+        [provider] if matches!(**provider, Provider::Dev(_)) && !from_this_machine(&extensions) => {
+            not_for_others()
+        }
+        [provider] => match begin(&identities, provider, &request).await {
+            Ok(response) => response,
+            Err(error) => {
+                identities.login_failed(provider.name(), &error);
+                match others.filter(|others| others.len() > 1) {
+                    Some(others) => choose(&identities, &others, &request).await,
+                    None => provider_failed(&identities, provider.name(), &request, &error),
+                }
+            }
+        },
+        several => choose(&identities, several, &request).await,
     }
 }
 
@@ -77,15 +96,32 @@ pub(super) fn refuse(
     error: &str,
     description: &str,
 ) -> Response {
-    redirect(&answer(
+    redirect(&told(identities, redirect_uri, state, error, description))
+}
+
+/// The laptop's address with what it is told.
+fn told(
+    identities: &Identities,
+    redirect_uri: &Url,
+    state: Option<&str>,
+    error: &str,
+    description: &str,
+) -> Url {
+    answer(
         redirect_uri,
         &[
             ("error", Some(error)),
-            ("error_description", Some(description)),
+            ("error_description", Some(&plain(description))),
             ("state", state),
             ("iss", Some(&identities.issuer)),
         ],
-    ))
+    )
+}
+
+/// The characters that RFC 6749 §4.1.2.1 lets a description have, at most 500 of them.
+fn plain(text: &str) -> String {
+    let fits = |c: char| matches!(c, ' ' | '!' | '#'..='[' | ']'..='~');
+    text.chars().take(500).map(|c| if fits(c) { c } else { '\'' }).collect()
 }
 
 /// A page that says why nothing happens.
@@ -101,7 +137,11 @@ pub(super) fn redirect(to: &Url) -> Response {
     }
 }
 
-async fn begin(identities: &Identities, provider: &Provider, request: &Request) -> Response {
+async fn begin(
+    identities: &Identities,
+    provider: &Provider,
+    request: &Request,
+) -> Result<Response, ProviderError> {
     let (key, nonce, verifier) = (id::token(), id::token(), id::token());
     let key = key.expose_secret();
     let sign_in = SignIn::new(
@@ -111,22 +151,21 @@ async fn begin(identities: &Identities, provider: &Provider, request: &Request) 
         identities.sessions.clock.now(),
     );
     let Some(cookie) = sign_in.cookie(&identities.sessions.seal, key) else {
-        return pages::error(
+        return Ok(pages::error(
             StatusCode::INTERNAL_SERVER_ERROR,
             "The sign-in could not be begun.",
             "Try again.",
-        );
+        ));
     };
     let mut response = match provider {
-        Provider::Oidc(party) => match party.authorization_url(key, nonce.expose_secret(), &verifier).await {
-            Ok(url) => redirect(&url),
-            Err(error) => return provider_failed(identities, provider.name(), request, &error),
-        },
+        Provider::Oidc(party) => {
+            redirect(&party.authorization_url(key, nonce.expose_secret(), &verifier).await?)
+        }
         Provider::Dev(dev) => pages::dev(DEV, key, &request.redirect_uri, dev.users()),
-        Provider::Workload(_) => return refused_page("Workloads do not log in with a browser."),
+        Provider::Workload(_) => return Ok(refused_page("Workloads do not log in with a browser.")),
     };
     response.headers_mut().insert(header::SET_COOKIE, cookie);
-    response
+    Ok(response)
 }
 
 fn provider_failed(
@@ -135,19 +174,15 @@ fn provider_failed(
     request: &Request,
     error: &ProviderError,
 ) -> Response {
-    identities.login_failed(name, error);
-    refuse(
-        identities,
-        &request.redirect_uri,
-        request.state.as_deref(),
-        "temporarily_unavailable",
-        &format!("the identity provider `{name}` cannot be asked now; the gateway's log says why"),
-    )
+    let state = request.state.as_deref();
+    refuse(identities, &request.redirect_uri, state, "temporarily_unavailable", &error.of(name))
 }
 
-/// The page of providers: each a link to this very request with its name.
-fn choose(providers: &[&Provider], request: &Request) -> Response {
-    let links = providers.iter().map(|provider| {
+/// The page of providers: each a link to this very request with its name. One that cannot be asked now says why, and can
+/// still be tried.
+async fn choose(identities: &Identities, providers: &[Arc<Provider>], request: &Request) -> Response {
+    let troubles = join_all(providers.iter().map(|provider| trouble(provider))).await;
+    let choices = providers.iter().zip(troubles).map(|(provider, trouble)| {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query
             .append_pair("client_id", crate::wire::api::CLIENT_ID)
@@ -158,8 +193,28 @@ fn choose(providers: &[&Provider], request: &Request) -> Response {
         if let Some(state) = &request.state {
             query.append_pair("state", state);
         }
-        query.append_pair("provider", provider.name());
-        (provider.name().to_owned(), format!("{AUTHORIZE}?{}", query.finish()))
+        query.append_pair("provider", provider.name()).append_pair(CHOSEN, "1");
+        let href = format!("{AUTHORIZE}?{}", query.finish());
+        Choice { name: provider.name().to_owned(), href, trouble }
     });
-    pages::choose(links.collect())
+    let back = told(
+        identities,
+        &request.redirect_uri,
+        request.state.as_deref(),
+        "access_denied",
+        "the sign-in was given up in the browser",
+    );
+    pages::choose(choices.collect(), back.as_str())
+}
+
+/// Why a provider cannot be asked now, as far as that shows before anybody is sent there.
+async fn trouble(provider: &Provider) -> Option<String> {
+    let Provider::Oidc(party) = provider else { return None };
+    match tokio::time::timeout(LOOK, party.available()).await {
+        Ok(Ok(())) => None,
+        Ok(Err(ProviderError::Unreachable(why) | ProviderError::Refused(why) | ProviderError::Invalid(why))) => {
+            Some(why)
+        }
+        Err(_) => Some(format!("it did not answer within {} s", LOOK.as_secs())),
+    }
 }

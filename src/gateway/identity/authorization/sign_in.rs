@@ -44,7 +44,8 @@ pub(super) async fn callback(
         return refused_page("The identity provider's answer has no state.");
     };
     let Some(begun) = Begun::of(&identities, &headers, key) else { return refused_page(NOT_BEGUN) };
-    let Some(Provider::Oidc(party)) = identities.sessions.provider(&begun.sign_in.provider) else {
+    let provider = identities.sessions.provider(&begun.sign_in.provider);
+    let Some(Provider::Oidc(party)) = provider.as_deref() else {
         return refused_page(NOT_BEGUN);
     };
     let response = match claimed(party, &params, &begun.sign_in).await {
@@ -56,7 +57,7 @@ pub(super) async fn callback(
                 ProviderError::Unreachable(_) => "temporarily_unavailable",
                 ProviderError::Invalid(_) => "server_error",
             };
-            begun.refuse(&identities, kind, &error.to_string())
+            begun.refuse(&identities, kind, &error.of(party.name()))
         }
     };
     without_cookie(response, key)
@@ -108,7 +109,8 @@ async fn chosen(
     // The key is known to the page and the cookie alone, and fits one cookie: it is the form's CSRF token.
     let key = params.one("login").ok().flatten().ok_or(NOT_BEGUN)?;
     let begun = Begun::of(identities, headers, key).ok_or(NOT_BEGUN)?;
-    let Some(Provider::Dev(dev)) = identities.sessions.provider(&begun.sign_in.provider) else {
+    let provider = identities.sessions.provider(&begun.sign_in.provider);
+    let Some(Provider::Dev(dev)) = provider.as_deref() else {
         return Err(NOT_BEGUN);
     };
     let user = params.one("user").ok().flatten().and_then(|name| dev.user(name));
@@ -156,7 +158,13 @@ async fn claimed(
     let answer = party.redeem(code, &sign_in.verifier.clone().into()).await?;
     let claimed = party.identify(&answer, Expected::Nonce(&sign_in.nonce)).await?;
     let claimed = claimed.ok_or_else(|| ProviderError::Invalid("its answer names nobody".to_owned()))?;
-    Ok((claimed, answer.refresh_token))
+    if answer.refresh_token.is_none() {
+        tracing::warn!(
+            provider = party.name(),
+            "the provider gave no refresh token: groups stay as they are until the session's end"
+        );
+    }
+    Ok((claimed, Some(party.keep(&answer))))
 }
 
 /// Sends the browser to the laptop with a code.

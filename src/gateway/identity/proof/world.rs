@@ -27,7 +27,7 @@ use crate::{
     gateway::{
         certs::Authority,
         identity::{
-            Config, DevUser, Happening, Identities, IdentityError, ProviderConfig, ProviderKind,
+            Config, DevUser, Happening, Identities, IdentityError, Preset, ProviderConfig, ProviderKind,
             sessions::sha256,
         },
     },
@@ -110,6 +110,7 @@ pub(super) fn oidc(idp: &Idp, dir: &std::path::Path) -> ProviderConfig {
         scopes: Vec::new(),
         groups_claim: "groups".to_owned(),
         ca: None,
+        preset: Preset::Generic,
     };
     ProviderConfig { name: "company".to_owned(), kind }
 }
