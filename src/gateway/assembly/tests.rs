@@ -79,7 +79,7 @@ async fn a_bad_policy_is_refused_at_a_reload_and_what_needs_a_restart_is_said() 
     assert!(reloaded.needs_restart.is_empty(), "{reloaded:?}");
     let mut new = config(world.folder.path());
     new.accept.public_url = "https://127.0.0.1:1".parse().unwrap();
-    new.identity.session_life = Duration::from_secs(3600);
+    new.identity.session_life += Duration::from_secs(60);
     let reloaded = world.gateway.reload(new).await.unwrap();
     assert_eq!(reloaded.needs_restart, ["gateway.public_url", "sessions"]);
 
