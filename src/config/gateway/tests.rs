@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     gateway::{
-        identity::{Jwks, ProviderKind},
+        identity::{DirectoryApi, Jwks, Preset, ProviderKind},
         pipeline::Dialect,
     },
     secret,
@@ -278,10 +278,12 @@ fn presets_bring_what_their_vendor_needs() {
         good(&folder(), &text).identity.providers.remove(0).kind
     };
     let entra = "preset = \"entra\"\nissuer = \"https://login.microsoftonline.com/7a/v2.0\"";
-    for (more, expected) in
-        [("", "https://graph.microsoft.com/"), ("\ngraph = \"https://graph.microsoft.us\"", "https://graph.microsoft.us/")]
-    {
-        let ProviderKind::Oidc { preset: Preset::Entra { graph }, .. } = one(&format!("{entra}{more}")) else {
+    for (more, expected) in [
+        ("", "https://graph.microsoft.com/"),
+        ("\ngraph = \"https://graph.microsoft.us\"", "https://graph.microsoft.us/"),
+    ] {
+        let ProviderKind::Oidc { preset: Preset::Entra { graph }, .. } = one(&format!("{entra}{more}"))
+        else {
             panic!()
         };
         assert_eq!(graph.as_str(), expected);
@@ -291,9 +293,14 @@ fn presets_bring_what_their_vendor_needs() {
     for (more, expected) in [
         ("", (DirectoryApi::CloudIdentity, "https://cloudidentity.googleapis.com/")),
         ("groups_api = \"directory\"", (DirectoryApi::AdminSdk, "https://admin.googleapis.com/")),
-        ("groups_url = \"https://google.internal\"", (DirectoryApi::CloudIdentity, "https://google.internal/")),
+        (
+            "groups_url = \"https://google.internal\"",
+            (DirectoryApi::CloudIdentity, "https://google.internal/"),
+        ),
     ] {
-        let ProviderKind::Oidc { issuer, preset, .. } = one(&format!("{google}{account}{more}")) else { panic!() };
+        let ProviderKind::Oidc { issuer, preset, .. } = one(&format!("{google}{account}{more}")) else {
+            panic!()
+        };
         assert_eq!(issuer.as_str(), "https://accounts.google.com/");
         let Preset::Google { hosted_domains, directory: Some(directory) } = preset else { panic!() };
         assert_eq!((hosted_domains.len(), (directory.api, directory.url.as_str())), (2, expected));

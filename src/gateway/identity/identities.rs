@@ -287,7 +287,8 @@ pub(super) fn open_provider(
             RelyingParty::new(settings, ca.as_deref(), clock.clone()).map(|p| Provider::Oidc(Box::new(p)))
         }
         ProviderKind::Workload { issuer, audience, jwks, subject_claim, groups_claim, ca } => {
-            let settings = workload::Settings { name, issuer, audience, jwks, subject_claim, groups_claim, ca };
+            let settings =
+                workload::Settings { name, issuer, audience, jwks, subject_claim, groups_claim, ca };
             Workload::new(settings).map(|w| Provider::Workload(Box::new(w)))
         }
         ProviderKind::Dev { users } => {

@@ -164,8 +164,11 @@ impl Keys {
         if looked_for || !known.budget.take() {
             return None;
         }
-        known.missed.push((header.kid.clone(), Instant::now()));
-        match known.read(outbound, origin).await {
+        let read = known.read(outbound, origin).await;
+        if !known.set.keys.iter().any(|key| fits(key, header)) {
+            known.missed.push((header.kid.clone(), Instant::now()));
+        }
+        match read {
             Ok(()) => Some(known.set.clone()),
             Err(error) => {
                 tracing::warn!(%error, "signing keys could not be read again; the known ones are used");

@@ -31,9 +31,7 @@ mod workload;
 mod proof;
 
 pub use caller::{Caller, Happening, Witness};
-pub use config::{
-    Config, DevUser, Directory, DirectoryApi, Jwks, Preset, ProviderConfig, ProviderKind,
-};
+pub use config::{Config, DevUser, Directory, DirectoryApi, Jwks, Preset, ProviderConfig, ProviderKind};
 pub use identities::{Identities, IdentityError};
 pub use lease::Lease;
 pub use providers::Prepared;

@@ -110,7 +110,11 @@ mod tests {
     #[tokio::test]
     async fn the_style_in_the_page_is_the_one_the_policy_allows() {
         let (policy, html) = read(choose(
-            vec![Choice { name: "company".to_owned(), href: "/x?a=1&b=2".to_owned(), trouble: Some("<b>".to_owned()) }],
+            vec![Choice {
+                name: "company".to_owned(),
+                href: "/x?a=1&b=2".to_owned(),
+                trouble: Some("<b>".to_owned()),
+            }],
             "http://127.0.0.1:5/callback?error=access_denied",
         ))
         .await;

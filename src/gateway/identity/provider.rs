@@ -68,7 +68,9 @@ impl ProviderError {
         match self {
             Self::Refused(why) => format!("the identity provider `{name}` refused: {why}"),
             Self::Unreachable(why) => format!("the identity provider `{name}` cannot be asked: {why}"),
-            Self::Invalid(why) => format!("the answer of the identity provider `{name}` is not believed: {why}"),
+            Self::Invalid(why) => {
+                format!("the answer of the identity provider `{name}` is not believed: {why}")
+            }
         }
     }
 }

@@ -81,7 +81,10 @@ impl Identities {
     ///
     /// # Errors
     /// As [`Self::open`]: then nothing has changed.
-    pub async fn prepare(self: &Arc<Self>, providers: Vec<ProviderConfig>) -> Result<Prepared, IdentityError> {
+    pub async fn prepare(
+        self: &Arc<Self>,
+        providers: Vec<ProviderConfig>,
+    ) -> Result<Prepared, IdentityError> {
         let own = Arc::clone(self);
         let opened = tokio::task::spawn_blocking(move || {
             Prepared::open(providers, Some(&own.sessions.providers), &own.surroundings)

@@ -217,7 +217,10 @@ impl Sessions {
         let answer = match answer {
             Ok(Some(answer)) => answer,
             Ok(None) => {
-                tracing::debug!(session = row.id, "the provider gave no refresh token: groups stay as they are");
+                tracing::debug!(
+                    session = row.id,
+                    "the provider gave no refresh token: groups stay as they are"
+                );
                 return Ok(());
             }
             Err(error) => return self.not_reread(row, error).await,

@@ -212,9 +212,9 @@ async fn trouble(provider: &Provider) -> Option<String> {
     let Provider::Oidc(party) = provider else { return None };
     match tokio::time::timeout(LOOK, party.available()).await {
         Ok(Ok(())) => None,
-        Ok(Err(ProviderError::Unreachable(why) | ProviderError::Refused(why) | ProviderError::Invalid(why))) => {
-            Some(why)
-        }
+        Ok(Err(
+            ProviderError::Unreachable(why) | ProviderError::Refused(why) | ProviderError::Invalid(why),
+        )) => Some(why),
         Err(_) => Some(format!("it did not answer within {} s", LOOK.as_secs())),
     }
 }

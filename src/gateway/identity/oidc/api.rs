@@ -41,8 +41,9 @@ impl From<Response<Vec<u8>>> for Told {
 impl Told {
     /// The answer's document.
     pub(super) fn read<T: DeserializeOwned>(&self, url: &Url) -> Result<T, ProviderError> {
-        serde_json::from_slice(&self.body)
-            .map_err(|_| unreachable(format!("{} answered something else than its reference says", place(url))))
+        serde_json::from_slice(&self.body).map_err(|_| {
+            unreachable(format!("{} answered something else than its reference says", place(url)))
+        })
     }
 
     /// The vendor's own word for what went wrong: `error.code` (Graph), `error.status` (Google), `error` (OAuth 2.0).

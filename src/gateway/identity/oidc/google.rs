@@ -107,9 +107,13 @@ impl People {
             let page: Page = match told.status {
                 StatusCode::OK => told.read(&url)?,
                 StatusCode::NOT_FOUND => {
-                    return Err(ProviderError::Refused("Google's directory does not know the person".to_owned()));
+                    return Err(ProviderError::Refused(
+                        "Google's directory does not know the person".to_owned(),
+                    ));
                 }
-                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(told.failure(&url, self.hint())),
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                    return Err(told.failure(&url, self.hint()));
+                }
                 _ => return Err(told.failure(&url, "")),
             };
             groups.extend(page.memberships.into_iter().map(|membership| membership.group_key.id));
@@ -251,7 +255,8 @@ async fn grant(outbound: &Outbound, token_uri: &Url, assertion: &str) -> Result<
     if told.status == StatusCode::OK {
         return told.read(token_uri);
     }
-    Err(told.failure(token_uri, "; check the service account's key, its delegation, `admin_email` and the clock"))
+    Err(told
+        .failure(token_uri, "; check the service account's key, its delegation, `admin_email` and the clock"))
 }
 
 fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D::Error> {

@@ -26,7 +26,9 @@ impl RelyingParty {
         if let Some(people) = &self.people {
             // Only what Google itself verified leads to somebody's groups.
             let email = self.settings.preset.email(claims).ok_or_else(|| {
-                ProviderError::Invalid("it gives no verified address, without which groups cannot be asked for".to_owned())
+                ProviderError::Invalid(
+                    "it gives no verified address, without which groups cannot be asked for".to_owned(),
+                )
             })?;
             return people.groups(&self.outbound, &self.clock, &Person { subject, email: &email }).await;
         }

@@ -247,7 +247,8 @@ impl RelyingParty {
         let origin = Jwks::Url(metadata.jwks_uri.clone());
         let claims = self.keys.verify(&self.outbound, &origin, token).await?;
         let client_id = self.settings.client_id.as_str();
-        let said = text(&claims, "iss", 512).filter(|said| self.settings.preset.also_issues(&metadata.issuer, said));
+        let said =
+            text(&claims, "iss", 512).filter(|said| self.settings.preset.also_issues(&metadata.issuer, said));
         check_registered(&claims, said.unwrap_or(&metadata.issuer), client_id, &self.clock)?;
         if !claims.contains_key("iat") {
             return Err(invalid("the ID token does not say when it was made"));

@@ -147,7 +147,11 @@ async fn people_are_named_by_what_the_tenant_says_and_graph_is_asked_for_by_its_
     graph.says(200, &json!({"value": []}));
     let tokens = world.company_login(&idp).await;
     let caller = world.identities.bearer(&tokens.access_token).await.unwrap();
-    assert_eq!((caller.email.as_deref(), caller.user()), (None, "u-alice"), "email_verified is not Entra's word");
+    assert_eq!(
+        (caller.email.as_deref(), caller.user()),
+        (None, "u-alice"),
+        "email_verified is not Entra's word"
+    );
     let url = world.authorize(&mut super::world::Browser::new(), &[]).await.location();
     let query: std::collections::HashMap<_, _> = url.query_pairs().into_owned().collect();
     let scope = format!("openid profile email offline_access {}User.Read", graph.url);
@@ -166,7 +170,8 @@ async fn issuers_of_every_tenant_are_refused() {
             ca: None,
             preset: Preset::Entra { graph: Url::parse("https://graph.microsoft.com").unwrap() },
         };
-        let error = open_error("https://localhost:8443", vec![ProviderConfig { name: "entra".to_owned(), kind }]);
+        let error =
+            open_error("https://localhost:8443", vec![ProviderConfig { name: "entra".to_owned(), kind }]);
         assert!(error.await.to_string().contains("TENANT-ID"));
     }
 }

@@ -99,7 +99,8 @@ async fn cloud_identity_tells_groups_of_groups_page_by_page() {
 async fn the_directory_is_asked_by_the_immutable_id_and_its_token_is_remembered_for_its_life() {
     let (world, idp, google) = company(DirectoryApi::AdminSdk).await;
     granted(&google);
-    let groups = json!([{"kind": "admin#directory#group", "id": "01", "email": "ml@example.test", "name": "ML"}]);
+    let groups =
+        json!([{"kind": "admin#directory#group", "id": "01", "email": "ml@example.test", "name": "ML"}]);
     google.says(200, &json!({"kind": "admin#directory#groups", "etag": "x", "groups": groups}));
     let tokens = world.company_login(&idp).await;
     let caller = world.identities.bearer(&tokens.access_token).await.unwrap();

@@ -30,7 +30,8 @@ impl Rsa {
         let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
         let der: Pkcs8V1Der<'_> = pair.as_der().unwrap();
         let body = STANDARD.encode(der.as_ref());
-        let lines: Vec<&str> = body.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+        let lines: Vec<&str> =
+            body.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
         let (begin, end) = ("-----BEGIN PRIVATE", "-----END PRIVATE");
         let pem = format!("{begin} KEY-----\n{}\n{end} KEY-----\n", lines.join("\n"));
         let modulus = pair.public_key().modulus().big_endian_without_leading_zero().to_vec();
@@ -46,12 +47,16 @@ impl Rsa {
     fn sign(&self, algorithm: Algorithm, kid: Option<&str>, claims: &Value) -> String {
         let mut header = Header::new(algorithm);
         header.kid = kid.map(str::to_owned);
-        jsonwebtoken::encode(&header, claims, &EncodingKey::from_rsa_pem(self.pem.as_bytes()).unwrap()).unwrap()
+        jsonwebtoken::encode(&header, claims, &EncodingKey::from_rsa_pem(self.pem.as_bytes()).unwrap())
+            .unwrap()
     }
 }
 
 /// What the laptop is told when Alice logs in at a provider that publishes and signs like this; `None`: she is in.
-async fn login(published: Vec<Value>, sign: impl Fn(&Value, &Key) -> String + Send + 'static) -> Option<String> {
+async fn login(
+    published: Vec<Value>,
+    sign: impl Fn(&Value, &Key) -> String + Send + 'static,
+) -> Option<String> {
     let (world, idp) = World::company().await;
     {
         let mut inner = idp.lock();

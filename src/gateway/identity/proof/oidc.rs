@@ -353,7 +353,8 @@ async fn an_unverified_address_names_nobody() {
 
 #[tokio::test]
 async fn group_names_are_compared_as_they_stand() {
-    let odd = ["admins", "\u{430}dmins", "admins\u{200b}", "ａdmins", "Admins", "a\"b", "a'b", "a\\b", "{\"a\":1}"];
+    let odd =
+        ["admins", "\u{430}dmins", "admins\u{200b}", "ａdmins", "Admins", "a\"b", "a'b", "a\\b", "{\"a\":1}"];
     assert_eq!(groups(set("groups", json!(odd))).await, odd);
     for broken in ["admins\n", "\nadmins", "a\u{0}b", "a\u{1b}[31mb"] {
         assert!(groups(set("groups", json!(["ml-users", broken]))).await.is_empty(), "{broken:?}");

@@ -32,7 +32,10 @@ async fn groups_may_lie_in_an_object_and_a_literal_name_wins() {
     let roles = json!({"roles": ["ml-users", "offline_access"]});
     assert_eq!(groups(Preset::Keycloak, "realm_access.roles", "realm_access", roles).await.len(), 2);
     let client = json!({"my.client": {"roles": ["reader"]}});
-    assert_eq!(groups(Preset::Keycloak, "resource_access.my.client.roles", "resource_access", client).await, ["reader"]);
+    assert_eq!(
+        groups(Preset::Keycloak, "resource_access.my.client.roles", "resource_access", client).await,
+        ["reader"]
+    );
     let paths = json!(["/ml", "/ml/eu"]);
     assert_eq!(groups(Preset::Keycloak, "groups", "groups", paths).await, ["/ml", "/ml/eu"]);
     let name = "https://example.com/groups";
@@ -44,9 +47,15 @@ async fn groups_may_lie_in_an_object_and_a_literal_name_wins() {
 async fn each_vendor_is_asked_for_what_it_knows() {
     let all = json!(["openid", "profile", "email", "address", "offline_access", "groups"]);
     let okta = asked(Preset::Okta, all.clone()).await;
-    assert_eq!((okta["scope"].as_str(), okta.get("prompt")), ("openid profile email groups offline_access", None));
+    assert_eq!(
+        (okta["scope"].as_str(), okta.get("prompt")),
+        ("openid profile email groups offline_access", None)
+    );
     let custom = asked(Preset::Okta, json!(["openid", "profile", "email", "offline_access"])).await;
-    assert_eq!(custom["scope"], "openid profile email offline_access", "an unknown scope is an error at Okta");
+    assert_eq!(
+        custom["scope"], "openid profile email offline_access",
+        "an unknown scope is an error at Okta"
+    );
     assert_eq!(asked(Preset::Keycloak, all.clone()).await["scope"], "openid profile email groups");
     assert_eq!(asked(Preset::Auth0, all).await["scope"], "openid profile email offline_access");
 }

@@ -39,8 +39,8 @@ async fn started() -> (World, Idp, ProviderConfig) {
 #[tokio::test]
 async fn a_removed_provider_ends_its_connections_at_once_and_admits_nobody() {
     let (world, idp, provider) = started().await;
-    reload(&world, vec![provider.clone(), dev()]).await;
     let tokens = world.company_login(&idp).await;
+    reload(&world, vec![provider.clone(), dev()]).await;
     let caller = world.identities.bearer(&tokens.access_token).await.unwrap();
     let sessions = &world.identities.sessions;
     let grant = |caller| sessions.leases.grant(caller, world.clock.now() + LIFE, world.clock.clone());
@@ -108,7 +108,8 @@ async fn roots_with_another_content_are_read_anew_and_the_same_are_not() {
     let (world, _idp, _) = started().await;
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("roots.pem");
-    let roots = || rcgen::generate_simple_self_signed(vec!["idp.example.test".to_owned()]).unwrap().cert.pem();
+    let roots =
+        || rcgen::generate_simple_self_signed(vec!["idp.example.test".to_owned()]).unwrap().cert.pem();
     std::fs::write(&path, roots()).unwrap();
     let kind = ProviderKind::Workload {
         issuer: "https://ci.example.test".to_owned(),

@@ -130,7 +130,10 @@ impl World {
     }
 
     /// A company at a vendor.
-    pub(super) async fn of(preset: impl FnOnce(&std::path::Path) -> Preset, groups_claim: &str) -> (Self, Idp) {
+    pub(super) async fn of(
+        preset: impl FnOnce(&std::path::Path) -> Preset,
+        groups_claim: &str,
+    ) -> (Self, Idp) {
         let (clock, hand) = manual();
         let dir = tempfile::tempdir().unwrap();
         let idp = Idp::start(clock.clone()).await;
