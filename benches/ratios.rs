@@ -1,5 +1,6 @@
 //! One command, one table: hoopctl against direct TLS, a bare tunnel, haproxy and nginx in the same two-leg shape
-//! (local port → TLS → gateway → TLS → model), interleaved in one run. `cargo bench`, or `cargo bench -- --quick`.
+//! (local port → TLS → gateway → TLS → model), interleaved in one run. `cargo bench`, or `cargo bench -- --quick`;
+//! `cargo bench -- policy` measures the policy decision alone.
 #![allow(
     missing_docs,
     unreachable_pub,
@@ -38,6 +39,12 @@ fn main() {
         Some("part-model") => runtime.block_on(model::run(&args[1])),
         Some("part-bare-laptop") => runtime.block_on(bare::laptop(&args[1..])),
         Some("part-bare-gateway") => runtime.block_on(bare::gateway(&args[1..])),
+        // The decision alone, in seconds rather than minutes.
+        Some("policy") => {
+            for policies in [1, 100, 1_000] {
+                println!("{policies:>5} policies: {:.1} µs a decision", policy::decision_micros(policies));
+            }
+        }
         _ => measure(&runtime, args.iter().any(|a| a == "--quick")),
     }
 }

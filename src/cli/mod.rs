@@ -1,6 +1,7 @@
 //! THE TERMINAL: one file per verb, output, errors and exit codes.
 
 mod arguments;
+mod asking;
 mod error;
 mod invocation;
 mod printer;
@@ -11,6 +12,7 @@ mod sanitize;
 mod signals;
 mod table;
 
+mod approvals;
 mod audit;
 mod call;
 mod completions;

@@ -6,6 +6,7 @@ use clap::{ColorChoice, CommandFactory, FromArgMatches, error::ErrorKind};
 use clap_complete::CompleteEnv;
 
 use super::{
+    approvals,
     arguments::{self, Arguments, Verb},
     audit, call, completions, connect,
     error::{DONE, Failure, Outcome},
@@ -156,6 +157,7 @@ fn perform(verb: Verb, invocation: &Arc<Invocation>) -> Outcome {
         Verb::Ps => ps::perform(with),
         Verb::Stop(args) => stop::perform(&args, with),
         Verb::Call(args) => alone(call::perform(args, with)),
+        Verb::Approvals(args) => alone(approvals::perform(args, with)),
         Verb::Audit(args) => alone(audit::perform(args, with)),
         Verb::Completions(args) => completions::perform(&args, with),
         #[cfg(feature = "gateway")]

@@ -257,7 +257,7 @@ tls = "relaxed"
     assert_eq!(credential.value, secret::Source::File(at("secret")));
     assert!(llama.upstream.relaxed);
     assert_eq!(llama.upstream.relaxed_networks, ["10.0.0.0/8", "192.0.2.1/32"]);
-    let facts = facts(&config);
+    let facts = config.facts();
     assert_eq!((facts[0].tls.as_str(), facts[0].dialect.as_str()), ("required", "kserve"));
     assert_eq!(facts[1].tls, "relaxed");
 }
@@ -356,12 +356,15 @@ fn what_init_writes_loads_and_permits_what_it_says() {
     let dir = tempfile::tempdir().unwrap();
     let home = dir.path().join("new/gateway");
     let written = init(&home).unwrap();
-    assert_eq!(written, [home.join("gateway.toml"), home.join("policies/models.cedar")]);
+    assert_eq!(
+        written,
+        [home.join("gateway.toml"), home.join("policies/models.cedar"), home.join("policy-tests.toml")]
+    );
     let config = load(&written[0]).unwrap_or_else(|mistakes| panic!("{mistakes:#?}"));
     assert_eq!(config.models[0].name, "llama");
     assert!(config.accept.listen.ip().is_loopback());
     let policies =
-        policy::Policies::load(&config.policies, &facts(&config)).unwrap_or_else(|m| panic!("{m:#?}"));
+        policy::Policies::load(&config.policies, &config.facts()).unwrap_or_else(|m| panic!("{m:#?}"));
     assert_eq!(policies.len(), 2);
 
     let again = init(&home).unwrap_err();

@@ -70,13 +70,7 @@ pub struct Config {
 impl Config {
     /// What policies know of the models.
     pub fn facts(&self) -> Vec<ModelFacts> {
-        let fact = |model: &pipeline::ModelConfig| ModelFacts {
-            name: model.name.clone(),
-            dialect: model.dialect.name().to_owned(),
-            tls: if model.upstream.relaxed { "relaxed" } else { "required" }.to_owned(),
-            labels: model.labels.clone(),
-        };
-        self.models.iter().map(fact).collect()
+        self.models.iter().map(pipeline::ModelConfig::facts).collect()
     }
 
     fn settle_port(&mut self, port: u16) {

@@ -38,7 +38,12 @@ impl Gateway {
 }
 
 pub(super) fn policies(config: &Config) -> Result<Policies, ReloadError> {
-    Policies::load(&config.policies, &config.facts()).map_err(|mistakes| ReloadError::policies(&mistakes))
+    let policies = Policies::load(&config.policies, &config.facts())
+        .map_err(|mistakes| ReloadError::policies(&mistakes))?;
+    for warning in policies.warnings() {
+        tracing::warn!(%warning, "a policy is worth a look");
+    }
+    Ok(policies)
 }
 
 fn needs_restart(running: &Config, new: &Config) -> Vec<&'static str> {

@@ -28,7 +28,7 @@ pub use super::respond::Dialect;
 use super::{
     audit::Scribe,
     identity::{Caller, Lease},
-    policy::Policies,
+    policy::{ModelFacts, Policies},
     upstream,
 };
 use crate::{
@@ -56,6 +56,13 @@ pub struct ModelConfig {
     pub finish_on_fin: bool,
     /// Longest request body, bytes; `None`: unlimited (bodies are streamed).
     pub body_limit: Option<u64>,
+}
+
+impl ModelConfig {
+    /// What policies know of the model.
+    pub fn facts(&self) -> ModelFacts {
+        ModelFacts::new(&self.name, self.dialect.name(), self.upstream.relaxed, self.labels.clone())
+    }
 }
 
 /// How an exchange's stream came in.
