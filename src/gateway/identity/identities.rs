@@ -18,6 +18,7 @@ use super::{
     lease::Leases,
     oidc::{self, RelyingParty},
     provider::Provider,
+    providers::{Prepared, Providers, Surroundings},
     seal::Seal,
     service::{Failures, Service},
     sessions::Sessions,
@@ -75,6 +76,7 @@ pub struct Identities {
     credential_life: Duration,
     own_roots: bool,
     authority: Arc<Authority>,
+    pub(super) surroundings: Surroundings,
 }
 
 impl fmt::Debug for Identities {
@@ -294,15 +296,9 @@ impl Identities {
         let host = config.public_url.host_str().unwrap_or_default().to_owned();
         let seal = open_seal(&config.state)?;
         let tokens = Tokens::open(&config.state, issuer.clone()).map_err(IdentityError::Keys)?;
-        let mut providers: Vec<Provider> = Vec::new();
-        for provider in config.providers {
-            let name = provider.name.clone();
-            let problem = |problem: String| IdentityError::Provider { name: name.clone(), problem };
-            if providers.iter().any(|other| other.name() == name) {
-                return Err(problem("two providers have this name; rename one".to_owned()));
-            }
-            providers.push(open_provider(provider, &config.public_url, &issuer, &clock).map_err(problem)?);
-        }
+        let surroundings = Surroundings { public_url: config.public_url, issuer, clock: clock.clone() };
+        let providers = Providers::new(Prepared::open(config.providers, None, &surroundings)?);
+        let issuer = surroundings.issuer.clone();
         let sessions = Sessions {
             store,
             providers,
@@ -327,6 +323,7 @@ impl Identities {
             credential_life: config.credential_life,
             own_roots: config.own_roots,
             authority,
+            surroundings,
         })
     }
 }
@@ -349,7 +346,8 @@ fn open_seal(state: &Path) -> Result<Seal, IdentityError> {
         .map_err(|error| IdentityError::Keys(format!("{}: {error}", state.join("seal.key").display())))
 }
 
-fn open_provider(
+/// Opens one provider. Blocks on files and on secrets that are commands.
+pub(super) fn open_provider(
     provider: ProviderConfig,
     public_url: &url::Url,
     issuer: &str,
@@ -357,7 +355,7 @@ fn open_provider(
 ) -> Result<Provider, String> {
     let ProviderConfig { name, kind } = provider;
     match kind {
-        ProviderKind::Oidc { issuer: idp, client_id, client_secret, scopes, groups_claim, ca } => {
+        ProviderKind::Oidc { issuer: idp, client_id, client_secret, scopes, groups_claim, ca, preset } => {
             let redirect_uri = format!("{issuer}{}", authorization::CALLBACK);
             let settings = oidc::Settings {
                 name,
@@ -366,12 +364,14 @@ fn open_provider(
                 client_secret,
                 scopes,
                 groups_claim,
+                preset,
                 redirect_uri,
             };
             RelyingParty::new(settings, ca.as_deref(), clock.clone()).map(|p| Provider::Oidc(Box::new(p)))
         }
-        ProviderKind::Workload { issuer, audience, jwks, subject_claim, groups_claim } => {
-            let settings = workload::Settings { name, issuer, audience, jwks, subject_claim, groups_claim };
+        ProviderKind::Workload { issuer, audience, jwks, subject_claim, groups_claim, ca } => {
+            let settings =
+                workload::Settings { name, issuer, audience, jwks, subject_claim, groups_claim, ca };
             Workload::new(settings).map(|w| Provider::Workload(Box::new(w)))
         }
         ProviderKind::Service { accounts } => Service::new(name, accounts).map(Provider::Service),

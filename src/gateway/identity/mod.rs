@@ -21,10 +21,12 @@ mod lease;
 mod oidc;
 mod pages;
 mod provider;
+mod providers;
 mod seal;
 mod service;
 mod sessions;
 mod storage;
+mod strict;
 mod tokens;
 mod workload;
 
@@ -32,7 +34,11 @@ mod workload;
 mod proof;
 
 pub use caller::{Caller, Happening, Witness};
-pub use config::{Config, DevUser, Jwks, ProviderConfig, ProviderKind, ServiceAccount, ServiceProof};
+pub use config::{
+    Config, DevUser, Directory, DirectoryApi, Jwks, Preset, ProviderConfig, ProviderKind, ServiceAccount,
+    ServiceProof,
+};
 pub use identities::{Identities, IdentityError, MayUse};
 pub use lease::Lease;
+pub use providers::Prepared;
 pub use storage::{SessionRow, Store, StoreError};

@@ -20,9 +20,18 @@ static STYLE_HASH: LazyLock<String> =
 
 #[derive(Template)]
 #[template(path = "choose.html", config = "src/gateway/identity/pages/askama.toml")]
-struct Choose {
+struct Choose<'a> {
     style: &'static str,
-    links: Vec<(String, String)>,
+    choices: Vec<Choice>,
+    back: Option<&'a str>,
+}
+
+/// A provider on the page.
+pub(super) struct Choice {
+    pub(super) name: String,
+    pub(super) href: String,
+    /// Why it cannot be asked now.
+    pub(super) trouble: Option<String>,
 }
 
 #[derive(Template)]
@@ -82,9 +91,9 @@ struct Done<'a> {
     text: &'a str,
 }
 
-/// Links by the names of providers.
-pub(super) fn choose(links: Vec<(String, String)>) -> Response {
-    render(StatusCode::OK, &Choose { style: STYLE, links }, "'none'")
+/// The providers, and the laptop's address for somebody who gives up, where a laptop can be told.
+pub(super) fn choose(choices: Vec<Choice>, back: Option<&str>) -> Response {
+    render(StatusCode::OK, &Choose { style: STYLE, choices, back }, "'none'")
 }
 
 /// The users of a `dev` provider, as a form that leads to what the sign-in is for.
@@ -173,7 +182,16 @@ mod tests {
 
     #[tokio::test]
     async fn the_style_in_the_page_is_the_one_the_policy_allows() {
-        let (policy, html) = read(choose(vec![("company".to_owned(), "/x?a=1&b=2".to_owned())])).await;
+        let (policy, html) = read(choose(
+            vec![Choice {
+                name: "company".to_owned(),
+                href: "/x?a=1&b=2".to_owned(),
+                trouble: Some("<b>".to_owned()),
+            }],
+            Some("http://127.0.0.1:5/callback?error=access_denied"),
+        ))
+        .await;
+        assert!(html.contains("company") && !html.contains("<b><"), "{html}");
         let style = html.split("<style>").nth(1).unwrap().split("</style>").next().unwrap();
         assert!(policy.contains(&STANDARD.encode(sha256(style.as_bytes()))));
     }

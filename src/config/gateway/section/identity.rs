@@ -1,5 +1,7 @@
 //! `[[identity]]`: who says who is calling.
 
+mod oidc;
+
 use std::collections::BTreeMap;
 
 use toml::de::DeValue;
@@ -53,7 +55,7 @@ pub(in crate::config::gateway) fn read(
         let Some((kind, span)) = kind else { continue };
         let name = name(&mut table, kind, &span, &mut names, report);
         let kind = match kind {
-            Kind::Oidc => oidc(&mut table, report),
+            Kind::Oidc => oidc::read(&mut table, report),
             Kind::Workload => workload(&mut table, report),
             Kind::Service => service(&mut table, report),
             Kind::Dev => dev(&mut table, &span, public_url, report),
@@ -101,38 +103,6 @@ fn name(
     Some(name)
 }
 
-fn oidc(table: &mut Table<'_>, report: &mut Report) -> Option<ProviderKind> {
-    let issuer = table.need("issuer", "\"https://login.example.com\"", report, value::secure_url);
-    let client_id = table.need("client_id", "\"…\"", report, value::text);
-    let client_secret = table.read("client_secret", report, value::secret);
-    // Nothing said: the identity room asks for what people need, as far as the provider offers it.
-    let scopes = table.take("scopes").map_or_else(|| Some(Vec::new()), |value| scopes(&value, report));
-    let groups_claim = table.read("groups_claim", report, value::text);
-    let ca = table.read("ca", report, file::certificates);
-    Some(ProviderKind::Oidc {
-        issuer: issuer?,
-        client_id: client_id?,
-        client_secret,
-        scopes: scopes?,
-        groups_claim: groups_claim.unwrap_or_else(|| "groups".to_owned()),
-        ca,
-    })
-}
-
-fn scopes(value: &Value<'_>, report: &mut Report) -> Option<Vec<String>> {
-    let scopes = value::texts(value, report)?;
-    if !scopes.iter().any(|scope| scope == "openid") {
-        value.wrong("without `openid`, which makes it OpenID Connect", "add \"openid\"", report);
-        return None;
-    }
-    if let Some(wrong) = scopes.iter().find(|scope| scope.contains(char::is_whitespace)) {
-        let what = format!("a list with \"{}\", which is not one scope", shown(wrong));
-        value.wrong(&what, "write each scope as a string of its own", report);
-        return None;
-    }
-    Some(scopes)
-}
-
 fn workload(table: &mut Table<'_>, report: &mut Report) -> Option<ProviderKind> {
     let issuer = table.take("issuer");
     if issuer.is_none() {
@@ -146,6 +116,7 @@ fn workload(table: &mut Table<'_>, report: &mut Report) -> Option<ProviderKind> 
     let jwks = jwks.map(|value| keys(&value, report));
     let subject_claim = table.read("subject_claim", report, value::text);
     let groups_claim = table.read("groups_claim", report, value::text);
+    let ca = table.read("ca", report, file::certificates);
     // Some issuers are no URL; then the keys cannot be discovered and must be named.
     let issuer = issuer.and_then(|value| {
         if known {
@@ -163,6 +134,7 @@ fn workload(table: &mut Table<'_>, report: &mut Report) -> Option<ProviderKind> 
         },
         subject_claim: subject_claim.unwrap_or_else(|| "sub".to_owned()),
         groups_claim,
+        ca,
     })
 }
 

@@ -37,7 +37,8 @@ pub(super) async fn callback(
         return refused_page("The identity provider's answer has no state.");
     };
     let Some(sign_in) = begun(&identities, &headers, key) else { return refused_page(NOT_BEGUN) };
-    let Some(Provider::Oidc(party)) = identities.sessions.provider(&sign_in.provider) else {
+    let provider = identities.sessions.provider(&sign_in.provider);
+    let Some(Provider::Oidc(party)) = provider.as_deref() else {
         return refused_page(NOT_BEGUN);
     };
     let response = match claimed(party, &params, &sign_in).await {
@@ -49,7 +50,7 @@ pub(super) async fn callback(
                 ProviderError::Unreachable(_) => "temporarily_unavailable",
                 ProviderError::Invalid(_) => "server_error",
             };
-            goal::miss(&identities, &sign_in.goal, kind, &error.to_string()).await
+            goal::miss(&identities, &sign_in.goal, kind, &error.of(party.name())).await
         }
     };
     without_cookie(response, key)
@@ -101,7 +102,8 @@ async fn chosen(
     // The key is known to the page and the cookie alone, and fits one cookie: it is the form's CSRF token.
     let key = params.one("login").ok().flatten().ok_or(NOT_BEGUN)?;
     let sign_in = begun(identities, headers, key).ok_or(NOT_BEGUN)?;
-    let Some(Provider::Dev(dev)) = identities.sessions.provider(&sign_in.provider) else {
+    let provider = identities.sessions.provider(&sign_in.provider);
+    let Some(Provider::Dev(dev)) = provider.as_deref() else {
         return Err(NOT_BEGUN);
     };
     let user = params.one("user").ok().flatten().and_then(|name| dev.user(name));
@@ -136,7 +138,13 @@ async fn claimed(
     let answer = party.redeem(code, &sign_in.verifier.clone().into()).await?;
     let claimed = party.identify(&answer, Expected::Nonce(&sign_in.nonce)).await?;
     let claimed = claimed.ok_or_else(|| ProviderError::Invalid("its answer names nobody".to_owned()))?;
-    Ok((claimed, answer.refresh_token))
+    if answer.refresh_token.is_none() {
+        tracing::warn!(
+            provider = party.name(),
+            "the provider gave no refresh token: groups stay as they are until the session's end"
+        );
+    }
+    Ok((claimed, Some(party.keep(&answer))))
 }
 
 pub(super) fn without_cookie(mut response: Response, key: &str) -> Response {

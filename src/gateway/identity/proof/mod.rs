@@ -2,11 +2,18 @@
 
 mod credentials;
 mod device;
+mod entra;
+mod google;
+mod keys;
 mod login;
 mod memory;
 mod oidc;
+mod outage;
+mod presets;
 mod provider;
 mod refresh;
 mod service;
+mod reload;
+mod vendor;
 mod workload;
 mod world;
