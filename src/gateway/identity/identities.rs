@@ -11,12 +11,13 @@ use super::{
     Caller, Config, Happening, Lease, SessionRow, Store, Witness,
     access::Recent,
     authorization,
-    config::{ProviderConfig, ProviderKind},
+    config::{ProviderConfig, ProviderKind, SamlConfig},
     credential,
     dev::Dev,
     lease::Leases,
     oidc::{self, RelyingParty},
     provider::Provider,
+    saml::{self, ServiceKey, ServiceProvider},
     seal::Seal,
     sessions::Sessions,
     tokens::Tokens,
@@ -216,13 +217,13 @@ impl Identities {
         let seal = open_seal(&config.state)?;
         let tokens = Tokens::open(&config.state, issuer.clone()).map_err(IdentityError::Keys)?;
         let mut providers: Vec<Provider> = Vec::new();
-        for provider in config.providers {
+        for provider in config.providers.clone() {
             let name = provider.name.clone();
             let problem = |problem: String| IdentityError::Provider { name: name.clone(), problem };
             if providers.iter().any(|other| other.name() == name) {
                 return Err(problem("two providers have this name; rename one".to_owned()));
             }
-            providers.push(open_provider(provider, &config.public_url, &issuer, &clock).map_err(problem)?);
+            providers.push(open_provider(provider, &config, &issuer, &clock).map_err(problem)?);
         }
         let sessions = Sessions {
             store,
@@ -268,10 +269,11 @@ fn open_seal(state: &Path) -> Result<Seal, IdentityError> {
 
 fn open_provider(
     provider: ProviderConfig,
-    public_url: &url::Url,
+    config: &Config,
     issuer: &str,
     clock: &Clock,
 ) -> Result<Provider, String> {
+    let public_url = &config.public_url;
     let ProviderConfig { name, kind } = provider;
     match kind {
         ProviderKind::Oidc { issuer: idp, client_id, client_secret, scopes, groups_claim, ca } => {
@@ -287,6 +289,9 @@ fn open_provider(
             };
             RelyingParty::new(settings, ca.as_deref(), clock.clone()).map(|p| Provider::Oidc(Box::new(p)))
         }
+        ProviderKind::Saml(saml) => {
+            open_saml(name, *saml, config, issuer, clock).map(|p| Provider::Saml(Box::new(p)))
+        }
         ProviderKind::Workload { issuer, audience, jwks, subject_claim, groups_claim } => {
             let settings = workload::Settings { name, issuer, audience, jwks, subject_claim, groups_claim };
             Workload::new(settings).map(|w| Provider::Workload(Box::new(w)))
@@ -300,4 +305,23 @@ fn open_provider(
             Ok(Provider::Dev(Dev::new(name, users)))
         }
     }
+}
+
+fn open_saml(
+    name: String,
+    saml: SamlConfig,
+    config: &Config,
+    issuer: &str,
+    clock: &Clock,
+) -> Result<ServiceProvider, String> {
+    let base = format!("{issuer}{}/{name}", authorization::SAML);
+    let settings = saml::Settings {
+        acs: format!("{base}/acs"),
+        entity_id: saml.entity_id.clone().unwrap_or(base),
+        name,
+        config: saml,
+    };
+    let host = config.public_url.host_str().unwrap_or_default();
+    let key = ServiceKey::open(&config.state, host, clock.now())?;
+    ServiceProvider::new(settings, key, clock.clone())
 }

@@ -1,7 +1,7 @@
 //! Who is calling: the authorization server the CLI logs in to, the providers behind it, credentials issued, renewed, revoked.
 //!
 //! ```text
-//!  browser ── authorization ──▶ provider (oidc, dev) ──▶ code ──▶ session ──▶ access + refresh token
+//!  browser ── authorization ──▶ provider (oidc, saml, dev) ──▶ code ──▶ session ──▶ access + refresh token
 //!  workload token ── token exchange ─────────────────────────────▶ session ──▶ access token
 //!  session + CSR ──▶ credential (certificate) ── tunnel handshake ──▶ lease, renewed in place
 //! ```
@@ -19,6 +19,7 @@ mod lease;
 mod oidc;
 mod pages;
 mod provider;
+mod saml;
 mod seal;
 mod sessions;
 mod storage;
@@ -29,7 +30,7 @@ mod workload;
 mod proof;
 
 pub use caller::{Caller, Happening, Witness};
-pub use config::{Config, DevUser, Jwks, ProviderConfig, ProviderKind};
+pub use config::{Config, DevUser, Jwks, MetadataOrigin, ProviderConfig, ProviderKind, SamlConfig, Signed};
 pub use identities::{Identities, IdentityError};
 pub use lease::Lease;
 pub use storage::{SessionRow, Store, StoreError};

@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Caller, dev::Dev, oidc::RelyingParty, workload::Workload};
+use super::{Caller, dev::Dev, oidc::RelyingParty, saml::ServiceProvider, workload::Workload};
 use crate::clock::Clock;
 
 /// Groups a caller may have.
@@ -14,13 +15,14 @@ const MAX_GROUP: usize = 256;
 /// The longest subject (OpenID Connect Core §2 says 255), in bytes.
 const MAX_SUBJECT: usize = 255;
 /// The longest email address (RFC 5321) or display name, in bytes.
-const MAX_TEXT: usize = 320;
+pub(super) const MAX_TEXT: usize = 320;
 /// How far a provider's clock may be off, in seconds.
 const LEEWAY: i64 = 60;
 
 /// One `[[identity]]`, opened.
 pub(super) enum Provider {
     Oidc(Box<RelyingParty>),
+    Saml(Box<ServiceProvider>),
     Workload(Box<Workload>),
     Dev(Dev),
 }
@@ -29,6 +31,7 @@ impl Provider {
     pub(super) fn name(&self) -> &str {
         match self {
             Self::Oidc(party) => party.name(),
+            Self::Saml(party) => party.name(),
             Self::Workload(workload) => workload.name(),
             Self::Dev(dev) => dev.name(),
         }
@@ -37,6 +40,7 @@ impl Provider {
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Oidc(_) => "oidc",
+            Self::Saml(_) => "saml",
             Self::Workload(_) => "workload",
             Self::Dev(_) => "dev",
         }
@@ -63,7 +67,7 @@ pub(super) enum ProviderError {
 }
 
 /// An identity as a provider claims it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Claimed {
     pub(super) subject: String,
     pub(super) email: Option<String>,

@@ -190,7 +190,8 @@ impl Sessions {
             },
             Some(Provider::Oidc(party)) => self.reread_oidc(party, &mut row).await?,
             // A workload's groups are in its token; the session ends with it.
-            Some(Provider::Workload(_)) | None => {}
+            // SAML has no way of asking again: groups are those of the login until the session's end.
+            Some(Provider::Workload(_) | Provider::Saml(_)) | None => {}
         }
         Ok(row)
     }

@@ -21,9 +21,10 @@ use crate::{
         browser::SignIn,
         pages,
         provider::{Provider, ProviderError},
+        saml::Start,
     },
     id,
-    secret::ExposeSecret,
+    secret::{ExposeSecret, SecretString},
 };
 
 /// The page or redirection for an authorization request.
@@ -104,6 +105,8 @@ pub(super) fn redirect(to: &Url) -> Response {
 async fn begin(identities: &Identities, provider: &Provider, request: &Request) -> Response {
     let (key, nonce, verifier) = (id::token(), id::token(), id::token());
     let key = key.expose_secret();
+    // An XML identifier begins with a letter or `_`.
+    let nonce = SecretString::from(format!("_{}", nonce.expose_secret()));
     let sign_in = SignIn::new(
         (request.redirect_uri.to_string(), request.state.clone(), request.challenge.clone()),
         provider.name(),
@@ -120,6 +123,11 @@ async fn begin(identities: &Identities, provider: &Provider, request: &Request) 
     let mut response = match provider {
         Provider::Oidc(party) => match party.authorization_url(key, nonce.expose_secret(), &verifier).await {
             Ok(url) => redirect(&url),
+            Err(error) => return provider_failed(identities, provider.name(), request, &error),
+        },
+        Provider::Saml(party) => match party.begin(&sign_in.nonce, key).await {
+            Ok(Start::Redirect(url)) => redirect(&url),
+            Ok(Start::Form { action, request }) => pages::saml(provider.name(), &action, &request, key),
             Err(error) => return provider_failed(identities, provider.name(), request, &error),
         },
         Provider::Dev(dev) => pages::dev(DEV, key, &request.redirect_uri, dev.users()),

@@ -28,7 +28,7 @@ use crate::{
     secret::{ExposeSecret, SecretString},
 };
 
-const NOT_BEGUN: &str =
+pub(super) const NOT_BEGUN: &str =
     "This sign-in was not begun in this browser, or more than ten minutes ago. Nothing was signed in.";
 
 /// `GET /login/callback`: the provider sends the browser back.
@@ -48,18 +48,22 @@ pub(super) async fn callback(
         return refused_page(NOT_BEGUN);
     };
     let response = match claimed(party, &params, &begun.sign_in).await {
-        Ok((claimed, refresh)) => finish(&identities, &begun, claimed, refresh).await,
+        Ok((claimed, refresh)) => finish(&identities, &begun, claimed, refresh, None).await,
         Err(error) => {
             identities.login_failed(party.name(), &error);
-            let kind = match error {
-                ProviderError::Refused(_) => "access_denied",
-                ProviderError::Unreachable(_) => "temporarily_unavailable",
-                ProviderError::Invalid(_) => "server_error",
-            };
-            begun.refuse(&identities, kind, &error.to_string())
+            begun.refuse(&identities, kind(&error), &error.to_string())
         }
     };
     without_cookie(response, key)
+}
+
+/// The word of RFC 6749 §4.1.2.1 for a provider's error.
+pub(super) fn kind(error: &ProviderError) -> &'static str {
+    match error {
+        ProviderError::Refused(_) => "access_denied",
+        ProviderError::Unreachable(_) => "temporarily_unavailable",
+        ProviderError::Invalid(_) => "server_error",
+    }
 }
 
 /// `POST /login/dev`: somebody on this machine chose a user.
@@ -70,7 +74,7 @@ pub(super) async fn dev(State(identities): State<Arc<Identities>>, request: Requ
     }
     match chosen(&identities, &head.headers, body).await {
         Ok((key, begun, claimed)) => {
-            let response = finish(&identities, &begun, claimed, None).await;
+            let response = finish(&identities, &begun, claimed, None, None).await;
             without_cookie(response, &key)
         }
         Err(why) => refused_page(why),
@@ -117,20 +121,20 @@ async fn chosen(
 }
 
 /// A sign-in of this browser, with the laptop's address read again.
-struct Begun {
-    sign_in: SignIn,
+pub(super) struct Begun {
+    pub(super) sign_in: SignIn,
     redirect_uri: Url,
 }
 
 impl Begun {
-    fn of(identities: &Identities, headers: &HeaderMap, key: &str) -> Option<Self> {
+    pub(super) fn of(identities: &Identities, headers: &HeaderMap, key: &str) -> Option<Self> {
         let sessions = &identities.sessions;
         let sign_in = SignIn::of(headers, &sessions.seal, key, sessions.clock.now())?;
         let redirect_uri = request::redirect_uri(&sign_in.redirect_uri)?;
         Some(Self { sign_in, redirect_uri })
     }
 
-    fn refuse(&self, identities: &Identities, error: &str, description: &str) -> Response {
+    pub(super) fn refuse(&self, identities: &Identities, error: &str, description: &str) -> Response {
         refuse(identities, &self.redirect_uri, self.sign_in.state.as_deref(), error, description)
     }
 }
@@ -159,12 +163,13 @@ async fn claimed(
     Ok((claimed, answer.refresh_token))
 }
 
-/// Sends the browser to the laptop with a code.
-async fn finish(
+/// Sends the browser to the laptop with a code, for a session that ends at `ends` (milliseconds since 1970) at the latest.
+pub(super) async fn finish(
     identities: &Identities,
     begun: &Begun,
     claimed: Claimed,
     refresh: Option<SecretString>,
+    ends: Option<i64>,
 ) -> Response {
     let sessions = &identities.sessions;
     let session = sessions.new_id();
@@ -173,6 +178,7 @@ async fn finish(
         caller: claimed.caller(&begun.sign_in.provider, false, session),
         redirect_uri: begun.sign_in.redirect_uri.clone(),
         challenge: begun.sign_in.challenge.clone(),
+        ends,
     };
     match code::issue(identities, &grant).await {
         Ok(code) => redirect(&answer(
@@ -187,7 +193,7 @@ async fn finish(
     }
 }
 
-fn without_cookie(mut response: Response, key: &str) -> Response {
+pub(super) fn without_cookie(mut response: Response, key: &str) -> Response {
     if let Some(cookie) = browser::clear(key) {
         response.headers_mut().insert(header::SET_COOKIE, cookie);
     }
