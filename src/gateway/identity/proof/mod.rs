@@ -6,5 +6,6 @@ mod memory;
 mod oidc;
 mod provider;
 mod refresh;
+mod saml;
 mod workload;
 mod world;

@@ -8,6 +8,8 @@
 //! ```
 
 mod assertion;
+#[cfg(test)]
+pub(super) mod corpus;
 mod decrypt;
 mod descriptor;
 mod keys;

@@ -2,7 +2,7 @@
 
 use std::{
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
