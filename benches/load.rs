@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Empty, Full};
 use hyper::{Request, client::conn::http1, client::conn::http1::SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -17,6 +17,14 @@ use tokio_rustls::TlsConnector;
 pub struct Target {
     pub port: u16,
     pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// Where direct ingress is measured: what stands before the model's paths, and the token.
+    pub ingress: Option<Ingress>,
+}
+
+#[derive(Clone)]
+pub struct Ingress {
+    pub prefix: &'static str,
+    pub token: String,
 }
 
 type Sender = SendRequest<Empty<Bytes>>;
@@ -46,7 +54,12 @@ where
 async fn get(sender: &mut Sender, target: &Target, path: &str) -> hyper::body::Incoming {
     sender.ready().await.unwrap();
     let host = format!("127.0.0.1:{}", target.port);
-    let request = Request::get(path).header("host", host).body(Empty::new()).unwrap();
+    let request = match &target.ingress {
+        None => Request::get(path),
+        Some(ingress) => Request::get(format!("{}{path}", ingress.prefix))
+            .header("authorization", format!("Bearer {}", ingress.token)),
+    };
+    let request = request.header("host", host).body(Empty::new()).unwrap();
     let response = sender.send_request(request).await.unwrap();
     assert_eq!(response.status(), 200, "{path} through port {}: {:?}", target.port, response.headers());
     response.into_body()
@@ -142,4 +155,27 @@ pub async fn idle(target: &Target, count: usize) -> Vec<Sender> {
         held.push(sender);
     }
     held
+}
+
+/// An access token of a gateway for a workload's own (RFC 8693).
+pub async fn token(target: &Target, subject: &str) -> String {
+    let stream = TcpStream::connect(("127.0.0.1", target.port)).await.unwrap();
+    let tls = Arc::clone(target.tls.as_ref().unwrap());
+    let stream = TlsConnector::from(tls).connect("localhost".try_into().unwrap(), stream).await.unwrap();
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let form = format!(
+        "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange&subject_token_type=\
+         urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Ajwt&subject_token={subject}"
+    );
+    let request = Request::post("/oauth2/token")
+        .header("host", "localhost")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(Full::<Bytes>::from(form))
+        .unwrap();
+    let response = sender.send_request(request).await.unwrap();
+    assert_eq!(response.status(), 200, "the gateway's token endpoint");
+    let answer = response.into_body().collect().await.unwrap().to_bytes();
+    let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
+    answer["access_token"].as_str().unwrap().to_owned()
 }

@@ -1,5 +1,6 @@
 //! One command, one table: hoopctl against direct TLS, a bare tunnel, haproxy and nginx in the same two-leg shape
-//! (local port → TLS → gateway → TLS → model), interleaved in one run. `cargo bench`, or `cargo bench -- --quick`.
+//! (local port → TLS → gateway → TLS → model), interleaved in one run. `cargo bench`, or `cargo bench -- --quick`;
+//! `cargo bench -- policy` measures the policy decision alone.
 #![allow(
     missing_docs,
     unreachable_pub,
@@ -38,6 +39,12 @@ fn main() {
         Some("part-model") => runtime.block_on(model::run(&args[1])),
         Some("part-bare-laptop") => runtime.block_on(bare::laptop(&args[1..])),
         Some("part-bare-gateway") => runtime.block_on(bare::gateway(&args[1..])),
+        // The decision alone, in seconds rather than minutes.
+        Some("policy") => {
+            for policies in [1, 100, 1_000] {
+                println!("{policies:>5} policies: {:.1} µs a decision", policy::decision_micros(policies));
+            }
+        }
         _ => measure(&runtime, args.iter().any(|a| a == "--quick")),
     }
 }
@@ -80,9 +87,10 @@ fn measure(runtime: &tokio::runtime::Runtime, quick: bool) {
     let mut report = Report::new(&shapes, &process::machine());
     // First, while nobody has memory left over from a load that idle streams could hide in.
     for shape in shapes.iter().filter(|s| s.is_pair()) {
-        runtime.block_on(load::requests(&shape.target, 1, 50));
+        let target = runtime.block_on(shape.target());
+        runtime.block_on(load::requests(&target, 1, 50));
         let before = (shape.laptop_kib(), shape.resident_kib());
-        let held = runtime.block_on(load::idle(&shape.target, size.idle));
+        let held = runtime.block_on(load::idle(&target, size.idle));
         let after = shape.resident_kib();
         drop(held);
         report.add(shape, "memory per idle stream, both ends, KiB", (after - before.1) / size.idle as f64);
@@ -110,7 +118,7 @@ fn measure(runtime: &tokio::runtime::Runtime, quick: bool) {
 }
 
 async fn one_round(shape: &Shape, size: &Size, report: &mut Report) {
-    let target = &shape.target;
+    let target = &shape.target().await;
     load::requests(target, 32, size.requests / 10).await;
 
     let cpu = shape.cpu();

@@ -13,16 +13,32 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
 };
 
-use crate::{issuer::Issuer, load::Target, process::Process};
+use crate::{
+    issuer::Issuer,
+    load::{Ingress, Target},
+    process::Process,
+};
 
 /// One way: where the application connects, and the processes between it and the model (laptop first).
 pub struct Shape {
     pub name: &'static str,
-    pub target: Target,
+    target: Target,
     pair: Vec<Process>,
+    /// A workload's own token, where the application talks to the gateway itself: access tokens are shorter than a benchmark.
+    subject: Option<String>,
 }
 
 impl Shape {
+    /// The door, with a fresh token where it needs one.
+    pub async fn target(&self) -> Target {
+        let mut target = self.target.clone();
+        if let Some(subject) = &self.subject {
+            let token = crate::load::token(&target, subject).await;
+            target.ingress = Some(Ingress { prefix: "/models/m", token });
+        }
+        target
+    }
+
     pub fn cpu(&self) -> f64 {
         self.pair.iter().map(Process::cpu).sum()
     }
@@ -36,7 +52,7 @@ impl Shape {
     }
 
     pub fn is_pair(&self) -> bool {
-        !self.pair.is_empty()
+        self.pair.len() == 2
     }
 }
 
@@ -67,13 +83,14 @@ impl World {
             .unwrap();
         let mut tls = hoopctl::tls::https_client(&Trust::Roots(roots)).unwrap();
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let direct = Target { port: self.model_port, tls: Some(Arc::new(tls)) };
+        let direct = Target { port: self.model_port, tls: Some(Arc::new(tls)), ingress: None };
         let mut shapes = vec![
-            Shape { name: "direct", target: direct, pair: Vec::new() },
+            Shape { name: "direct", target: direct, pair: Vec::new(), subject: None },
             self.bare("bare quic", "quic"),
             self.bare("bare tls", "tcp"),
             self.hoopctl("hoopctl quic", "quic"),
             self.hoopctl("hoopctl tls", "tcp"),
+            self.ingress(),
         ];
         for (name, program) in [("haproxy", "/usr/sbin/haproxy"), ("nginx", "/usr/sbin/nginx")] {
             if Path::new(program).exists() {
@@ -108,7 +125,12 @@ impl World {
         let mut command = myself();
         command.args(["part-bare-laptop"]).arg(self.dir.path()).arg(carrier).arg(port_in(&line).to_string());
         let (laptop, line) = Process::start(command, "port", true);
-        Shape { name, target: Target { port: port_in(&line), tls: None }, pair: vec![laptop, gateway] }
+        Shape {
+            name,
+            target: Target { port: port_in(&line), tls: None, ingress: None },
+            pair: vec![laptop, gateway],
+            subject: None,
+        }
     }
 
     fn start_gateway(&mut self) {
@@ -146,6 +168,30 @@ impl World {
 
     /// hoopctl's own pair. Each shape has a gateway of its own, so that its processor time is its own.
     fn hoopctl(&self, name: &'static str, carrier: &str) -> Shape {
+        let mut other = self.other();
+        let (laptop, target) = other.connect(carrier, "home");
+        let gateway = other.gateway.take().unwrap();
+        // The folder must outlive the processes; the operating system cleans its temporary folder.
+        std::mem::forget(other.dir);
+        Shape { name, target, pair: vec![laptop, gateway], subject: None }
+    }
+
+    /// The gateway alone, its application with a token of its own.
+    fn ingress(&self) -> Shape {
+        let mut other = self.other();
+        let ca = fs::read_to_string(other.file("state/ca.pem")).unwrap();
+        let roots = hoopctl::tls::parse_certificates(&ca, "ca").unwrap();
+        let mut tls = hoopctl::tls::https_client(&Trust::Roots(roots)).unwrap();
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let target = Target { port: port_in(&other.url), tls: Some(Arc::new(tls)), ingress: None };
+        let subject = fs::read_to_string(other.file("token")).unwrap();
+        let gateway = other.gateway.take().unwrap();
+        std::mem::forget(other.dir);
+        Shape { name: "ingress", target, pair: vec![gateway], subject: Some(subject) }
+    }
+
+    /// A gateway of its own before the same model.
+    fn other(&self) -> Self {
         let mut other = Self {
             dir: tempfile::tempdir().unwrap(),
             model_port: self.model_port,
@@ -155,11 +201,7 @@ impl World {
         };
         fs::copy(self.file("ca.pem"), other.file("ca.pem")).unwrap();
         other.start_gateway();
-        let (laptop, target) = other.connect(carrier, "home");
-        let gateway = other.gateway.take().unwrap();
-        // The folder must outlive the processes; the operating system cleans its temporary folder.
-        std::mem::forget(other.dir);
-        Shape { name, target, pair: vec![laptop, gateway] }
+        other
     }
 
     fn connect(&self, carrier: &str, home: &str) -> (Process, Target) {
@@ -180,7 +222,7 @@ impl World {
         let mut command = laptop();
         command.args(["connect", "m", "--port", "0"]);
         let (process, line) = Process::start(command, "http", true);
-        (process, Target { port: port_in(&line), tls: None })
+        (process, Target { port: port_in(&line), tls: None, ingress: None })
     }
 
     /// haproxy or nginx twice: local port → TLS → TLS → model.
@@ -231,7 +273,7 @@ impl World {
             }
             pair.insert(0, Process::start_on_port(command, listen));
         }
-        Shape { name, target: Target { port: near, tls: None }, pair }
+        Shape { name, target: Target { port: near, tls: None, ingress: None }, pair, subject: None }
     }
 }
 

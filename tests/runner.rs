@@ -12,9 +12,11 @@
 mod architecture;
 mod bad_input;
 mod generated;
+mod ingress;
 mod path;
 #[cfg(target_os = "linux")]
 mod secrets;
+mod workloads;
 mod world;
 
 #[test]

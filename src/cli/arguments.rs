@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, builder::PossibleValuesParser};
 
-use super::{audit, call, completions, connect, login, stop};
+use super::{approvals, audit, call, completions, connect, login, revoke, stop, token};
 use crate::config::laptop::Flags;
 
 /// An encrypted, identity-aware path from any inference client to any model.
@@ -85,6 +85,12 @@ pub(super) enum Verb {
     Stop(stop::Stop),
     /// Send one request to a model: stdin → model → stdout
     Call(call::Call),
+    /// See, give and refuse approvals
+    Approvals(approvals::Approvals),
+    /// Print a short-lived key for one model, for tools that call the gateway themselves
+    Token(token::Token),
+    /// End the sessions and live streams of a user, or one session
+    Revoke(revoke::Revoke),
     /// Read the gateway's audit log
     Audit(audit::Audit),
     /// Print a shell's completion script
@@ -195,6 +201,16 @@ mod tests {
             "hoopctl call a /v1/models",
             "hoopctl call a /v1/x -X PUT -H a:b -H c:d --data @-",
             "hoopctl call a /v1/x --data @rows.json --jsonl --concurrency 8",
+            "hoopctl connect a --no-wait --reason incident",
+            "hoopctl call a /v1/x --no-wait --reason incident",
+            "hoopctl approvals",
+            "hoopctl approvals list --state all",
+            "hoopctl approvals show apr_1",
+            "hoopctl approvals approve apr_1 --lasts 30m --comment fine",
+            "hoopctl approvals deny apr_1",
+            "hoopctl approvals request m --reason incident",
+            "hoopctl token llama -o json",
+            "hoopctl revoke alice@example.test",
             "hoopctl audit query --since 7d --until 1h --user alice --model m --kind exchange --verdict deny --limit 10",
             "hoopctl completions zsh",
         ] {
@@ -220,6 +236,12 @@ mod tests {
             "hoopctl call a",
             "hoopctl call a /p --concurrency 0",
             "hoopctl call a /p --concurrency 2",
+            "hoopctl approvals approve",
+            "hoopctl approvals approve apr_1 --lasts 1s",
+            "hoopctl approvals list --state lost",
+            "hoopctl token",
+            "hoopctl revoke",
+            "hoopctl revoke a b",
             "hoopctl audit query --limit 0",
             "hoopctl audit query --verdict maybe",
         ] {

@@ -22,10 +22,12 @@ pub(super) struct Invocation {
 impl Invocation {
     /// The client room's settings.
     pub(super) fn settings(&self) -> Result<Settings, Failure> {
-        self.config.settings(self.clock.clone()).ok_or_else(|| {
+        let mut settings = self.config.settings(self.clock.clone()).ok_or_else(|| {
             Failure::failed("this user has no home folder to keep a login in")
                 .remedy("set HOME, or XDG_CONFIG_HOME and XDG_STATE_HOME")
-        })
+        })?;
+        settings.machine = client::detect(&|name| std::env::var_os(name));
+        Ok(settings)
     }
 
     /// The laptop's side of the profile in force.

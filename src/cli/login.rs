@@ -17,9 +17,8 @@ use super::{
     status,
 };
 use crate::{
-    client::{FirstTrust, Kind, Laptop, Method, Talk},
+    client::{FirstTrust, Kind, Laptop, Machine, Method, Talk},
     config::laptop::{Output, gateway_url},
-    secret::{SecretString, Source},
     tls,
 };
 
@@ -44,7 +43,7 @@ pub(super) struct Login {
     /// The loopback port the browser comes back to [default: any free one]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     callback_port: Option<u16>,
-    /// Log in as a workload, with the token in this file [env: HOOPCTL_WORKLOAD_TOKEN, the token itself]
+    /// Log in as a workload, with the token in this file [env: HOOPCTL_WORKLOAD_TOKEN_FILE; HOOPCTL_WORKLOAD_TOKEN is the token itself]
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath,
         conflicts_with_all = ["no_browser", "callback_port"])]
     workload_token_file: Option<PathBuf>,
@@ -74,13 +73,13 @@ async fn log_in(args: Login, with: Arc<Invocation>) -> Outcome {
     let person = io::stdin().is_terminal() && io::stderr().is_terminal();
     let browser = std::env::var_os("BROWSER").is_some_and(|value| !value.is_empty());
     let trust = first_trust(&args)?;
-    let token = workload_token(&args)?;
     let mut settings = with.settings()?;
     if let Some(text) = &args.url {
         let wrong = |remedy| Failure::usage(format!("{text:?} is not a gateway's address")).remedy(remedy);
         settings.gateway = Some(gateway_url(text).map_err(wrong)?);
     }
-    let method = method(&args, token, Surroundings { person, browser })?;
+    let machine = machine(&args, settings.machine.take());
+    let method = method(&args, machine, Surroundings { person, browser })?;
     let laptop = Laptop::open(settings)?;
     let conversation = Conversation { with: Arc::clone(&with), person };
     let status = laptop.login(trust, method, &conversation).await?;
@@ -111,26 +110,19 @@ fn first_trust(args: &Login) -> Result<FirstTrust, Failure> {
     Ok(args.ca_file.clone().map_or(FirstTrust::Known, FirstTrust::File))
 }
 
-fn workload_token(args: &Login) -> Result<Option<SecretString>, Failure> {
-    let source = match &args.workload_token_file {
-        Some(file) => Source::File(file.clone()),
-        // Whoever asks for a browser's login by its flags does not mean the variable.
-        None if args.no_browser || args.callback_port.is_some() => return Ok(None),
-        None if std::env::var_os(TOKEN_VARIABLE).is_some_and(|value| !value.is_empty()) => {
-            Source::Env(TOKEN_VARIABLE.to_owned())
-        }
-        None => return Ok(None),
-    };
-    source.read().map(Some).map_err(|error| {
-        Failure::usage(error.to_string())
-            .remedy(format!("write the workload's token into that file, or set {TOKEN_VARIABLE}"))
-    })
+/// What this login's surroundings give, unless its flags ask for a person's login.
+fn machine(args: &Login, found: Option<Machine>) -> Option<Machine> {
+    match &args.workload_token_file {
+        Some(file) => Some(Machine::file(file.clone())),
+        None if args.no_browser || args.callback_port.is_some() => None,
+        None => found,
+    }
 }
 
 /// Without a person at a terminal no browser is opened, unless one is named explicitly.
-fn method(args: &Login, token: Option<SecretString>, here: Surroundings) -> Result<Method, Failure> {
-    if let Some(token) = token {
-        return Ok(Method::Workload { token });
+fn method(args: &Login, machine: Option<Machine>, here: Surroundings) -> Result<Method, Failure> {
+    if let Some(machine) = machine {
+        return Ok(Method::Machine(machine));
     }
     if !args.no_browser && !here.person && !here.browser {
         let message = "logging in needs a person and a browser, and this is not a terminal";
@@ -216,11 +208,11 @@ mod tests {
         ] {
             match method(&args(line), None, here).unwrap() {
                 Method::Browser { open, .. } => assert_eq!(open, opens, "{line} {here:?}"),
-                Method::Workload { .. } => panic!("{line} {here:?}"),
+                Method::Machine(_) => panic!("{line} {here:?}"),
             }
         }
-        let workload = method(&args(""), Some("token".to_owned().into()), person).unwrap();
-        assert!(matches!(workload, Method::Workload { .. }), "a token goes before a browser");
+        let workload = method(&args(""), Some(Machine::token("token".into())), person).unwrap();
+        assert!(matches!(workload, Method::Machine(_)), "a token goes before a browser");
     }
 
     #[test]
@@ -233,13 +225,13 @@ mod tests {
     }
 
     #[test]
-    fn a_workloads_token_is_read_from_its_file() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("token");
-        std::fs::write(&file, "abc\n").unwrap();
-        let line = format!("--workload-token-file {}", file.display());
-        assert!(workload_token(&args(&line)).unwrap().is_some());
-        let missing = format!("--workload-token-file {}.missing", file.display());
-        assert_eq!(workload_token(&args(&missing)).unwrap_err().exit_code(), 2);
+    fn a_named_file_goes_before_the_surroundings_and_a_persons_flags_before_both() {
+        let found = || Some(Machine::token("token".into()));
+        let named = machine(&args("--workload-token-file /run/token"), found()).unwrap();
+        assert!(named.to_string().contains("/run/token"));
+        assert!(machine(&args(""), found()).is_some());
+        assert!(machine(&args("--no-browser"), found()).is_none());
+        assert!(machine(&args("--callback-port 1"), found()).is_none());
+        assert!(machine(&args(""), None).is_none());
     }
 }

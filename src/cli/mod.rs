@@ -1,16 +1,20 @@
 //! THE TERMINAL: one file per verb, output, errors and exit codes.
 
 mod arguments;
+mod asking;
 mod error;
 mod invocation;
 mod printer;
 mod registry;
 mod remembered;
+mod revoke;
 mod run;
 mod sanitize;
 mod signals;
 mod table;
+mod token;
 
+mod approvals;
 mod audit;
 mod call;
 mod completions;

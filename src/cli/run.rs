@@ -6,15 +6,16 @@ use clap::{ColorChoice, CommandFactory, FromArgMatches, error::ErrorKind};
 use clap_complete::CompleteEnv;
 
 use super::{
+    approvals,
     arguments::{self, Arguments, Verb},
     audit, call, completions, connect,
     error::{DONE, Failure, Outcome},
     invocation::Invocation,
     login, logout, models,
     printer::{Manner, Printer},
-    ps,
+    ps, revoke,
     signals::unless_stopped,
-    status, stop,
+    status, stop, token,
 };
 use crate::{
     clock::Clock,
@@ -156,7 +157,10 @@ fn perform(verb: Verb, invocation: &Arc<Invocation>) -> Outcome {
         Verb::Ps => ps::perform(with),
         Verb::Stop(args) => stop::perform(&args, with),
         Verb::Call(args) => alone(call::perform(args, with)),
+        Verb::Approvals(args) => alone(approvals::perform(args, with)),
         Verb::Audit(args) => alone(audit::perform(args, with)),
+        Verb::Token(args) => alone(token::perform(args, with)),
+        Verb::Revoke(args) => alone(revoke::perform(args, with)),
         Verb::Completions(args) => completions::perform(&args, with),
         #[cfg(feature = "gateway")]
         Verb::Demo(args) => super::demo::perform(args),

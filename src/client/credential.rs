@@ -10,9 +10,9 @@ use zeroize::Zeroizing;
 
 use crate::{
     client::{
-        ClientError, Laptop, Status,
+        ClientError, Kind, Laptop, Status, StoreChoice, Turn,
         https::Https,
-        oauth, off_thread,
+        login, oauth, off_thread,
         profile::{Believed, Profile, Who},
         state,
         vault::{Secrets, Vault},
@@ -20,7 +20,7 @@ use crate::{
     clock,
     secret::ExposeSecret,
     tls::{self, Identity, Trust},
-    wire::api::Credential,
+    wire::api::{Credential, ModelToken},
 };
 
 /// A certificate with less life than this is refreshed before use.
@@ -54,6 +54,11 @@ pub(super) struct Held {
 impl Held {
     /// Reads profile and vault; whatever is missing means that a login is needed.
     pub(super) fn load(laptop: &Laptop) -> Result<Self, ClientError> {
+        if let Some((profile, trust)) = laptop.own() {
+            let secrets = laptop.vault(&profile).load()?;
+            let secrets = secrets.ok_or_else(|| ClientError::login_needed("nobody is logged in here"))?;
+            return Ok(Self { profile, trust, secrets });
+        }
         let Some(profile) = Profile::load(&laptop.places)? else {
             let address = laptop.settings.gateway.as_ref().map_or("https://GATEWAY", |url| url.as_str());
             return Err(ClientError::login_needed("nobody is logged in here")
@@ -108,22 +113,66 @@ impl Held {
 /// A valid credential, refreshed when need be by exactly one of all processes that want it. `refused` is a
 /// certificate, PEM, that the gateway did not accept although its time is not over.
 pub(super) async fn valid(laptop: &Arc<Laptop>, refused: Option<&str>) -> Result<Held, ClientError> {
-    let held = load(laptop).await?;
-    if held.usable(laptop.settings.clock.now(), refused) {
-        return Ok(held);
+    let held = load(laptop).await;
+    if !missing(laptop, &held) {
+        let held = held?;
+        if held.usable(laptop.settings.clock.now(), refused) {
+            return Ok(held);
+        }
     }
     let (laptop, refused) = (Arc::clone(laptop), refused.map(str::to_owned));
     // On a task of its own: a caller that gives up must not lose a token that was just rotated.
     tokio::spawn(async move {
-        let _lock = laptop.lock().await?;
-        let held = load(&laptop).await?;
+        let _turn = turn(&laptop).await?;
+        let held = load(&laptop).await;
+        if missing(&laptop, &held) {
+            return login::by_machine(&laptop).await;
+        }
+        let held = held?;
         if held.usable(laptop.settings.clock.now(), refused.as_deref()) {
             return Ok(held);
+        }
+        if held.profile.machine && laptop.settings.machine.is_some() {
+            return login::by_machine(&laptop).await;
         }
         refresh(&laptop, held).await
     })
     .await
     .unwrap_or_else(|e| Err(ClientError::failed("internal", format!("the refresh did not end well: {e}"))))
+}
+
+/// Logs in anew with machine credentials, before the present login ends.
+pub(super) async fn again(laptop: &Arc<Laptop>) -> Result<Held, ClientError> {
+    let laptop = Arc::clone(laptop);
+    tokio::spawn(async move {
+        let _turn = turn(&laptop).await?;
+        login::by_machine(&laptop).await
+    })
+    .await
+    .unwrap_or_else(|e| Err(ClientError::failed("internal", format!("the login did not end well: {e}"))))
+}
+
+/// When the login ends for good, if machine credentials made it and can make the next.
+pub(super) async fn end_of_machine_login(laptop: &Arc<Laptop>) -> Option<SystemTime> {
+    laptop.settings.machine.as_ref()?;
+    let held = load(laptop).await.ok()?;
+    held.profile.machine.then(|| clock::parse_rfc3339(&held.secrets.session_expires_at)).flatten()
+}
+
+/// Whether there is no login, but machine credentials and a gateway to get one from.
+fn missing(laptop: &Laptop, held: &Result<Held, ClientError>) -> bool {
+    let Err(error) = held else { return false };
+    let gateway =
+        || laptop.settings.gateway.is_some() || matches!(Profile::load(&laptop.places), Ok(Some(_)));
+    error.kind == Kind::LoginNeeded && laptop.settings.machine.is_some() && gateway()
+}
+
+/// The lock, of this process alone where nothing will be written to a file: its folders may be read-only.
+async fn turn(laptop: &Arc<Laptop>) -> Result<Turn, ClientError> {
+    let unwritten =
+        !matches!(laptop.settings.credential_store, Some(StoreChoice::File | StoreChoice::Keyring))
+            && missing(laptop, &load(laptop).await);
+    if unwritten { Ok(laptop.lock_own().await) } else { laptop.lock().await }
 }
 
 async fn load(laptop: &Arc<Laptop>) -> Result<Held, ClientError> {
@@ -208,10 +257,15 @@ pub(super) async fn adopt(
         certificate: credential.certificate.clone(),
         expires_at: credential.expires_at.clone(),
         session_expires_at: credential.session_expires_at.clone(),
+        tokens: Vec::new(),
     };
     store(laptop, vault, &secrets).await?;
     let held = Held { profile, trust, secrets };
-    held.profile.store(&laptop.places, &held.trust)?;
+    if laptop.is_own() {
+        laptop.keep_own(held.profile.clone(), held.trust.clone());
+    } else {
+        held.profile.store(&laptop.places, &held.trust)?;
+    }
     Ok(held)
 }
 
@@ -231,6 +285,24 @@ pub(super) async fn keep_renewed(
     let vault = laptop.vault(&held.profile);
     let refresh_token = held.secrets.refresh_token.clone();
     adopt(laptop, &vault, held.profile, held.trust, refresh_token, fresh, credential).await.map(drop)
+}
+
+/// Keeps a model's token with the login it came from, the newest first.
+pub(super) async fn keep_token(
+    laptop: &Arc<Laptop>,
+    token: &ModelToken,
+    most: usize,
+) -> Result<(), ClientError> {
+    let _lock = laptop.lock().await?;
+    let Ok(mut held) = load(laptop).await else {
+        return Ok(());
+    };
+    let tokens = &mut held.secrets.tokens;
+    tokens.retain(|kept| kept.model != token.model);
+    tokens.insert(0, token.clone());
+    tokens.truncate(most);
+    let vault = laptop.vault(&held.profile);
+    store(laptop, &vault, &held.secrets).await
 }
 
 async fn store(laptop: &Arc<Laptop>, vault: &Vault, secrets: &Secrets) -> Result<(), ClientError> {
@@ -260,7 +332,7 @@ pub(super) fn status(laptop: &Laptop) -> Result<Status, ClientError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::{Kind, testing};
+    use crate::client::testing;
 
     #[tokio::test]
     async fn fifty_at_once_refresh_once() {

@@ -18,21 +18,27 @@ mod stdio;
 mod stream;
 #[cfg(test)]
 mod testing;
+mod token;
 mod vault;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use serde::Serialize;
+use tokio::sync::OwnedMutexGuard;
 use url::Url;
 
 pub use error::{ClientError, Kind, refusal};
 pub use link::{Link, LinkEvent};
-pub use login::{FirstTrust, Method, Talk};
+pub use login::{FirstTrust, Machine, Method, Talk, detect};
 pub use port::{Opening, Port, open_port};
 pub use stdio::stdio;
 pub use stream::ModelStream;
+pub use token::ForModel;
 
-use crate::tunnel::Transport;
+use crate::{tls::Trust, tunnel::Transport};
 use profile::{Places, Profile};
 use vault::{Memory, Vault};
 
@@ -56,6 +62,8 @@ pub struct Settings {
     pub state_dir: PathBuf,
     /// What time it is.
     pub clock: crate::clock::Clock,
+    /// What this process's surroundings give it to log in with; used where nobody is logged in, and when such a login ends.
+    pub machine: Option<Machine>,
 }
 
 /// Where secrets are kept.
@@ -108,6 +116,15 @@ pub struct Laptop {
     settings: Settings,
     places: Places,
     memory: Memory,
+    /// A login by machine credentials that is in no file.
+    own: Mutex<Option<(Profile, Trust)>>,
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// Held by whoever changes the login: no other task of this process does, and no other process.
+struct Turn {
+    _task: OwnedMutexGuard<()>,
+    _process: Option<lock::Lock>,
 }
 
 impl Laptop {
@@ -118,7 +135,13 @@ impl Laptop {
     pub fn open(settings: Settings) -> Result<Arc<Self>, ClientError> {
         let places = Places::of(&settings)?;
         settings.gateway.as_ref().map(profile::origin).transpose()?;
-        Ok(Arc::new(Self { settings, places, memory: Memory::default() }))
+        Ok(Arc::new(Self {
+            settings,
+            places,
+            memory: Memory::default(),
+            own: Mutex::default(),
+            turn: Arc::default(),
+        }))
     }
 
     /// Logs in and keeps the credential. The credential store is tried before a browser opens.
@@ -181,9 +204,32 @@ impl Laptop {
     }
 
     /// The lock that whoever changes the login holds.
-    async fn lock(&self) -> Result<lock::Lock, ClientError> {
+    async fn lock(&self) -> Result<Turn, ClientError> {
+        let task = Arc::clone(&self.turn).lock_owned().await;
+        if self.is_own() {
+            return Ok(Turn { _task: task, _process: None });
+        }
         self.places.create()?;
-        lock::Lock::acquire(&self.places.state("lock")).await
+        let process = lock::Lock::acquire(&self.places.state("lock")).await?;
+        Ok(Turn { _task: task, _process: Some(process) })
+    }
+
+    /// As [`Self::lock`] for a login that is in no file: no other process can be in the way.
+    async fn lock_own(&self) -> Turn {
+        Turn { _task: Arc::clone(&self.turn).lock_owned().await, _process: None }
+    }
+
+    /// The login that is in no file.
+    fn own(&self) -> Option<(Profile, Trust)> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn is_own(&self) -> bool {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    fn keep_own(&self, profile: Profile, trust: Trust) {
+        *self.own.lock().unwrap_or_else(PoisonError::into_inner) = Some((profile, trust));
     }
 }
 

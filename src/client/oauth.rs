@@ -76,7 +76,22 @@ pub(super) async fn exchange(
         ("subject_token_type", "urn:ietf:params:oauth:token-type:jwt"),
         ("client_id", CLIENT_ID),
     ];
-    let answer = https.send(post_form(&discovery.token_endpoint, &form)?).await?;
+    trade(https, discovery, &form).await
+}
+
+/// Trades what a service account shows (RFC 6749 §4.4); `shown` are the fields that prove it.
+pub(super) async fn client_credentials(
+    https: &Https,
+    discovery: &Discovery,
+    shown: &[(&str, &str)],
+) -> Result<Granted, ClientError> {
+    let mut form = vec![("grant_type", "client_credentials")];
+    form.extend(shown);
+    trade(https, discovery, &form).await
+}
+
+async fn trade(https: &Https, discovery: &Discovery, form: &[(&str, &str)]) -> Result<Granted, ClientError> {
+    let answer = https.send(post_form(&discovery.token_endpoint, form)?).await?;
     if !answer.status().is_success() {
         return Err(serde_json::from_slice::<OAuthError>(answer.body()).map_or_else(
             |_| not_understood(&answer.status()),
@@ -163,7 +178,7 @@ pub(super) fn oauth_error(word: &str, description: Option<&str>) -> ClientError 
         None => word.to_owned(),
     };
     let error = match word {
-        "invalid_grant" | "access_denied" | "login_required" => {
+        "invalid_grant" | "invalid_client" | "access_denied" | "login_required" => {
             ClientError::login_needed(format!("the gateway does not accept this login: {said}"))
         }
         _ => ClientError::failed(word, format!("the gateway refused the login: {said}"))

@@ -80,6 +80,9 @@ pub(super) struct Profile {
     /// Who is logged in; none after a logout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) who: Option<Who>,
+    /// Whether machine credentials logged in, and may again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) machine: bool,
 }
 
 /// By whom the gateway is believed.
@@ -211,6 +214,7 @@ mod tests {
                 provider: "dev".into(),
                 session: "ls_1".into(),
             }),
+            machine: true,
         };
         let ca = Arc::new(testing::Ca::new());
         profile.store(&places, &Trust::Roots(vec![ca.certificate()])).unwrap();

@@ -166,6 +166,7 @@ impl Laptop {
             config_dir: places.config_dir.clone(),
             state_dir: places.state_dir.clone(),
             clock,
+            machine: None,
         })
     }
 }

@@ -58,6 +58,7 @@ impl Stage {
             config_dir: folder.laptop().join("config"),
             state_dir: folder.laptop().join("state"),
             clock,
+            machine: None,
         })
         .map_err(|error| Error::new("the laptop's profile cannot be opened", error))?;
         let status = log_in(&laptop, folder).await?;

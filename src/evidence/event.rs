@@ -16,7 +16,7 @@ pub struct Event {
     pub id: String,
     /// RFC 3339, UTC, milliseconds: for exchanges, when they were intended.
     pub time: String,
-    /// `exchange`, `login`, `login_failed`, `renewal`, `revocation`, `plaintext_attempt`, `gateway_start` …
+    /// `exchange`, `login`, `login_failed`, `renewal`, `revocation`, `plaintext_attempt`, `unknown_caller`, `gateway_start` …
     pub kind: String,
     /// Who.
     #[serde(default, skip_serializing_if = "Option::is_none")]

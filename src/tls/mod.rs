@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 pub use identity::{HotKey, Identity, IdentityError};
 pub use profile::{
-    https_client, https_server, laptop, look_at_chain, quic_laptop, quic_server, tunnel_server, upstream,
+    certified_server, https_client, https_server, laptop, look_at_chain, quic_laptop, quic_server,
+    tunnel_server, upstream,
 };
 pub use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 pub use trust::{

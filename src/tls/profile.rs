@@ -114,6 +114,17 @@ pub fn tunnel_server(key: &HotKey, roots: &[CertificateDer<'static>]) -> Result<
     tunnel_with(provider(), key, roots)
 }
 
+/// The gateway's HTTPS face for applications: TLS 1.3, a client certificate of one of `roots` required, and no ticket that could
+/// outlive its revocation.
+///
+/// # Errors
+/// When the roots are unusable.
+pub fn certified_server(key: &HotKey, roots: &[CertificateDer<'static>]) -> Result<ServerConfig, TrustError> {
+    let mut config = tunnel_with(provider(), key, roots)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
 /// The gateway's tunnel leg over QUIC.
 ///
 /// # Errors

@@ -33,8 +33,11 @@ pub struct Discovery {
 pub struct Provider {
     /// Name in `gateway.toml`.
     pub name: String,
-    /// `oidc`, `saml`, `workload` or `dev`.
+    /// `oidc`, `saml`, `workload`, `service` or `dev`.
     pub kind: String,
+    /// For `workload`: what tokens must have as `aud`; absent at gateways that do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audience: Option<String>,
 }
 
 /// The OAuth client identifier of the command line; public, so PKCE is required (RFC 8252).
@@ -91,6 +94,49 @@ pub struct Credential {
     /// Every root the laptop should trust the gateway by, PEM, when the gateway's CA is its own: empty for public certificates.
     #[serde(default)]
     pub roots: String,
+}
+
+/// `POST /api/v1/tokens`, request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelTokenRequest {
+    /// The model.
+    pub model: String,
+}
+
+/// A token for one model at the direct ingress: answer of `POST /api/v1/tokens`, and what `hoopctl token -o json` prints.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelToken {
+    /// 1.
+    pub schema: u32,
+    /// For `Authorization: Bearer`.
+    pub token: String,
+    /// `Bearer`.
+    pub token_type: String,
+    /// RFC 3339.
+    pub expires_at: String,
+    /// The model's base address, with a slash behind it.
+    pub url: String,
+    /// The model.
+    pub model: String,
+}
+
+/// `POST /api/v1/revocations`, request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revocation {
+    /// A session's id, or a user's subject, email address or name.
+    pub who: String,
+}
+
+/// Answer of `POST /api/v1/revocations`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revoked {
+    /// 1.
+    pub schema: u32,
+    /// How many sessions ended.
+    pub sessions: usize,
+    /// Their ids.
+    #[serde(default)]
+    pub ids: Vec<String>,
 }
 
 /// One of `GET /api/v1/models`.

@@ -119,10 +119,10 @@ http {{
 
 
 class Tee:
-    """Passes bytes on to a port and keeps what came back, so that a test can compare byte for byte."""
+    """Passes bytes on to a port and keeps them, so that a test can compare byte for byte."""
 
     def __init__(self, backend):
-        self.backend, self.back = backend, bytearray()
+        self.backend, self.there, self.back = backend, bytearray(), bytearray()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.serve, daemon=True).start()
@@ -132,15 +132,14 @@ class Tee:
             while True:
                 near, _ = self.listener.accept()
                 far = socket.create_connection(("127.0.0.1", self.backend))
-                threading.Thread(target=self.pump, args=(near, far, None), daemon=True).start()
+                threading.Thread(target=self.pump, args=(near, far, self.there), daemon=True).start()
                 threading.Thread(target=self.pump, args=(far, near, self.back), daemon=True).start()
 
     @staticmethod
     def pump(source, sink, copy):
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
-                if copy is not None:
-                    copy += data
+                copy += data
                 sink.sendall(data)
             sink.shutdown(socket.SHUT_WR)
 

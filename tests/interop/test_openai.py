@@ -2,12 +2,14 @@
 
 import json
 import os
+import ssl
 import subprocess
+import urllib.parse
 import urllib.request
 
 import pytest
 
-from conftest import python
+from conftest import Machine, python
 
 SCRIPT = """
 import openai, os
@@ -65,6 +67,32 @@ def test_what_the_server_wrote_arrives_byte_for_byte(world, llama):
         arrived = answer.read()
     assert b"data: [DONE]" in arrived
     assert arrived == dechunk(bytes(tee.back))
+
+
+def test_an_unmodified_sdk_streams_over_direct_ingress(world, llama):
+    port, tee, key = llama
+    world.model("tiny", f"https://localhost:{port}", dialect='"openai"', ca=f'"{world.folder}/front/model-ca.pem"',
+                credential='{ header = "authorization", value = { env = "TINY_KEY", prefix = "Bearer " } }')
+    machine = Machine(world.etc)
+    world.identity = Machine.IDENTITY
+    world.gateway(env={"TINY_KEY": key})
+    ca = str(world.state / "ca.pem")
+    form = {"grant_type": "urn:ietf:params:oauth:grant-type:token-exchange", "subject_token": machine.token(),
+            "subject_token_type": "urn:ietf:params:oauth:token-type:jwt"}
+    trusted = ssl.create_default_context(cafile=ca)
+    with urllib.request.urlopen(world.url + "/oauth2/token", urllib.parse.urlencode(form).encode(), context=trusted) as answer:
+        token = json.load(answer)["access_token"]
+
+    env = {**os.environ, "OPENAI_BASE_URL": world.url + "/models/tiny/v1", "OPENAI_API_KEY": token, "SSL_CERT_FILE": ca}
+    done = subprocess.run([python("openai3"), "-c", SCRIPT], env=env, capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stderr.decode()
+    shown, pieces, model = done.stdout.decode().split()
+    assert int(pieces) > 10 and model == "tiny-random"
+    assert token.encode() not in bytes(tee.there), "the model saw the caller's token"
+
+    env["OPENAI_API_KEY"] = "nonsense"
+    refused = subprocess.run([python("openai3"), "-c", SCRIPT], env=env, capture_output=True, timeout=120)
+    assert b"AuthenticationError" in refused.stderr and b"hoopctl token tiny" in refused.stderr
 
 
 def dechunk(wire):

@@ -22,7 +22,8 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub fn hoopctl() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hoopctl"));
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("HOOPCTL_") {
+        if name.to_string_lossy().starts_with("HOOPCTL_") || name.to_string_lossy().starts_with("ACTIONS_ID_")
+        {
             command.env_remove(name);
         }
     }
@@ -211,6 +212,11 @@ impl Laptop {
     pub fn connect(&self, args: &[&str]) -> Connected {
         let mut command = self.command();
         command.args(["-o", "json", "connect", "m"]).args(args);
+        self.connected(command)
+    }
+
+    /// The running `connect` of a command, after it said that it can serve.
+    pub fn connected(&self, command: Command) -> Connected {
         let mut process = Process::start(command);
         let line = process.first_line();
         let said: serde_json::Value = serde_json::from_str(&line)

@@ -10,6 +10,7 @@ use clap_complete::ArgValueCandidates;
 use http::{HeaderName, HeaderValue, Method, Uri, header::CONTENT_TYPE};
 
 use super::{
+    asking::{self, Asking},
     error::{Failure, Outcome},
     invocation::Invocation,
     remembered,
@@ -50,6 +51,8 @@ pub(super) struct Call {
     #[arg(long, value_name = "N", default_value_t = 4, requires = "jsonl",
         value_parser = clap::value_parser!(u16).range(1..=256))]
     concurrency: u16,
+    #[command(flatten)]
+    asking: Asking,
 }
 
 /// What every request of one call shares.
@@ -65,12 +68,16 @@ pub(super) async fn perform(args: Call, with: &Invocation) -> Outcome {
     let template = template(&args)?;
     let input = input::Input::open(args.data.as_deref(), args.jsonl).await?;
     let (_laptop, link) = with.connected().await?;
+    let link = args.asking.of(link);
     let target = Target { link: &link, model: &args.model };
-    let outcome = if args.jsonl {
-        lines::perform(&target, &template, input, usize::from(args.concurrency), &with.printer).await
-    } else {
-        single(&target, &template, input, with).await
+    let work = async {
+        if args.jsonl {
+            lines::perform(&target, &template, input, usize::from(args.concurrency), &with.printer).await
+        } else {
+            single(&target, &template, input, with).await
+        }
     };
+    let outcome = asking::shown(work, &link, &with.printer).await;
     link.close().await;
     outcome
 }

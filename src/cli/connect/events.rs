@@ -30,17 +30,11 @@ pub(super) fn line(event: &LinkEvent) -> Option<Line> {
         LinkEvent::Notice(notice) => match notice {
             Notice::Draining => note("the gateway is going away; moving to another connection".to_owned()),
             Notice::Revoked { reason } => warning(format!("the gateway ended this session: {reason}")),
-            Notice::ApprovalPending { id, model, approvers, .. } => {
-                let by = if approvers.is_empty() {
-                    String::new()
-                } else {
-                    format!(" by {}", approvers.join(", "))
-                };
-                note(format!("a request to {model} waits for approval {id}{by}"))
-            }
-            Notice::ApprovalGranted { id, .. } => note(format!("approval {id} was given")),
-            Notice::ApprovalRefused { id, reason } => warning(format!("approval {id}: {reason}")),
-            Notice::Unknown => None,
+            // Told with what it waits for: `super::super::asking`.
+            Notice::ApprovalPending { .. }
+            | Notice::ApprovalGranted { .. }
+            | Notice::ApprovalRefused { .. }
+            | Notice::Unknown => None,
         },
     }
 }

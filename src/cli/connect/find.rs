@@ -11,7 +11,7 @@ const ALIKE: f64 = 0.8;
 
 /// The model of that name. The gateway only lists what a policy allows, so that an unknown model and
 /// a forbidden one look alike from here.
-pub(super) fn find<'a>(
+pub(in crate::cli) fn find<'a>(
     name: &str,
     models: &'a [Model],
     caller: Option<&Status>,
@@ -30,7 +30,8 @@ pub(super) fn find<'a>(
     )))
 }
 
-fn nearest<'a>(name: &str, models: &'a [Model]) -> Option<&'a str> {
+/// The model of the caller's with the most similar name, if one is similar.
+pub(in crate::cli) fn nearest<'a>(name: &str, models: &'a [Model]) -> Option<&'a str> {
     models
         .iter()
         .map(|model| (strsim::jaro_winkler(&model.name, name), model.name.as_str()))

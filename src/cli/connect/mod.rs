@@ -6,7 +6,7 @@ mod background;
 mod child;
 mod dialect;
 mod events;
-mod find;
+pub(in crate::cli) mod find;
 mod serve;
 
 use std::{ffi::OsString, path::PathBuf};
@@ -15,6 +15,7 @@ use clap::Args;
 use clap_complete::ArgValueCandidates;
 
 use super::{
+    asking::Asking,
     error::{Failure, Outcome},
     invocation::Invocation,
     remembered, run,
@@ -45,6 +46,8 @@ pub(super) struct Connect {
     /// Serve in the background; see `hoopctl ps` and `hoopctl stop`
     #[arg(long, conflicts_with = "command")]
     background: bool,
+    #[command(flatten)]
+    asking: Asking,
     /// Run this command with the model's address in its environment, and end with it
     #[arg(last = true, value_name = "CMD", value_hint = clap::ValueHint::CommandWithArguments)]
     command: Vec<OsString>,

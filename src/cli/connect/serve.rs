@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     super::{
+        asking::{Waiting, next, shown},
         error::{DONE, Failure, Outcome},
         invocation::Invocation,
         printer::Printer,
@@ -54,7 +54,7 @@ pub(super) async fn perform(args: Connect, with: &Invocation) -> Outcome {
     };
     let outcome = if args.stdio {
         let session = id::new("ses", with.clock.now());
-        stdio(&opened, &session, &mut signals).await
+        stdio(&opened, &session, &mut signals, &with.printer).await
     } else {
         serve(&args, &opened, entry.as_ref(), &mut signals, with).await
     };
@@ -67,12 +67,14 @@ pub(super) async fn perform(args: Connect, with: &Invocation) -> Outcome {
 
 async fn open(args: &Connect, with: &Invocation) -> Result<Opened, Failure> {
     let (laptop, link) = with.connected().await?;
+    let link = args.asking.of(link);
     let listed = link.models().await?;
     remembered::remember(&listed, with);
     let caller = laptop.status().ok();
     let mut models = Vec::with_capacity(args.models.len());
     for name in &args.models {
         let model = find::find(name, &listed, caller.as_ref())?;
+        args.asking.settle(&link, model).await?;
         forewarn(model, with);
         models.push(model.clone());
     }
@@ -125,11 +127,12 @@ async fn asked_to_stop(signals: &mut Signals) -> Failure {
     }
 }
 
-async fn stdio(opened: &Opened, session: &str, signals: &mut Signals) -> Outcome {
+async fn stdio(opened: &Opened, session: &str, signals: &mut Signals, printer: &Printer) -> Outcome {
     let Some(model) = opened.models.first() else { return Ok(DONE) };
+    let conversation = client::stdio(&opened.link, &model.name, session);
     tokio::select! {
         biased;
-        ended = client::stdio(&opened.link, &model.name, session) => Ok(ended.map(|()| DONE)?),
+        ended = shown(conversation, &opened.link, printer) => Ok(ended.map(|()| DONE)?),
         failure = asked_to_stop(signals) => Err(failure),
     }
 }
@@ -142,6 +145,7 @@ async fn serve(
     with: &Invocation,
 ) -> Outcome {
     let mut events = opened.link.events();
+    let mut waiting = Waiting::new(&with.printer);
     let key = opened.key.as_ref().map(ExposeSecret::expose_secret);
     if let Some(entry) = entry {
         entry.write(&opened.doors)?;
@@ -171,7 +175,11 @@ async fn serve(
                 (None, Signal::Interrupt) => return Err(Failure::interrupted()),
                 (None, _) => return Ok(DONE),
             },
-            event = next(&mut events) => tell(&event, child.is_some(), with),
+            event = next(&mut events) => {
+                if !waiting.heed(&event) {
+                    tell(&event, child.is_some(), with);
+                }
+            }
         }
     }
 }
@@ -199,18 +207,6 @@ async fn ended(child: &mut Option<Child>) -> std::io::Result<u8> {
     match child {
         Some(child) => child.wait().await,
         None => std::future::pending().await,
-    }
-}
-
-/// The next event; never, once there will be none.
-async fn next(events: &mut Receiver<LinkEvent>) -> LinkEvent {
-    loop {
-        match events.recv().await {
-            Ok(event) => return event,
-            // What was missed is old news.
-            Err(RecvError::Lagged(_)) => {}
-            Err(RecvError::Closed) => std::future::pending().await,
-        }
     }
 }
 

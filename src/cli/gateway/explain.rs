@@ -1,6 +1,6 @@
 //! `hoopctl gateway explain`: what policy answers, offline.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{net::IpAddr, path::PathBuf, time::SystemTime};
 
 use clap::Args;
 use serde_json::json;
@@ -14,11 +14,12 @@ use super::{
     load, wrong,
 };
 use crate::{
-    config::{gateway as file, gateway::Mistake, laptop::Output},
-    gateway::{
-        identity::Caller,
-        policy::{Action, Context, ModelFacts, Outcome as Answer, Policies, Question, Resource, Verdict},
+    clock,
+    config::{
+        gateway::{Case, word},
+        laptop::Output,
     },
+    gateway::policy::{Action, ModelFacts, Policies, Terms, Verdict},
     tunnel::Transport,
 };
 
@@ -40,51 +41,75 @@ pub(super) struct Explain {
     /// As if a person had approved it
     #[arg(long)]
     approved: bool,
+    /// What the user wants to do
+    #[arg(long, value_name = "ACTION", default_value = "invoke", value_parser = action)]
+    action: Action,
+    /// The identity provider the user comes from, as gateway.toml names it
+    #[arg(long, value_name = "NAME", default_value = "")]
+    provider: String,
+    /// The user is a workload, not a person
+    #[arg(long)]
+    workload: bool,
     /// The request's method
     #[arg(long, default_value = "POST")]
     method: String,
     /// The request's path
     #[arg(long, default_value = "/")]
     path: String,
+    /// The model named in the request itself
+    #[arg(long, value_name = "NAME")]
+    requested_model: Option<String>,
     /// The address the user comes from
     #[arg(long, value_name = "IP")]
     source_ip: Option<IpAddr>,
+    /// The carrier the user comes over
+    #[arg(long, value_name = "CARRIER", default_value = "quic", value_parser = carrier)]
+    over: Transport,
+    /// When, such as 2026-11-23T07:15:00Z [default: now]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    at: Option<SystemTime>,
 }
 
 /// Decides as the gateway would.
 pub(super) fn perform(args: &Explain, with: &Invocation) -> Outcome {
     let config = load(&args.config, with)?;
-    let facts = file::facts(&config);
+    let facts = config.facts();
     let model = known(&args.model, &facts)?;
-    let policies = Policies::load(&config.policies, &facts).map_err(|mistakes| {
-        let mistakes: Vec<Mistake> = mistakes.into_iter().map(Mistake::from).collect();
-        wrong(&args.config, &mistakes, with)
-    })?;
-    let caller = Caller {
-        subject: args.user.clone(),
-        email: None,
-        name: None,
-        groups: args.group.clone(),
-        provider: "explain".to_owned(),
-        workload: false,
-        session: "explain".to_owned(),
+    let policies =
+        Policies::load(&config.policies, &facts).map_err(|mistakes| wrong(&args.config, &mistakes, with))?;
+    let mut case = Case::new(&args.user, args.group.clone(), &model.name);
+    case.caller.provider.clone_from(&args.provider);
+    case.caller.workload = args.workload;
+    let case = Case {
+        action: args.action,
+        approved: args.approved,
+        transport: args.over,
+        source_ip: args.source_ip,
+        method: args.method.clone(),
+        path: args.path.clone(),
+        requested_model: args.requested_model.clone(),
+        now: args.at,
+        ..case
     };
-    let question = Question {
-        caller: &caller,
-        action: Action::Invoke,
-        resource: Resource::Model(&model.name),
-        context: Context {
-            transport: Some(Transport::Quic),
-            upstream_encrypted: model.tls == "required",
-            source_ip: args.source_ip,
-            now: with.clock.now(),
-            method: &args.method,
-            path: &args.path,
-            requested_model: None,
-        },
-    };
-    print(args, &policies.decide(&question, args.approved), &with.printer)?;
+    print(args, &case.decide(&policies, &config, with.clock.now()), &with.printer)?;
     Ok(DONE)
+}
+
+fn action(text: &str) -> Result<Action, String> {
+    let names = || Action::ALL.map(Action::name).join(", ");
+    Action::ALL.into_iter().find(|action| action.name() == text).ok_or_else(|| format!("one of {}", names()))
+}
+
+fn carrier(text: &str) -> Result<Transport, String> {
+    match text {
+        "quic" => Ok(Transport::Quic),
+        "tcp" => Ok(Transport::Tcp),
+        _ => Err("quic or tcp".to_owned()),
+    }
+}
+
+fn time(text: &str) -> Result<SystemTime, String> {
+    clock::parse_rfc3339(text).ok_or_else(|| "a time such as 2026-11-23T07:15:00Z".to_owned())
 }
 
 fn known<'a>(name: &str, facts: &'a [ModelFacts]) -> Result<&'a ModelFacts, Failure> {
@@ -95,16 +120,8 @@ fn known<'a>(name: &str, facts: &'a [ModelFacts]) -> Result<&'a ModelFacts, Fail
     })
 }
 
-fn word(outcome: &Answer) -> &'static str {
-    match outcome {
-        Answer::Permit => "permit",
-        Answer::Ask => "ask",
-        Answer::Deny => "deny",
-    }
-}
-
 fn print(args: &Explain, verdict: &Verdict, printer: &Printer) -> Result<(), Failure> {
-    let word = word(&verdict.outcome);
+    let word = word(verdict.outcome);
     if printer.manner().output != Output::Human {
         return printer.document(&json!({
             "schema": 1,
@@ -112,28 +129,40 @@ fn print(args: &Explain, verdict: &Verdict, printer: &Printer) -> Result<(), Fai
             "policies": verdict.policies,
             "missing": verdict.missing,
             "approvers": verdict.approvers(),
+            "nearly": verdict.nearly,
         }));
     }
+    let terms = verdict.terms.iter().map(approval).collect::<String>();
     let by = if verdict.policies.is_empty() {
         "no policy speaks for it".to_owned()
     } else {
         format!("decided by {}", verdict.policies.join(", "))
     };
-    let mut text = format!("{word}: {}; {by}", may(word, &args.user, &args.model));
-    if !verdict.approvers().is_empty() {
-        text.push_str(&format!("\napprovers: {}", verdict.approvers().join(", ")));
-    }
+    let what = if args.action == Action::Invoke { "use" } else { args.action.name() };
+    let mut text = format!("{word}: {}; {by}", may(word, what, &args.user, &args.model));
+    text.push_str(&terms);
     if let Some(missing) = &verdict.missing {
         text.push_str(&format!("\nmissing: {missing}"));
     }
     printer.line(&super::super::sanitize::text(&text))
 }
 
-fn may(word: &str, user: &str, model: &str) -> String {
+/// What a policy wants of an approval, on a line of its own.
+fn approval(terms: &Terms) -> String {
+    let people = if terms.needed == 1 { "one person".to_owned() } else { format!("{} people", terms.needed) };
+    let of = match terms.approvers.as_slice() {
+        [] => "whom policy permits to approve it".to_owned(),
+        groups => format!("of {}", groups.join(", ")),
+    };
+    let minutes = terms.lasts.as_secs().div_ceil(60);
+    format!("\napproval by `{}`: {people} {of}, for {minutes} min", terms.policy)
+}
+
+fn may(word: &str, what: &str, user: &str, model: &str) -> String {
     match word {
-        "permit" => format!("{user} may use {model}"),
-        "ask" => format!("{user} may use {model} once somebody approves it"),
-        _ => format!("{user} may not use {model}"),
+        "permit" => format!("{user} may {what} {model}"),
+        "ask" => format!("{user} may {what} {model} once somebody approves it"),
+        _ => format!("{user} may not {what} {model}"),
     }
 }
 
@@ -144,7 +173,7 @@ mod tests {
     use super::*;
     use crate::{
         cli::printer::paper,
-        gateway::policy::{DEFAULT_LASTS, Terms},
+        gateway::policy::{DEFAULT_LASTS, Outcome as Answer},
     };
 
     #[derive(Parser)]
@@ -158,6 +187,7 @@ mod tests {
             outcome: Answer::Ask,
             policies: vec!["fraud-jit".into()],
             missing: Some("an approval".into()),
+            nearly: vec![],
             terms: vec![Terms {
                 policy: "fraud-jit".into(),
                 approvers: vec!["risk-leads".into()],
@@ -176,7 +206,7 @@ mod tests {
         print(&args, &verdict(), &printer).unwrap();
         assert_eq!(
             out.text(),
-            "{\"schema\":1,\"verdict\":\"ask\",\"policies\":[\"fraud-jit\"],\"missing\":\"an approval\",\"approvers\":[\"risk-leads\"]}\n"
+            "{\"schema\":1,\"verdict\":\"ask\",\"policies\":[\"fraud-jit\"],\"missing\":\"an approval\",\"approvers\":[\"risk-leads\"],\"nearly\":[]}\n"
         );
         let (printer, out, _) = paper::printer(Output::Human);
         print(&args, &verdict(), &printer).unwrap();

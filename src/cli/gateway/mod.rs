@@ -20,7 +20,7 @@ use crate::{
         gateway::{self as file, Mistake},
         laptop::Output,
     },
-    gateway::Config,
+    gateway::{Config, policy::Policies},
 };
 
 /// The flags of `gateway`.
@@ -37,7 +37,7 @@ enum What {
     /// Run the gateway until SIGTERM or Ctrl-C
     Run(File),
     /// Find every mistake in gateway.toml and its policies, offline
-    Check(File),
+    Check(Check),
     /// Say what policy answers to whom, and why, offline
     Explain(explain::Explain),
     /// The gateway's own certificate authority
@@ -59,11 +59,20 @@ struct File {
     config: PathBuf,
 }
 
+#[derive(Args, Debug)]
+struct Check {
+    #[command(flatten)]
+    file: File,
+    /// Also ask the policies every case of this file, and name those answered otherwise than expected
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    policy_tests: Option<PathBuf>,
+}
+
 /// Does what the flags say.
 pub(super) fn perform(args: Gateway, with: &Invocation) -> Outcome {
     match args.what {
         What::Init(args) => init(&args.dir, with),
-        What::Check(args) => check(&args.config, with),
+        What::Check(args) => check(&args, with),
         What::Explain(args) => explain::perform(&args, with),
         What::Ca(args) => authority::perform(&args, with),
         What::Run(args) => run::many(serve::perform(&args.config, with)),
@@ -92,16 +101,21 @@ fn init(dir: &Path, with: &Invocation) -> Outcome {
 }
 
 /// Mistakes are the answer here, so they go to stdout.
-fn check(path: &Path, with: &Invocation) -> Outcome {
-    let file::Checked { mistakes, warnings, .. } = file::check(path);
+fn check(args: &Check, with: &Invocation) -> Outcome {
+    let path = &args.file.config;
+    let file::Checked { config, mut mistakes, warnings, .. } = file::check(path);
     for warning in &warnings {
         with.printer.warn(&sentence(warning));
     }
+    let mut right = format!("{} and its policies are right", path.display());
+    if let (Some(tests), Some(config)) = (&args.policy_tests, &config) {
+        let cases;
+        (cases, mistakes) = test(tests, config, with);
+        right.push_str(&format!("; {cases} policy tests passed"));
+    }
     match with.printer.manner().output {
         Output::Json | Output::Jsonl => with.printer.documents(&mistakes)?,
-        Output::Human if mistakes.is_empty() => {
-            with.printer.note(&format!("{} and its policies are right", path.display()));
-        }
+        Output::Human if mistakes.is_empty() => with.printer.note(&right),
         Output::Human => {
             for mistake in &mistakes {
                 with.printer.line(&sanitize::text(&sentence(mistake)))?;
@@ -109,6 +123,28 @@ fn check(path: &Path, with: &Invocation) -> Outcome {
         }
     }
     if mistakes.is_empty() { Ok(DONE) } else { Err(Failure::Quiet(1)) }
+}
+
+/// Asks the policies every case of a file: how many there are, and which are answered wrong.
+fn test(path: &Path, config: &Config, with: &Invocation) -> (usize, Vec<Mistake>) {
+    let tests = match file::policy_tests(path, config) {
+        Ok(tests) => tests,
+        Err(mistakes) => return (0, mistakes),
+    };
+    let policies = match Policies::load(&config.policies, &config.facts()) {
+        Ok(policies) => policies,
+        Err(mistakes) => return (0, mistakes),
+    };
+    let now = with.clock.now();
+    let wrong: Vec<Mistake> =
+        tests.iter().filter_map(|test| test.run(path, &policies, config, now)).collect();
+    if !wrong.is_empty() && with.printer.manner().output == Output::Human {
+        let (failed, all) = (wrong.len(), tests.len());
+        with.printer.note(&format!(
+            "{failed} of {all} policy tests failed; look closer with hoopctl gateway explain"
+        ));
+    }
+    (tests.len(), wrong)
 }
 
 /// The configuration, or every mistake in it on stderr.

@@ -23,7 +23,7 @@ use crate::{
 /// No renewal follows another sooner, whatever the certificate says.
 const AT_LEAST: Duration = Duration::from_secs(10);
 /// When a renewal was refused or not answered, the next try.
-const AGAIN: Duration = Duration::from_secs(30);
+pub(super) const AGAIN: Duration = Duration::from_secs(30);
 /// The gateway's answer must be here by then.
 const ANSWER: Duration = Duration::from_secs(30);
 /// A laptop that slept finds its wall clock ahead of its timers; it looks this often.
@@ -135,7 +135,7 @@ fn two_thirds(from: SystemTime, to: SystemTime) -> SystemTime {
     from + to.duration_since(from).unwrap_or_default() * 2 / 3
 }
 
-async fn until(clock: &Clock, at: SystemTime) {
+pub(super) async fn until(clock: &Clock, at: SystemTime) {
     while let Ok(rest) = at.duration_since(clock.now())
         && !rest.is_zero()
     {

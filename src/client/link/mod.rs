@@ -66,6 +66,8 @@ const NOTICED: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Link {
     core: Arc<Core>,
+    /// What streams to models want where policy asks for an approval.
+    asking: Arc<Asking>,
     /// Dropped with the last clone.
     _held: Arc<DropGuard>,
 }
@@ -120,7 +122,13 @@ impl Link {
         });
         let first = dial::establish_with(&core, held).await?;
         supervisor::start(Arc::clone(&core), first);
-        Ok(Self { core, _held: Arc::new(stop.drop_guard()) })
+        Ok(Self { core, asking: Arc::default(), _held: Arc::new(stop.drop_guard()) })
+    }
+
+    /// The same link, whose streams to models want this where policy asks for an approval.
+    #[must_use]
+    pub fn asking(self, asking: Asking) -> Self {
+        Self { asking: Arc::new(asking), ..self }
     }
 
     /// A stream to a model, its preamble sent; waits while reconnecting. The answer has not been read yet: see
@@ -141,7 +149,7 @@ impl Link {
             session: session.to_owned(),
             door,
             fin,
-            asking: Asking::default(),
+            asking: self.asking.as_ref().clone(),
         };
         self.open(target).await
     }

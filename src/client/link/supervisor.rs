@@ -1,6 +1,9 @@
 //! Keeps the link connected: one task for its whole life.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use futures_util::StreamExt;
 
@@ -9,16 +12,20 @@ use super::{
     backoff::Backoff,
     closed,
     dial::{self, Session},
-    lease::Lease,
+    lease::{AGAIN, Lease, until},
 };
 use crate::{
-    client::Kind,
+    client::{Kind, credential},
+    clock::Clock,
     tunnel::TunnelError,
     wire::control::{FromGateway, Notice},
 };
 
 /// How often a link that needs a login looks whether there was one.
 const LOGIN_CHECK: Duration = Duration::from_secs(5);
+
+/// So long before its end a machine's login is followed by the next, or a quarter of its life if that is less.
+const HANDOVER: Duration = Duration::from_mins(1);
 
 /// Spawns the supervisor of a link whose first connection stands.
 pub(super) fn start(core: Arc<Core>, first: Session) {
@@ -41,7 +48,8 @@ async fn keep_connected(core: &Arc<Core>, first: Session) {
     let mut session = first;
     loop {
         let lease = Lease::of(core, session.lease_end);
-        let mut held = Watch { session, lease };
+        let successor = Successor::of(core).await;
+        let mut held = Watch { session, lease, successor };
         match held.run(core, Standing::Serving).await {
             End::Lost(why) => {
                 core.set(Gate::Down);
@@ -117,6 +125,31 @@ enum Standing {
 struct Watch {
     session: Session,
     lease: Lease,
+    successor: Option<Successor>,
+}
+
+/// The next login of a machine, made before the present one ends: what is opened then has a whole session before it.
+struct Successor {
+    due: SystemTime,
+    /// When the present login ends.
+    end: SystemTime,
+}
+
+impl Successor {
+    /// None where a person has to log in.
+    async fn of(core: &Core) -> Option<Self> {
+        let end = credential::end_of_machine_login(&core.laptop).await?;
+        let left = end.duration_since(core.laptop.settings.clock.now()).unwrap_or_default();
+        Some(Self { due: end - HANDOVER.min(left / 4), end })
+    }
+
+    /// Resolves when it is time; never without a machine's login. Cancel safe.
+    async fn wait(one: Option<&Self>, clock: &Clock) {
+        match one {
+            Some(one) => until(clock, one.due).await,
+            None => std::future::pending().await,
+        }
+    }
 }
 
 impl Watch {
@@ -135,6 +168,23 @@ impl Watch {
                     Some(Err(why)) => return End::Lost(better(&connection, why).await),
                     None => return End::Lost("the gateway ended the control stream".to_owned()),
                 },
+                () = Successor::wait(self.successor.as_ref(), &clock), if standing == Standing::Serving => {
+                    match credential::again(&core.laptop).await {
+                        Ok(_) => {
+                            let end = self.successor.take().map(|present| present.end);
+                            // A token that cannot change gives the same end again: then this one is lived out.
+                            if credential::end_of_machine_login(&core.laptop).await > end {
+                                return End::Draining;
+                            }
+                        }
+                        Err(error) => {
+                            tracing::warn!(%error, "the next login could not be made yet");
+                            if let Some(present) = &mut self.successor {
+                                present.due = clock.now() + AGAIN;
+                            }
+                        }
+                    }
+                }
                 () = self.lease.wait(&clock) => {
                     if let Err(why) = self.lease.ask(&clock, &mut self.session.say).await {
                         return End::Lost(better(&connection, why).await);

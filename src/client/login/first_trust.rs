@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(error.remedy, Some(command));
         assert_eq!(fake.state.lock().unwrap().requests, 0, "nothing was sent");
         let talk = testing::Silent::believing();
-        let method = super::super::Method::Workload { token: "a.workload.jwt".into() };
+        let method = super::super::Method::Machine(super::super::Machine::token("a.workload.jwt".into()));
         laptop.login(FirstTrust::Known, method, &talk).await.unwrap();
     }
 
@@ -185,7 +185,7 @@ mod tests {
         let profile = Profile::load(&laptop.places).unwrap().unwrap();
         profile.store(&laptop.places, &Trust::Roots(vec![roots])).unwrap();
         let talk = testing::Silent::believing();
-        let method = super::super::Method::Workload { token: "a.workload.jwt".into() };
+        let method = super::super::Method::Machine(super::super::Machine::token("a.workload.jwt".into()));
         let error = laptop.login(FirstTrust::Known, method, &talk).await.unwrap_err();
         assert_eq!(error.kind, Kind::Trust);
     }

@@ -3,7 +3,10 @@
 mod browser;
 mod callback;
 mod first_trust;
+mod machine;
 mod page;
+
+pub use machine::{Machine, detect};
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -12,14 +15,14 @@ use url::Url;
 use crate::{
     client::{
         ClientError, Laptop, LoggedOut,
-        credential::{self, FreshKey},
+        credential::{self, FreshKey, Held},
         https::Https,
         oauth::{self, Granted},
         off_thread,
         profile::{self, Believed, Profile},
         vault::{Backend, Secrets, Vault},
     },
-    secret::{ExposeSecret, SecretString},
+    secret::ExposeSecret,
     tls::Trust,
     wire::api::Discovery,
 };
@@ -45,11 +48,8 @@ pub enum Method {
         /// Whether to open the browser; the address is told in any case.
         open: bool,
     },
-    /// With a workload's own token (RFC 8693). No browser is ever opened.
-    Workload {
-        /// A JWT of an issuer that the gateway knows.
-        token: SecretString,
-    },
+    /// With what this process's surroundings give it. No browser is ever opened.
+    Machine(Machine),
 }
 
 /// What login says to the person; the CLI implements it.
@@ -83,13 +83,19 @@ pub(super) async fn login(
     let trust = first_trust::establish(laptop, &gateway, known, trust, talk).await?;
     let https = Https::new(&gateway, &trust)?;
     let discovery = https.discover().await?;
-    let profile =
-        Profile { schema: 1, gateway, trust: Believed::Platform, credential_store: vault.backend, who: None };
+    let profile = Profile {
+        schema: 1,
+        gateway,
+        trust: Believed::Platform,
+        credential_store: vault.backend,
+        who: None,
+        machine: matches!(method, Method::Machine(_)),
+    };
     let visit = Visit { laptop, https: &https, discovery: &discovery, vault: &vault, profile, trust };
     match method {
         Method::Browser { callback_port, open } => browser::login(visit, callback_port, open, talk).await?,
-        Method::Workload { token } => {
-            let granted = oauth::exchange(&https, &discovery, &token).await?;
+        Method::Machine(machine) => {
+            let granted = machine.grant(&https, &discovery, &laptop.settings.clock).await?;
             visit.complete(granted).await?;
         }
     }
@@ -97,6 +103,48 @@ pub(super) async fn login(
         forget_elsewhere(laptop, &old).await;
     }
     Ok(())
+}
+
+/// Logs in with the machine credentials of the settings, where a login is missing or over. It is kept in this process
+/// alone, unless an earlier one is in a store or the settings name one. The caller holds the lock.
+pub(super) async fn by_machine(laptop: &Arc<Laptop>) -> Result<Held, ClientError> {
+    let Some(machine) = &laptop.settings.machine else {
+        return Err(ClientError::login_needed("there are no machine credentials here"));
+    };
+    let before = match laptop.own() {
+        Some((profile, _)) => Some(profile),
+        None => Profile::load(&laptop.places)?,
+    };
+    let gateway = gateway(laptop, before.as_ref())?;
+    let known = before.filter(|profile| profile.gateway == gateway);
+    let trust = match (laptop.own(), &known) {
+        (Some((_, trust)), _) => trust,
+        (None, Some(profile)) => profile.trust(&laptop.places)?,
+        (None, None) => Trust::Platform,
+    };
+    let https = Https::new(&gateway, &trust)?;
+    let discovery = https.discover().await?;
+    let granted = machine.grant(&https, &discovery, &laptop.settings.clock).await?;
+    tracing::info!(%machine, "logged in with machine credentials");
+    let fresh = FreshKey::make()?;
+    let credential = oauth::certify(&https, &discovery, &granted.access_token, &fresh.csr).await?;
+    let stored = known.filter(|profile| profile.machine && profile.who.is_some() && !laptop.is_own());
+    let profile = match stored {
+        Some(profile) => profile,
+        None => Profile {
+            schema: 1,
+            gateway,
+            trust: Believed::Platform,
+            credential_store: Backend::Memory,
+            who: None,
+            machine: true,
+        },
+    };
+    let vault = laptop.vault(&profile);
+    if vault.backend == Backend::Memory {
+        laptop.keep_own(profile.clone(), trust.clone());
+    }
+    credential::adopt(laptop, &vault, profile, trust, None, &fresh, &credential).await
 }
 
 /// A login under way: the gateway is believed, the person not yet known.
@@ -204,15 +252,53 @@ mod tests {
         let fake = testing::Fake::start().await;
         let home = tempfile::tempdir().unwrap();
         let laptop = fake.laptop(home.path(), StoreChoice::File);
-        let method = Method::Workload { token: "a.workload.jwt".into() };
+        let method = Method::Machine(Machine::token("a.workload.jwt".into()));
         let talk = testing::Silent::default();
         let status = laptop.login(fake.fingerprint(), method, &talk).await.unwrap();
         assert_eq!((status.user.as_str(), status.credential_store.as_str()), ("alice@example.test", "file"));
         assert!(talk.visited().is_empty());
-        assert!(credential::Held::load(&laptop).unwrap().secrets.refresh_token.is_none());
-        let refused = Method::Workload { token: "forged".into() };
+        assert!(Held::load(&laptop).unwrap().secrets.refresh_token.is_none());
+        let refused = Method::Machine(Machine::token("forged".into()));
         let error = laptop.login(FirstTrust::Known, refused, &talk).await.unwrap_err();
         assert_eq!((error.kind, error.code.as_str()), (Kind::LoginNeeded, "invalid_grant"));
+    }
+
+    #[tokio::test]
+    async fn machine_credentials_log_in_by_themselves_and_again_when_the_login_ends() {
+        let fake = testing::Fake::start().await;
+        let home = tempfile::tempdir().unwrap();
+        // The gateway is believed by what an earlier login pinned.
+        let (person, hand) = testing::logged_in(&fake, home.path()).await;
+        person.logout().await.unwrap();
+        let settings = Settings {
+            credential_store: None,
+            machine: Some(Machine::token("a.workload.jwt".into())),
+            ..person.settings.clone()
+        };
+        let laptop = Laptop::open(settings).unwrap();
+        let first = credential::valid(&laptop, None).await.unwrap();
+        assert_eq!(laptop.status().unwrap().credential_store, "memory");
+        assert_eq!(person.status().unwrap_err().kind, Kind::LoginNeeded, "nothing of it is in a file");
+        let same = credential::valid(&laptop, None).await.unwrap();
+        assert_eq!(first.secrets.certificate, same.secrets.certificate);
+        hand.advance(testing::LIFE);
+        let second = credential::valid(&laptop, None).await.unwrap();
+        assert_ne!(first.secrets.certificate, second.secrets.certificate);
+        let third = credential::valid(&laptop, Some(&second.secrets.certificate)).await.unwrap();
+        assert_ne!(second.secrets.certificate, third.secrets.certificate, "one that was refused is replaced");
+    }
+
+    #[tokio::test]
+    async fn a_persons_login_is_never_replaced_by_the_machines() {
+        let fake = testing::Fake::start().await;
+        let home = tempfile::tempdir().unwrap();
+        let (person, hand) = testing::logged_in(&fake, home.path()).await;
+        let machine = Some(Machine::token("a.workload.jwt".into()));
+        let laptop = Laptop::open(Settings { machine, ..person.settings.clone() }).unwrap();
+        credential::valid(&laptop, None).await.unwrap();
+        assert!(Held::load(&laptop).unwrap().secrets.refresh_token.is_some());
+        hand.advance(testing::SESSION);
+        assert_eq!(credential::valid(&laptop, None).await.err().unwrap().kind, Kind::LoginNeeded);
     }
 
     #[tokio::test]
@@ -266,7 +352,7 @@ mod tests {
     async fn without_an_address_login_asks_for_one() {
         let home = tempfile::tempdir().unwrap();
         let laptop = Laptop::open(testing::settings(home.path())).unwrap();
-        let method = Method::Workload { token: "t".into() };
+        let method = Method::Machine(Machine::token("t".into()));
         let error = laptop.login(FirstTrust::Known, method, &testing::Silent::default()).await.unwrap_err();
         assert_eq!(error.kind, Kind::Usage);
     }

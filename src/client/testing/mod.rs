@@ -53,6 +53,7 @@ pub(super) fn settings(home: &Path) -> Settings {
         config_dir: home.join("config"),
         state_dir: home.join("state"),
         clock: Clock::manual(now()).0,
+        machine: None,
     }
 }
 
@@ -65,6 +66,7 @@ pub(super) fn secrets() -> Secrets {
         certificate: "-----BEGIN CERTIFICATE-----".into(),
         expires_at: clock::rfc3339(now() + LIFE),
         session_expires_at: clock::rfc3339(now() + SESSION),
+        tokens: Vec::new(),
     }
 }
 
@@ -179,7 +181,7 @@ impl State {
             revocation_endpoint: at("/oauth2/revoke"),
             device_authorization_endpoint: None,
             credential_endpoint: at("/api/v1/credentials"),
-            providers: vec![Provider { name: "dev".into(), kind: "dev".into() }],
+            providers: vec![Provider { name: "dev".into(), kind: "dev".into(), audience: None }],
         }
     }
 

@@ -16,6 +16,7 @@ pub(super) use memory::Memory;
 use crate::{
     client::{ClientError, StoreChoice, profile::Places},
     clock,
+    wire::api::ModelToken,
 };
 
 /// What the vault holds. Wiped from memory when dropped; never printed.
@@ -35,6 +36,9 @@ pub(super) struct Secrets {
     pub(super) expires_at: String,
     /// The login session's end, RFC 3339; empty when the gateway names none.
     pub(super) session_expires_at: String,
+    /// Tokens of single models, until they end; gone with each new certificate.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) tokens: Vec<ModelToken>,
 }
 
 impl fmt::Debug for Secrets {
@@ -47,6 +51,7 @@ impl Drop for Secrets {
     fn drop(&mut self) {
         self.refresh_token.zeroize();
         self.key.zeroize();
+        self.tokens.iter_mut().for_each(|one| one.token.zeroize());
     }
 }
 

@@ -121,7 +121,7 @@ fn content(value: &Value<'_>, report: &mut Report) -> Option<(PathBuf, String)> 
 }
 
 /// The text of a regular file of bounded size, or why there is none.
-fn text(path: &Path) -> Result<String, String> {
+pub(super) fn text(path: &Path) -> Result<String, String> {
     let cause = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => "it does not exist".to_owned(),
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),

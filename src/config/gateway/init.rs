@@ -6,12 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const FILES: [(&str, &str); 2] = [
+const FILES: [(&str, &str); 3] = [
     ("gateway.toml", include_str!("sample/gateway.toml")),
     ("policies/models.cedar", include_str!("sample/models.cedar")),
+    ("policy-tests.toml", include_str!("sample/policy-tests.toml")),
 ];
 
-/// `hoopctl gateway init DIR`: writes a commented gateway.toml and policies/ that [`super::load`] accepts; refuses to
+/// `hoopctl gateway init DIR`: writes a commented gateway.toml, policies/ that [`super::load`] accepts, and tests of them; refuses to
 /// overwrite. Returns the files written.
 ///
 /// # Errors

@@ -3,9 +3,9 @@
 //! [`check`] reads the file and its policies without touching the network, the environment's secrets or the state folder;
 //! [`load`] is the same for those who only want the configuration; [`init`] writes a first one; [`Watched`] follows it.
 
+mod case;
 mod file;
 mod init;
-mod mistake;
 mod reader;
 mod section;
 mod value;
@@ -16,8 +16,9 @@ use std::path::{Path, PathBuf};
 use crate::gateway::{Config, accept, audit, certs, identity, policy, store};
 use reader::Report;
 
+pub use crate::gateway::policy::Mistake;
+pub use case::{Case, PolicyTest, policy_tests, word};
 pub use init::init;
-pub use mistake::Mistake;
 pub use watch::Watched;
 
 /// What a look at `gateway.toml` and its policies found.
@@ -56,11 +57,6 @@ pub fn check(path: &Path) -> Checked {
     Checked { config: config.filter(|_| mistakes.is_empty()), mistakes, warnings, consulted }
 }
 
-/// What policies know of the models of a configuration.
-pub fn facts(config: &Config) -> Vec<policy::ModelFacts> {
-    config.models.iter().map(section::model::facts).collect()
-}
-
 fn read(text: &str, report: &mut Report) -> Option<Config> {
     let document = report.parse(text)?;
     let mut root = reader::Table::root(document.get_ref());
@@ -87,10 +83,15 @@ fn read(text: &str, report: &mut Report) -> Option<Config> {
             providers,
             credential_life: sessions.credential_life,
             session_life: sessions.session_life,
+            token_life: sessions.token_life,
             state: state.clone(),
             own_roots,
         },
-        accept: accept::Config { public_url, listen: gateway.listen },
+        accept: accept::Config {
+            public_url,
+            listen: gateway.listen,
+            client_certificates: gateway.client_certificates,
+        },
         policies: gateway.policies?,
         models,
         store: store::Config { state, database },

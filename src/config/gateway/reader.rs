@@ -11,7 +11,6 @@ use toml::{
 };
 
 use super::Mistake;
-use crate::gateway::policy;
 
 /// The most characters of a value that a mistake shows.
 const MAX_SHOWN: usize = 64;
@@ -86,13 +85,13 @@ impl Report {
         self.mistakes.push(Mistake { file, line: None, column: None, message, remedy });
     }
 
-    pub(super) fn adopt(&mut self, mistakes: Vec<policy::Mistake>) {
+    pub(super) fn adopt(&mut self, mistakes: Vec<Mistake>) {
         self.consulted.extend(mistakes.iter().map(|mistake| mistake.file.clone()));
-        self.mistakes.extend(mistakes.into_iter().map(Mistake::from));
+        self.mistakes.extend(mistakes);
     }
 
-    pub(super) fn adopt_warnings(&mut self, warnings: &[policy::Mistake]) {
-        self.warnings.extend(warnings.iter().cloned().map(Mistake::from));
+    pub(super) fn adopt_warnings(&mut self, warnings: &[Mistake]) {
+        self.warnings.extend_from_slice(warnings);
     }
 
     /// A path of the configuration, relative to the folder of its file.

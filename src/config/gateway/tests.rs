@@ -200,6 +200,9 @@ audience = "hoopctl"
 jwks = "secret"
 subject_claim = "job"
 groups_claim = "teams"
+[[identity]]
+kind = "service"
+accounts = [{ name = "nightly", groups = ["ml"], secret = { env = "SECRET" } }, { name = "signer", public_key = "cert.pem" }]
 [[model]]
 name = "fraud-detector"
 upstream = "https://fraud.internal:8443/base"
@@ -229,7 +232,10 @@ tls = "relaxed"
     assert_eq!(config.metrics.unwrap().port(), 9464);
     assert!(config.audit.power_loss);
     assert_eq!(config.identity.session_life, Duration::from_mins(90));
-    let [oidc, workload] = &config.identity.providers[..] else { panic!("{:?}", config.identity.providers) };
+    let [oidc, workload, service] = &config.identity.providers[..] else { panic!("{:?}", config.identity.providers) };
+    let ProviderKind::Service { accounts } = &service.kind else { panic!("{service:?}") };
+    assert_eq!(accounts.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["nightly", "signer"]);
+    assert_eq!(config.identity.token_life, Duration::from_mins(5));
     let ProviderKind::Oidc { issuer, client_secret, scopes, groups_claim, ca, .. } = &oidc.kind else {
         panic!()
     };
@@ -257,7 +263,7 @@ tls = "relaxed"
     assert_eq!(credential.value, secret::Source::File(at("secret")));
     assert!(llama.upstream.relaxed);
     assert_eq!(llama.upstream.relaxed_networks, ["10.0.0.0/8", "192.0.2.1/32"]);
-    let facts = facts(&config);
+    let facts = config.facts();
     assert_eq!((facts[0].tls.as_str(), facts[0].dialect.as_str()), ("required", "kserve"));
     assert_eq!(facts[1].tls, "relaxed");
 }
@@ -319,12 +325,15 @@ fn what_init_writes_loads_and_permits_what_it_says() {
     let dir = tempfile::tempdir().unwrap();
     let home = dir.path().join("new/gateway");
     let written = init(&home).unwrap();
-    assert_eq!(written, [home.join("gateway.toml"), home.join("policies/models.cedar")]);
+    assert_eq!(
+        written,
+        [home.join("gateway.toml"), home.join("policies/models.cedar"), home.join("policy-tests.toml")]
+    );
     let config = load(&written[0]).unwrap_or_else(|mistakes| panic!("{mistakes:#?}"));
     assert_eq!(config.models[0].name, "llama");
     assert!(config.accept.listen.ip().is_loopback());
     let policies =
-        policy::Policies::load(&config.policies, &facts(&config)).unwrap_or_else(|m| panic!("{m:#?}"));
+        policy::Policies::load(&config.policies, &config.facts()).unwrap_or_else(|m| panic!("{m:#?}"));
     assert_eq!(policies.len(), 2);
 
     let again = init(&home).unwrap_err();
@@ -432,6 +441,10 @@ fn the_documentation_names_every_key() {
         "audience",
         "jwks",
         "subject_claim",
+        "accounts",
+        "secret",
+        "public_key",
+        "token",
         "users",
         "upstream",
         "dialect",

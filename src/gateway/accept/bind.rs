@@ -4,6 +4,7 @@ use std::{io, net::SocketAddr};
 
 use tokio::net::{TcpListener, TcpSocket};
 
+use super::{Certified, tcp::Profiles};
 use crate::{
     tls::{self, CertificateDer, HotKey, TrustError},
     tunnel::QuicListener,
@@ -76,6 +77,18 @@ pub(super) async fn both(
             Err(cause) => return Err(BindError::Port { address, leg: "UDP", cause }),
         }
     }
+}
+
+/// The port that asks for client certificates.
+pub(super) fn certified(
+    listen: SocketAddr,
+    key: &HotKey,
+    roots: &[CertificateDer<'static>],
+) -> Result<Certified, BindError> {
+    let profile = tls::certified_server(key, roots).map_err(BindError::Tls)?;
+    let (tcp, address) =
+        tcp(listen).map_err(|cause| BindError::Port { address: listen, leg: "TCP", cause })?;
+    Ok(Certified { tcp, profiles: Profiles::Certified(profile.into()), address })
 }
 
 fn tcp(listen: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {

@@ -1,4 +1,7 @@
-//! Serves HTTP/1.1 and HTTP/2 to browsers and API clients: every header, body and silence bounded.
+//! Serves HTTP/1.1 and HTTP/2 to browsers, API clients and direct ingress: every header, body and silence bounded.
+
+#[cfg(test)]
+mod tests;
 
 use std::{
     convert::Infallible,
@@ -14,14 +17,16 @@ use std::{
 };
 
 use axum::{Router, body::Body, extract::ConnectInfo};
+use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
-use http_body_util::BodyExt;
-use hyper::{body::Incoming, service::service_fn};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::conn::auto,
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
 };
+use hyper_util::rt::{TokioIo, TokioTimer};
+use prometheus_client::metrics::counter::Counter;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::{Instant, Sleep, sleep_until},
@@ -29,9 +34,16 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 use tower_service::Service;
 
-use crate::{gateway::session::Phases, tls::Handshake};
+use super::attempts::Attempts;
+use crate::{
+    gateway::{
+        pipeline::Answer,
+        session::{Ingress, Passed, Phases, Visit},
+    },
+    tls::Handshake,
+};
 
-/// For the whole head of a request, and for the first request of a connection.
+/// For the first request of a connection. The heads of later ones must be complete before the connection counts as idle.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 /// Headers of a request, all together; more is answered 431.
 const MOST_HEADERS: usize = 64 * 1024;
@@ -41,7 +53,14 @@ const BODY_SILENCE: Duration = Duration::from_secs(30);
 const IDLE: Duration = Duration::from_secs(90);
 /// For the peer to take its leave after it was asked to.
 const LEAVE_WITHIN: Duration = Duration::from_secs(5);
+/// Headers of a request by number.
+const MOST_FIELDS: usize = 128;
+/// What HTTP/1.1 may hold of a body on its way through, bytes.
+const MOST_HELD: usize = 128 * 1024;
+/// HTTP/2: exchanges at once on one connection, and what of their bodies may be in flight, bytes.
 const MOST_STREAMS: u32 = 128;
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
 /// Who is at the other end of an HTTP connection.
 #[derive(Clone, Debug)]
@@ -53,86 +72,220 @@ pub(in crate::gateway) struct Peer {
     pub(in crate::gateway) http2: bool,
 }
 
+/// What a connection is served.
+pub(in crate::gateway) struct Faces {
+    /// Pages and the API.
+    pub(in crate::gateway) router: Router,
+    /// Models; absent on the plaintext port.
+    pub(in crate::gateway) direct: Option<Direct>,
+}
+
+/// The direct ingress of one connection. Cheap to clone.
+#[derive(Clone)]
+pub(in crate::gateway) struct Direct {
+    pub(super) ingress: Ingress,
+    pub(super) visit: Arc<Visit>,
+    /// Requests without a caller are written down here, and counted.
+    pub(super) strangers: Attempts,
+    pub(super) unknown: Counter,
+}
+
 /// Serves one connection until it ends, is idle too long, or the gateway stops. Requests carry the extensions
-/// [`ConnectInfo`] with the peer's address and, over TLS, [`Handshake`].
-pub(in crate::gateway) async fn serve<S>(io: S, peer: Peer, router: Router, phases: Phases)
+/// [`ConnectInfo`] with the peer's address and, over TLS, [`Handshake`]. Models' answers have the pipeline's own bounds.
+pub(in crate::gateway) async fn serve<S>(io: S, peer: Peer, faces: Faces, phases: Phases)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let Faces { router, direct } = faces;
     let activity = Arc::new(Activity::new());
     let service = service_fn({
-        let activity = Arc::clone(&activity);
-        let peer = peer.clone();
-        move |request| answer(request, router.clone(), peer.clone(), Arc::clone(&activity))
+        let (activity, peer, direct) = (Arc::clone(&activity), peer.clone(), direct.clone());
+        move |request| {
+            let busy = activity.begin();
+            let (router, peer, direct) = (router.clone(), peer.clone(), direct.clone());
+            async move {
+                let body = |response: Response<Sent>| response.map(|body| Held { body, _busy: busy });
+                answer(request, router, peer, direct).await.map(body)
+            }
+        }
     });
-    let streams = TaskTracker::new();
-    let builder = builder(&peer, Tracked { streams: streams.clone(), phases: phases.clone() });
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service).into_owned());
-    tokio::select! {
-        ended = connection.as_mut() => return note(&peer, ended),
-        () = phases.stopping() => return,
-        () = phases.draining() => {}
-        () = activity.idle() => {}
+    let io = TokioIo::new(io);
+    let course = Course { peer, phases, activity, direct };
+    if course.peer.http2 {
+        let streams = TaskTracker::new();
+        let executor = Tracked {
+            streams: streams.clone(),
+            phases: course.phases.clone(),
+            direct: course.direct.clone(),
+        };
+        course.run(http2_builder(executor).serve_connection(io, service), |h2| h2.graceful_shutdown()).await;
+        streams.close();
+    } else {
+        let connection = http1_builder().serve_connection(io, service).with_upgrades();
+        course.run(connection, |h1| h1.graceful_shutdown()).await;
+        course.switched().await;
     }
-    connection.as_mut().graceful_shutdown();
-    tokio::select! {
-        ended = connection.as_mut() => note(&peer, ended),
-        () = phases.stopping() => {}
-        () = activity.left() => {}
+}
+
+/// One connection on its way from its first request to its end.
+struct Course {
+    peer: Peer,
+    phases: Phases,
+    activity: Arc<Activity>,
+    direct: Option<Direct>,
+}
+
+impl Course {
+    /// Runs a connection of either version; `leave` asks it to end when what is under way has.
+    async fn run<C>(&self, connection: C, leave: impl FnOnce(Pin<&mut C>))
+    where
+        C: Future<Output = hyper::Result<()>>,
+    {
+        let mut connection = pin!(connection);
+        tokio::select! {
+            ended = connection.as_mut() => return self.note(ended),
+            () = self.cut() => return,
+            () = self.phases.draining() => {}
+            () = self.activity.idle() => {}
+        }
+        leave(connection.as_mut());
+        tokio::select! {
+            ended = connection.as_mut() => self.note(ended),
+            () = self.cut() => {}
+            () = self.activity.left() => {}
+        }
     }
-    streams.close();
+
+    /// Goes on with a connection that has left HTTP.
+    async fn switched(&self) {
+        let Some(mut switched) = self.direct.as_ref().and_then(|direct| direct.visit.line.take_switched())
+        else {
+            return;
+        };
+        tokio::select! {
+            () = &mut switched => {}
+            () = self.cut() => {}
+        }
+    }
+
+    /// Resolves when the connection must be dropped with all that is under way on it.
+    async fn cut(&self) {
+        match &self.direct {
+            Some(direct) => tokio::select! {
+                () = self.phases.stopping() => direct.visit.line.abandon(),
+                () = direct.visit.line.overdue() => {}
+            },
+            None => self.phases.stopping().await,
+        }
+    }
+
+    fn note(&self, ended: hyper::Result<()>) {
+        if let Err(error) = ended {
+            tracing::debug!(peer = %self.peer.address, %error, "an HTTP connection ended early");
+        }
+    }
 }
 
 type Boxed = Box<dyn std::error::Error + Send + Sync>;
 
-fn note(peer: &Peer, ended: Result<(), Boxed>) {
-    if let Err(error) = ended {
-        tracing::debug!(peer = %peer.address, %error, "an HTTP connection ended early");
-    }
+fn http1_builder() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        // Hyper's deadline would also end connections that rest between requests; `Activity` has one of its own.
+        .header_read_timeout(None)
+        .max_headers(MOST_FIELDS)
+        .max_header_size(MOST_HEADERS)
+        .max_buf_size(MOST_HELD);
+    builder
 }
 
-fn builder(peer: &Peer, executor: Tracked) -> auto::Builder<Tracked> {
-    let mut builder = auto::Builder::new(executor);
+fn http2_builder(executor: Tracked) -> http2::Builder<Tracked> {
+    let mut builder = http2::Builder::new(executor);
     builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_WITHIN)
-        .max_buf_size(MOST_HEADERS)
-        .http2()
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(MOST_HEADERS).unwrap_or(u32::MAX))
         .max_concurrent_streams(MOST_STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(20));
-    // Decided by ALPN, not by listening to the first bytes without a deadline.
-    if peer.http2 { builder.http2_only() } else { builder.http1_only() }
+    builder
 }
 
 async fn answer(
     request: Request<Incoming>,
     mut router: Router,
     peer: Peer,
-    activity: Arc<Activity>,
-) -> Result<Response<Body>, Infallible> {
-    let busy = activity.begin();
+    direct: Option<Direct>,
+) -> Result<Response<Sent>, Infallible> {
     if head_size(&request) > MOST_HEADERS {
-        let mut response = Response::new(Body::empty());
+        let mut response = Response::new(Sent::Page(Body::empty()));
         *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
         return Ok(response);
+    }
+    if let Some(direct) = direct.filter(|_| Ingress::takes(request.uri())) {
+        return Ok(direct.pass(request, peer.address).await.map(Sent::Model));
     }
     let mut request = request.map(|body| Body::new(Patient { body, silence: None }));
     request.extensions_mut().insert(ConnectInfo(peer.address));
     if let Some(handshake) = peer.handshake {
         request.extensions_mut().insert(handshake);
     }
-    let response = router.call(request).await?;
-    // The connection is busy until the response's body has gone out, or was given up.
-    Ok(response.map(|body| {
-        Body::new(body.map_frame(move |frame| {
-            let _ = &busy;
-            frame
-        }))
-    }))
+    Ok(router.call(request).await?.map(Sent::Page))
+}
+
+impl Direct {
+    async fn pass(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Answer> {
+        match self.ingress.pass(request, &self.visit).await {
+            Passed::Known(response) => response,
+            Passed::Stranger(response) => {
+                self.unknown.inc();
+                self.strangers.note(peer.ip()).await;
+                response
+            }
+        }
+    }
+}
+
+/// An answer's body.
+enum Sent {
+    Page(Body),
+    Model(Answer),
+}
+
+/// The connection is busy until the answer's body has gone out, or was given up.
+struct Held {
+    body: Sent,
+    _busy: Busy,
+}
+
+impl http_body::Body for Held {
+    type Data = Bytes;
+    type Error = Boxed;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Boxed>>> {
+        match &mut self.body {
+            Sent::Page(page) => Pin::new(page).poll_frame(cx).map_err(Into::into),
+            Sent::Model(answer) => Pin::new(answer).poll_frame(cx).map_err(Into::into),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.body {
+            Sent::Page(page) => page.is_end_stream(),
+            Sent::Model(answer) => answer.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.body {
+            Sent::Page(page) => page.size_hint(),
+            Sent::Model(answer) => answer.size_hint(),
+        }
+    }
 }
 
 /// The parsers' own bounds are rounded up to their buffers; this one is exact.
@@ -206,6 +359,7 @@ impl Drop for Busy {
 struct Tracked {
     streams: TaskTracker,
     phases: Phases,
+    direct: Option<Direct>,
 }
 
 impl<F> hyper::rt::Executor<F> for Tracked
@@ -214,11 +368,16 @@ where
     F::Output: Send,
 {
     fn execute(&self, stream: F) {
-        let phases = self.phases.clone();
+        let (phases, direct) = (self.phases.clone(), self.direct.clone());
         self.streams.spawn(async move {
+            let mut stream = pin!(stream);
             tokio::select! {
-                _ = stream => {}
-                () = phases.stopping() => {}
+                _ = stream.as_mut() => {}
+                () = phases.stopping() => {
+                    if let Some(direct) = direct {
+                        direct.visit.line.abandon();
+                    }
+                }
             }
         });
     }
@@ -231,7 +390,7 @@ struct Patient {
 }
 
 impl http_body::Body for Patient {
-    type Data = bytes::Bytes;
+    type Data = Bytes;
     type Error = Boxed;
 
     fn poll_frame(
@@ -258,87 +417,5 @@ impl http_body::Body for Patient {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use axum::routing::{get, post};
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
-
-    use super::*;
-
-    fn open(http2: bool) -> (DuplexStream, Phases, tokio::task::JoinHandle<()>) {
-        let router = Router::new()
-            .route("/who", get(|ConnectInfo(a): ConnectInfo<SocketAddr>| async move { a.to_string() }))
-            .route("/echo", post(|body: String| async move { body }));
-        let (ours, theirs) = duplex(256 * 1024);
-        let phases = Phases::default();
-        let peer = Peer { address: "192.0.2.1:5".parse().unwrap(), handshake: None, http2 };
-        let serving = tokio::spawn(serve(theirs, peer, router, phases.clone()));
-        (ours, phases, serving)
-    }
-
-    async fn heard(mut io: DuplexStream) -> String {
-        let mut heard = Vec::new();
-        io.read_to_end(&mut heard).await.unwrap();
-        String::from_utf8_lossy(&heard).into_owned()
-    }
-
-    #[tokio::test]
-    async fn a_request_knows_its_peer() {
-        let (mut io, _, _) = open(false);
-        io.write_all(b"GET /who HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
-        assert!(heard(io).await.ends_with("192.0.2.1:5"));
-    }
-
-    #[tokio::test]
-    async fn headers_beyond_64_kib_are_answered_431() {
-        for length in [65, 70, 120, 200] {
-            let (mut io, _, _) = open(false);
-            let long = "a".repeat(length * 1024);
-            let head = format!("GET /who HTTP/1.1\r\nhost: x\r\nx-long: {long}\r\nconnection: close\r\n\r\n");
-            io.write_all(head.as_bytes()).await.unwrap();
-            assert!(heard(io).await.starts_with("HTTP/1.1 431 "), "{length} KiB");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_head_that_drips_is_cut_after_ten_seconds() {
-        let (mut io, _, serving) = open(false);
-        let begun = Instant::now();
-        io.write_all(b"GET /who HTTP/1.1\r\nx-slow: ").await.unwrap();
-        serving.await.unwrap();
-        assert!(begun.elapsed() < HEAD_WITHIN * 2, "{:?}", begun.elapsed());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn http2_that_never_asks_for_anything_is_let_go() {
-        for words in [&b""[..], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"] {
-            let (mut io, _, serving) = open(true);
-            let begun = Instant::now();
-            io.write_all(words).await.unwrap();
-            serving.await.unwrap();
-            assert!(begun.elapsed() < HEAD_WITHIN * 3, "{:?}", begun.elapsed());
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_body_that_falls_silent_is_refused() {
-        let (mut io, _, _) = open(false);
-        io.write_all(b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nabc").await.unwrap();
-        assert!(heard(io).await.starts_with("HTTP/1.1 400 "));
-    }
-
-    #[tokio::test]
-    async fn draining_ends_an_idle_connection_and_no_request_is_cut() {
-        let (mut io, phases, serving) = open(false);
-        io.write_all(b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nabc").await.unwrap();
-        tokio::task::yield_now().await;
-        phases.drain();
-        tokio::task::yield_now().await;
-        io.write_all(b"defghij").await.unwrap();
-        assert!(heard(io).await.ends_with("abcdefghij"));
-        serving.await.unwrap();
     }
 }

@@ -14,6 +14,7 @@ pub struct Meters {
     pub(super) handshakes_failed: Counter,
     pub(super) turned_away: Counter,
     pub(super) plaintext: Counter,
+    pub(super) unknown_callers: Counter,
 }
 
 /// Which leg a connection came in on.
@@ -41,6 +42,11 @@ impl Meters {
             "plaintext_attempts",
             "Unencrypted connections to the TLS port, refused",
             self.plaintext.clone(),
+        );
+        registry.register(
+            "unknown_callers",
+            "Requests to models without a token or certificate that holds, refused",
+            self.unknown_callers.clone(),
         );
     }
 

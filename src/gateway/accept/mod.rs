@@ -22,7 +22,7 @@ use crate::{
     clock::Clock,
     gateway::{
         audit::Scribe,
-        session::{Phases, Sessions},
+        session::{Ingress, Phases, Sessions},
     },
     tls::{CertificateDer, HotKey, TrustError},
     tunnel::{Connection, QuicListener, Transport},
@@ -37,6 +37,8 @@ pub struct Config {
     pub public_url: url::Url,
     /// UDP (QUIC) and TCP (TLS) on the same number; port 0 picks one.
     pub listen: SocketAddr,
+    /// Where direct ingress asks for a client certificate, if anywhere; TCP alone, port 0 picks one.
+    pub client_certificates: Option<SocketAddr>,
 }
 
 /// What accepted connections are handed to.
@@ -46,7 +48,11 @@ pub struct Reception {
     pub sessions: Sessions,
     /// The HTTPS face. Requests carry the extensions [`axum::extract::ConnectInfo`] with the peer's address and [`crate::tls::Handshake`].
     pub router: Router,
-    /// Plaintext attempts are written down here.
+    /// `/models/{model}/…` on the HTTPS face.
+    pub ingress: Ingress,
+    /// All that is said beside it where client certificates are asked for.
+    pub signpost: Router,
+    /// Attempts in plaintext or without a token are written down here.
     pub scribe: Scribe,
     /// For request identifiers and event times.
     pub clock: Clock,
@@ -60,6 +66,7 @@ pub struct Listeners {
     quic: QuicListener,
     profiles: Profiles,
     address: SocketAddr,
+    certified: Option<Certified>,
 }
 
 impl Listeners {
@@ -75,7 +82,16 @@ impl Listeners {
     ) -> Result<Self, BindError> {
         let profiles = Profiles::new(key, roots).map_err(BindError::Tls)?;
         let (tcp, quic, address) = bind::both(config.listen, key, roots).await?;
-        Ok(Self { tcp, quic, profiles, address })
+        let certified = match config.client_certificates {
+            Some(listen) => Some(bind::certified(listen, key, roots)?),
+            None => None,
+        };
+        Ok(Self { tcp, quic, profiles, address, certified })
+    }
+
+    /// The address where client certificates are asked for.
+    pub fn certified_address(&self) -> Option<SocketAddr> {
+        self.certified.as_ref().map(|certified| certified.address)
     }
 
     /// The address both legs are bound to.
@@ -92,14 +108,27 @@ impl Listeners {
             quic::accept(self.quic, hall.clone(), over.clone()),
             hall.tell_attempts(over.clone()),
             async {
-                tcp::accept(self.tcp, self.profiles, hall.clone()).await;
+                let certified = async {
+                    if let Some(certified) = self.certified {
+                        tcp::accept(certified.tcp, certified.profiles, hall.clone()).await;
+                    }
+                };
+                tokio::join!(tcp::accept(self.tcp, self.profiles, hall.clone()), certified);
                 hall.visits.close();
                 hall.visits.wait().await;
                 over.cancel();
             }
         );
         hall.attempts.tell().await;
+        hall.strangers.tell().await;
     }
+}
+
+/// The port that asks for client certificates, bound and not yet accepting.
+struct Certified {
+    tcp: TcpListener,
+    profiles: Profiles,
+    address: SocketAddr,
 }
 
 /// For a connection to end by itself after the gateway was told to stop.
@@ -107,7 +136,7 @@ pub const GOODBYE: Duration = Duration::from_secs(2);
 
 impl Profiles {
     fn new(key: &HotKey, roots: &[CertificateDer<'static>]) -> Result<Self, TrustError> {
-        Ok(Self {
+        Ok(Self::Public {
             tunnel: crate::tls::tunnel_server(key, roots)?.into(),
             https: crate::tls::https_server(key)?.into(),
         })
@@ -119,7 +148,10 @@ impl Profiles {
 struct Hall {
     sessions: Sessions,
     router: Router,
+    ingress: Ingress,
+    signpost: Router,
     attempts: Attempts,
+    strangers: Attempts,
     clock: Clock,
     meters: Meters,
     ration: Ration,
@@ -132,7 +164,10 @@ impl Hall {
         Self {
             sessions: reception.sessions,
             router: reception.router,
-            attempts: Attempts::new(reception.scribe, reception.clock.clone()),
+            ingress: reception.ingress,
+            signpost: reception.signpost,
+            attempts: Attempts::new(attempts::PLAINTEXT, reception.scribe.clone(), reception.clock.clone()),
+            strangers: Attempts::new(attempts::STRANGERS, reception.scribe, reception.clock.clone()),
             clock: reception.clock,
             meters: reception.meters,
             ration: Ration::new(),
@@ -164,6 +199,7 @@ impl Hall {
         let mut ticks = tokio::time::interval(attempts::WINDOW);
         while over.run_until_cancelled(ticks.tick()).await.is_some() {
             self.attempts.tell().await;
+            self.strangers.tell().await;
         }
     }
 }

@@ -10,10 +10,20 @@ use tokio::{
 use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 
 use super::{
-    Hall, https, plaintext,
+    Hall,
+    https::{self, Direct, Faces},
+    plaintext,
     ration::{Handshaker, Place},
 };
-use crate::{id, tls::Handshake, tunnel, wire};
+use crate::{
+    gateway::{
+        pipeline,
+        session::{Proof, Visit},
+    },
+    id,
+    tls::Handshake,
+    tunnel, wire,
+};
 
 /// For the first byte, and for everything from there to the end of the handshake.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
@@ -22,11 +32,18 @@ const TLS: u8 = 0x16;
 /// After the system refused a connection for want of memory or file descriptors.
 const BREATH: Duration = Duration::from_millis(100);
 
-/// The TLS configurations of the TCP leg.
+/// The TLS configurations of a port.
 #[derive(Clone)]
-pub(super) struct Profiles {
-    pub(super) tunnel: Arc<ServerConfig>,
-    pub(super) https: Arc<ServerConfig>,
+pub(super) enum Profiles {
+    /// The public port.
+    Public {
+        /// For laptops.
+        tunnel: Arc<ServerConfig>,
+        /// For everybody else.
+        https: Arc<ServerConfig>,
+    },
+    /// The port that asks for client certificates.
+    Certified(Arc<ServerConfig>),
 }
 
 /// Accepts until the gateway drains; the socket is closed then, so that new connections go elsewhere at once.
@@ -86,7 +103,7 @@ async fn visit(
     match timeout(HANDSHAKE_WITHIN, shake_hands(stream, peer, &profiles)).await {
         Ok(Ok(Entrance::Https(tls))) => {
             drop(handshaker);
-            serve_https(*tls, peer, &hall).await;
+            serve_https(*tls, peer, matches!(profiles, Profiles::Certified(_)), &hall).await;
         }
         Ok(Ok(Entrance::Tunnel(connection))) => {
             drop(handshaker);
@@ -129,9 +146,12 @@ async fn shake_hands(stream: TcpStream, peer: SocketAddr, profiles: &Profiles) -
         Ok(start) => start,
         Err(error) => return Err(Failed::new(error, acceptor.take_io())),
     };
-    let tunnelled =
+    let offers_tunnel =
         start.client_hello().alpn().is_some_and(|mut offered| offered.any(|protocol| protocol == wire::ALPN));
-    let profile = if tunnelled { &profiles.tunnel } else { &profiles.https };
+    let (profile, tunnelled) = match profiles {
+        Profiles::Public { tunnel, .. } if offers_tunnel => (tunnel, true),
+        Profiles::Public { https, .. } | Profiles::Certified(https) => (https, false),
+    };
     let accepting = start.into_stream(Arc::clone(profile)).into_fallible();
     let tls = accepting.await.map_err(|(error, stream)| Failed::new(error, stream))?;
     if !tunnelled {
@@ -141,19 +161,32 @@ async fn shake_hands(stream: TcpStream, peer: SocketAddr, profiles: &Profiles) -
     Ok(Entrance::Tunnel(connection))
 }
 
-async fn serve_https(tls: TlsStream<TcpStream>, address: SocketAddr, hall: &Hall) {
+async fn serve_https(tls: TlsStream<TcpStream>, address: SocketAddr, certified: bool, hall: &Hall) {
     let Some(_visitor) = hall.ration.visitor(address.ip()) else {
         hall.meters.turned_away.inc();
         return;
     };
     let _connected = hall.meters.connected("https");
     let (_, session) = tls.get_ref();
-    let peer = https::Peer {
-        address,
-        handshake: Some(Handshake::of(session)),
-        http2: session.alpn_protocol() == Some(b"h2"),
+    let handshake = Handshake::of(session);
+    let proof = if certified {
+        let chain = session.peer_certificates().map(<[_]>::to_vec).unwrap_or_default();
+        hall.ingress.certified(&chain).await
+    } else {
+        Proof::Bearer
     };
-    https::serve(tls, peer, hall.router.clone(), hall.phases.clone()).await;
+    let visit =
+        Visit { proof, handshake: handshake.clone(), source: address.ip(), line: pipeline::Visit::default() };
+    let peer =
+        https::Peer { address, handshake: Some(handshake), http2: session.alpn_protocol() == Some(b"h2") };
+    let router = if certified { hall.signpost.clone() } else { hall.router.clone() };
+    let direct = Direct {
+        ingress: hall.ingress.clone(),
+        visit: Arc::new(visit),
+        strangers: hall.strangers.clone(),
+        unknown: hall.meters.unknown_callers.clone(),
+    };
+    https::serve(tls, peer, Faces { router, direct: Some(direct) }, hall.phases.clone()).await;
 }
 
 async fn refuse_plaintext(stream: TcpStream, peer: SocketAddr, handshaker: Handshaker, hall: &Hall) {

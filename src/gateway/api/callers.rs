@@ -4,12 +4,15 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{ApiState, Guest, allowed, body, dress::ApiError, forbidden, routes::Route};
 use crate::{
     gateway::{policy::Action, respond::Problem},
-    wire::{api::CredentialRequest, code},
+    wire::{
+        api::{CredentialRequest, ModelTokenRequest, Revocation, Revoked},
+        code,
+    },
 };
 
 /// The longest name of whom to revoke, in bytes.
@@ -59,15 +62,14 @@ pub(super) async fn credentials(
     Ok(body::json(&state.identities.issue(&guest.caller, &asked.csr).await?)?)
 }
 
-#[derive(Deserialize)]
-struct Revocation {
-    who: String,
-}
-
-#[derive(Serialize)]
-struct Revoked {
-    schema: u32,
-    sessions: usize,
+/// `POST /api/v1/tokens`.
+pub(super) async fn tokens(
+    State(state): State<ApiState>,
+    guest: Guest,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let ModelTokenRequest { model } = body::read(request).await?;
+    Ok(body::json(&state.identities.model_token(&guest.caller, &model).await?)?)
 }
 
 /// `POST /api/v1/revocations`.
@@ -84,6 +86,6 @@ pub(super) async fn revocations(
         let wrong = format!("`who` must name a session or a user in 1 to {MAX_WHO} bytes");
         return Err(Problem::new(code::BAD_REQUEST, wrong).into());
     }
-    let sessions = state.identities.revoke(&who, guest.caller.user()).await?;
-    Ok(body::json(&Revoked { schema: 1, sessions })?)
+    let ids = state.identities.revoke(&who, guest.caller.user()).await?;
+    Ok(body::json(&Revoked { schema: 1, sessions: ids.len(), ids })?)
 }

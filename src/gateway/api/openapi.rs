@@ -64,6 +64,14 @@ fn operation(route: Route) -> Value {
             let summary = "Audit events: the caller's own; with the permission read_audit, everybody's";
             with(described("auditEvents", summary, content("Events")), "parameters", event_parameters())
         }
+        Route::Tokens => with_body(
+            described(
+                "modelToken",
+                "A short-lived token for one model at the direct ingress",
+                content("ModelToken"),
+            ),
+            "ModelTokenRequest",
+        ),
         Route::Revocations => with_body(
             described(
                 "revoke",
@@ -174,12 +182,17 @@ fn schemas() -> Value {
             "events": { "type": "array", "items": reference("Event") },
             "next": { "type": ["integer", "null"], "description": "Goes on from here; null when these were the last for now." },
         }), &["schema", "events", "next"]),
+        "ModelTokenRequest": object(json!({ "model": text }), &["model"]),
+        "ModelToken": object(json!({
+            "schema": schema, "token": text, "token_type": { "const": "Bearer" },
+            "expires_at": { "type": "string", "format": "date-time" }, "url": text, "model": text,
+        }), &["schema", "token", "token_type", "expires_at", "url", "model"]),
         "Revocation": object(json!({
             "who": { "type": "string", "maxLength": 512, "description": "A session's id, or a user's subject, email address or name." },
         }), &["who"]),
         "Revoked": object(json!({
-            "schema": schema, "sessions": { "type": "integer", "description": "How many were ended." },
-        }), &["schema", "sessions"]),
+            "schema": schema, "sessions": { "type": "integer", "description": "How many were ended." }, "ids": texts,
+        }), &["schema", "sessions", "ids"]),
         "Error": object(json!({
             "error": object(json!({
                 "code": text, "message": text, "type": text, "request_id": maybe, "remedy": maybe,

@@ -14,19 +14,27 @@ pub(super) enum Route {
     Models,
     Credentials,
     Events,
+    Tokens,
     Revocations,
     Openapi,
 }
 
 impl Route {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Me, Self::Models, Self::Credentials, Self::Events, Self::Revocations, Self::Openapi];
+    pub(super) const ALL: [Self; 7] = [
+        Self::Me,
+        Self::Models,
+        Self::Credentials,
+        Self::Events,
+        Self::Tokens,
+        Self::Revocations,
+        Self::Openapi,
+    ];
 
     /// As HTTP writes it.
     pub(super) fn method(self) -> &'static str {
         match self {
             Self::Me | Self::Models | Self::Events | Self::Openapi => "GET",
-            Self::Credentials | Self::Revocations => "POST",
+            Self::Credentials | Self::Tokens | Self::Revocations => "POST",
         }
     }
 
@@ -36,6 +44,7 @@ impl Route {
             Self::Models => "/api/v1/models",
             Self::Credentials => "/api/v1/credentials",
             Self::Events => "/api/v1/audit/events",
+            Self::Tokens => "/api/v1/tokens",
             Self::Revocations => "/api/v1/revocations",
             Self::Openapi => "/api/v1/openapi.json",
         }
@@ -47,6 +56,7 @@ impl Route {
             Self::Models => get(callers::models),
             Self::Credentials => post(callers::credentials),
             Self::Events => get(events::events),
+            Self::Tokens => post(callers::tokens),
             Self::Revocations => post(callers::revocations),
             Self::Openapi => get(openapi::document),
         }

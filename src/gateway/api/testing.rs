@@ -49,6 +49,7 @@ impl World {
             providers: Vec::new(),
             credential_life: Duration::from_mins(15),
             session_life: Duration::from_hours(12),
+            token_life: Duration::from_mins(5),
             state: folder.clone(),
             own_roots: true,
         };

@@ -30,7 +30,7 @@ use super::{
     identity::{self, Identities},
     pipeline::{self, Pipeline},
     policy::{ModelFacts, Policies},
-    session::{Phases, Sessions},
+    session::{Ingress, Phases, Sessions},
     store::{self, Store},
 };
 use crate::{clock::Clock, tls::HotKey};
@@ -70,13 +70,7 @@ pub struct Config {
 impl Config {
     /// What policies know of the models.
     pub fn facts(&self) -> Vec<ModelFacts> {
-        let fact = |model: &pipeline::ModelConfig| ModelFacts {
-            name: model.name.clone(),
-            dialect: model.dialect.name().to_owned(),
-            tls: if model.upstream.relaxed { "relaxed" } else { "required" }.to_owned(),
-            labels: model.labels.clone(),
-        };
-        self.models.iter().map(fact).collect()
+        self.models.iter().map(pipeline::ModelConfig::facts).collect()
     }
 
     fn settle_port(&mut self, port: u16) {
@@ -92,6 +86,7 @@ impl Config {
 /// A running gateway. Dropping it cuts everything at once; [`Gateway::shutdown`] is the polite end.
 pub struct Gateway {
     address: SocketAddr,
+    certified: Option<SocketAddr>,
     metrics: Option<SocketAddr>,
     authority: Arc<Authority>,
     rooms: Rooms,
@@ -192,13 +187,14 @@ impl Gateway {
             Ok(opened) => opened,
             Err(error) => return Err((error, background)),
         };
-        let address = listeners.address();
+        let (address, certified) = (listeners.address(), listeners.certified_address());
         let started = format!("hoopctl {} listens on {address}", env!("CARGO_PKG_VERSION"));
         witness::tell(&rooms.scribe, &clock, "gateway_start", started);
         let listening = tokio::spawn(listeners.serve(reception, background.phases.clone()));
         tracing::info!(%address, url = %config.accept.public_url, "the gateway serves");
         Ok(Self {
             address,
+            certified,
             metrics,
             authority,
             rooms,
@@ -212,6 +208,11 @@ impl Gateway {
     /// The address of both legs, the port chosen by the system when `listen` said 0.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where direct ingress asks for a client certificate.
+    pub fn certified_address(&self) -> Option<SocketAddr> {
+        self.certified
     }
 
     /// Where metrics and health are served.
@@ -289,6 +290,10 @@ impl Rooms {
         let pipeline =
             Pipeline::new(config.models.clone(), Arc::clone(&policies), scribe.clone(), clock.clone())
                 .map_err(|e| StartError::pipeline(&e))?;
+        let models = pipeline.clone();
+        identities.judge_models(Box::new(move |caller, name| {
+            models.models_for(caller, None, None).iter().any(|model| model.name == name)
+        }));
         Ok(Self { clock: clock.clone(), store, scribe, identities, policies, pipeline })
     }
 
@@ -308,6 +313,8 @@ impl Rooms {
         );
         Reception {
             sessions,
+            ingress: Ingress::new(Arc::clone(&self.identities), self.pipeline.clone(), self.clock.clone()),
+            signpost: face::signpost(&self.clock),
             router: face::router(&self.identities, state),
             scribe: self.scribe.clone(),
             clock: self.clock.clone(),

@@ -106,7 +106,7 @@ impl Operator {
 
 async fn visit(stream: tokio::net::TcpStream, address: SocketAddr, router: Router, phases: Phases) {
     let peer = https::Peer { address, handshake: None, http2: false };
-    https::serve(stream, peer, router, phases).await;
+    https::serve(stream, peer, https::Faces { router, direct: None }, phases).await;
 }
 
 async fn metrics(State(operator): State<Arc<Operator>>) -> impl IntoResponse {

@@ -32,13 +32,19 @@ impl Gateway {
 }
 
 pub(super) fn policies(config: &Config) -> Result<Policies, ReloadError> {
-    Policies::load(&config.policies, &config.facts()).map_err(|mistakes| ReloadError::policies(&mistakes))
+    let policies = Policies::load(&config.policies, &config.facts())
+        .map_err(|mistakes| ReloadError::policies(&mistakes))?;
+    for warning in policies.warnings() {
+        tracing::warn!(%warning, "a policy is worth a look");
+    }
+    Ok(policies)
 }
 
 fn needs_restart(running: &Config, new: &Config) -> Vec<&'static str> {
     let differ = [
         ("gateway.public_url", running.accept.public_url != new.accept.public_url),
         ("gateway.listen", running.accept.listen != new.accept.listen),
+        ("gateway.client_certificates", running.accept.client_certificates != new.accept.client_certificates),
         ("gateway.state", running.store.state != new.store.state),
         ("gateway.metrics", running.metrics != new.metrics),
         // Compared as they are printed: secrets are named there by where they come from.
@@ -52,5 +58,8 @@ fn needs_restart(running: &Config, new: &Config) -> Vec<&'static str> {
 
 fn identity(config: &Config) -> String {
     let identity = &config.identity;
-    format!("{:?} {:?} {:?}", identity.providers, identity.credential_life, identity.session_life)
+    format!(
+        "{:?} {:?} {:?} {:?}",
+        identity.providers, identity.credential_life, identity.session_life, identity.token_life
+    )
 }

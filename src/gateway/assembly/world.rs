@@ -48,7 +48,13 @@ impl World {
 
     /// A login session that lasts so long, and its key.
     pub(in crate::gateway) async fn log_in_for(&self, user: &str, life: Duration) -> HotKey {
-        let rooms = &self.gateway.rooms;
+        let caller = self.begin(user, life).await;
+        let (csr, key) = request();
+        let credential = self.gateway.rooms.identities.issue(&caller, &csr).await.unwrap();
+        HotKey::new(Identity::from_pem(&credential.certificate, &key).unwrap())
+    }
+
+    async fn begin(&self, user: &str, life: Duration) -> Caller {
         let now = self.clock.now();
         let caller = Caller {
             subject: user.to_owned(),
@@ -69,10 +75,14 @@ impl World {
             revoked: false,
             provider_refresh: None,
         };
-        rooms.store.identity().insert_session(&row).await.unwrap();
-        let (csr, key) = request();
-        let credential = rooms.identities.issue(&caller, &csr).await.unwrap();
-        HotKey::new(Identity::from_pem(&credential.certificate, &key).unwrap())
+        self.gateway.rooms.store.identity().insert_session(&row).await.unwrap();
+        caller
+    }
+
+    /// A bearer token of a new login session of `user`, for one model or all.
+    pub(in crate::gateway) async fn token(&self, user: &str, model: Option<&str>) -> String {
+        let session = self.begin(user, Duration::from_secs(3600)).await.session;
+        self.gateway.rooms.identities.token_of(&session, model).await
     }
 
     /// A connection that has not yet said hello.
@@ -105,7 +115,7 @@ impl World {
     }
 
     pub(in crate::gateway) async fn revoke(&self, user: &str) {
-        assert_eq!(self.gateway.rooms.identities.revoke(user, "test").await.unwrap(), 1);
+        assert_eq!(self.gateway.rooms.identities.revoke(user, "test").await.unwrap().len(), 1);
     }
 }
 
@@ -126,13 +136,18 @@ pub(in crate::gateway) fn config(folder: &Path) -> Config {
         .unwrap();
     let users = vec![DevUser { name: "alice".to_owned(), groups: Vec::new() }];
     Config {
-        accept: accept::Config { public_url: public_url.clone(), listen: (Ipv4Addr::LOCALHOST, 0).into() },
+        accept: accept::Config {
+            public_url: public_url.clone(),
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            client_certificates: Some((Ipv4Addr::LOCALHOST, 0).into()),
+        },
         certs: certs::Config { state: state.clone(), names: vec!["127.0.0.1".to_owned()], files: None },
         identity: identity::Config {
             public_url,
             providers: vec![ProviderConfig { name: "dev".to_owned(), kind: ProviderKind::Dev { users } }],
             credential_life: Duration::from_secs(900),
             session_life: Duration::from_secs(3600),
+            token_life: Duration::from_mins(5),
             state: state.clone(),
             own_roots: true,
         },

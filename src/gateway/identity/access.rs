@@ -19,28 +19,36 @@ const MAX_KNOWN: usize = 10_000;
 #[derive(Default)]
 pub(super) struct Recent(Mutex<HashMap<[u8; 32], Known>>);
 
+/// Whom a token stands for, and the one model it is good for, if it is bound to one.
+#[derive(Clone)]
+pub(super) struct Bearer {
+    pub(super) caller: Arc<Caller>,
+    pub(super) model: Option<Arc<str>>,
+    /// The token's end, or its session's.
+    pub(super) until: SystemTime,
+}
+
 struct Known {
-    caller: Arc<Caller>,
-    token_end: SystemTime,
+    bearer: Bearer,
     seen: Instant,
 }
 
 impl Recent {
-    /// The caller of a token that was verified a moment ago and whose time is not over.
-    pub(super) fn get(&self, token: &str, now: SystemTime) -> Option<Arc<Caller>> {
+    /// The bearer of a token that was verified a moment ago and whose time is not over.
+    pub(super) fn get(&self, token: &str, now: SystemTime) -> Option<Bearer> {
         let known = self.map();
         let known = known.get(&sha256(token.as_bytes()))?;
-        (known.seen.elapsed() < BELIEF && now < known.token_end).then(|| Arc::clone(&known.caller))
+        (known.seen.elapsed() < BELIEF && now < known.bearer.until).then(|| known.bearer.clone())
     }
 
     /// Remembers a verified token.
-    pub(super) fn put(&self, token: &str, caller: &Arc<Caller>, token_end: SystemTime) {
+    pub(super) fn put(&self, token: &str, bearer: &Bearer) {
         let mut map = self.map();
         if map.len() >= MAX_KNOWN {
             map.retain(|_, known| known.seen.elapsed() < BELIEF);
         }
         if map.len() < MAX_KNOWN {
-            let known = Known { caller: Arc::clone(caller), token_end, seen: Instant::now() };
+            let known = Known { bearer: bearer.clone(), seen: Instant::now() };
             map.insert(sha256(token.as_bytes()), known);
         }
     }

@@ -15,6 +15,8 @@ pub struct Config {
     pub credential_life: Duration,
     /// Life of a login session. Default 12 h.
     pub session_life: Duration,
+    /// Life of an access token. Default 5 min.
+    pub token_life: Duration,
     /// `<state>`: `token.key` (access tokens) and `seal.key` (what is stored sealed) live there, 0600.
     pub state: PathBuf,
     /// Whether the server's leaf is one of the own CA, so that laptops need that CA as their root.
@@ -64,11 +66,36 @@ pub enum ProviderKind {
         /// The claim that holds groups, if any.
         groups_claim: Option<String>,
     },
+    /// Programs of the operator's own, each with a secret or a key.
+    Service {
+        /// The accounts; their names are unique.
+        accounts: Vec<ServiceAccount>,
+    },
     /// Anybody on this machine signs in as anybody: for trying things out on loopback.
     Dev {
         /// Who can be chosen.
         users: Vec<DevUser>,
     },
+}
+
+/// An account of a `service` provider.
+#[derive(Clone, Debug)]
+pub struct ServiceAccount {
+    /// The subject.
+    pub name: String,
+    /// Groups.
+    pub groups: Vec<String>,
+    /// How it proves itself.
+    pub proof: ServiceProof,
+}
+
+/// How a service account proves itself.
+#[derive(Clone, Debug)]
+pub enum ServiceProof {
+    /// By a secret of at least 32 characters.
+    Secret(secret::Source),
+    /// By signing with the key whose public half is in this PEM file (RFC 7523).
+    PublicKey(PathBuf),
 }
 
 /// Where a JSON Web Key Set is read.

@@ -3,15 +3,16 @@
 use std::{
     fmt,
     path::Path,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, SystemTime},
 };
 
 use super::{
     Caller, Config, Happening, Lease, SessionRow, Store, Witness,
-    access::Recent,
+    access::{Bearer, Recent},
     authorization,
-    config::{ProviderConfig, ProviderKind, SamlConfig},
+    bearer::Bearers,
+    config::{ProviderConfig, ProviderKind},
     credential,
     dev::Dev,
     lease::Leases,
@@ -19,6 +20,7 @@ use super::{
     provider::Provider,
     saml::{self, ServiceKey, ServiceProvider},
     seal::Seal,
+    service::{Failures, Service},
     sessions::Sessions,
     tokens::Tokens,
     workload::{self, Workload},
@@ -30,7 +32,11 @@ use crate::{
         outbound::is_loopback,
     },
     tls::CertificateDer,
-    wire::{Refusal, api::Credential, code},
+    wire::{
+        Refusal,
+        api::{Credential, ModelToken},
+        code,
+    },
 };
 
 /// Why the room cannot open. Every text ends with what to do.
@@ -54,12 +60,19 @@ pub enum IdentityError {
     },
 }
 
+/// Whether a caller may use the model of that name, as the rooms above decide.
+pub type MayUse = Box<dyn Fn(&Caller, &str) -> bool + Send + Sync>;
+
 /// The identity room.
 pub struct Identities {
     pub(super) issuer: String,
     pub(super) sessions: Sessions,
     pub(super) tokens: Tokens,
+    pub(super) bearers: Bearers,
+    pub(super) failures: Failures,
+    may_use: OnceLock<MayUse>,
     host: String,
+    pub(super) token_life: Duration,
     credential_life: Duration,
     own_roots: bool,
     authority: Arc<Authority>,
@@ -144,30 +157,96 @@ impl Identities {
         self.certify(&row, csr_pem).map(|(credential, _)| credential)
     }
 
-    /// The caller behind an access token of `/oauth2/token`.
+    /// The caller behind an access token of `/oauth2/token`, for the gateway's own API.
     ///
     /// # Errors
-    /// `login_required` when the token is foreign or over, or its session is.
+    /// `login_required` when the token is foreign, over or bound to one model, or its session is over.
     pub async fn bearer(&self, token: &str) -> Result<Arc<Caller>, Refusal> {
+        let bearer = self.believed(token).await?;
+        match bearer.model {
+            None => Ok(bearer.caller),
+            Some(model) => Err(self
+                .sessions
+                .login(format!("this access token is good for the model {model:?} alone, not for the API"))),
+        }
+    }
+
+    /// Whom an access token stands for that is general or bound to this `model`.
+    pub(super) async fn bearer_for(&self, token: &str, model: &str) -> Result<Bearer, Refusal> {
+        let bearer = self.believed(token).await?;
+        match bearer.model {
+            Some(bound) if *bound != *model => Err(self
+                .sessions
+                .login(format!("this access token is good for the model {bound:?} alone"))
+                .remedy(format!("get one for this model: hoopctl token {model}"))),
+            _ => Ok(bearer),
+        }
+    }
+
+    /// Ends a session (id) or all of a user (subject, email or name): refresh, certificates and live leases.
+    /// Returns the ids of the sessions that ended.
+    ///
+    /// # Errors
+    /// `internal` when the database fails: then nothing is known to have ended.
+    pub async fn revoke(&self, who: &str, by: &str) -> Result<Vec<String>, Refusal> {
+        self.sessions.revoke(who, by).await
+    }
+
+    /// Says once who decides which models a caller may use. Before that, tokens are bound to none.
+    pub fn judge_models(&self, may_use: MayUse) {
+        if self.may_use.set(may_use).is_err() {
+            tracing::error!("who may use which model is decided by one alone");
+        }
+    }
+
+    /// A token of the caller's session that is good for one model at the direct ingress, and its end.
+    ///
+    /// # Errors
+    /// `model_unknown` when there is no such model that the caller may use; `login_required` when the session is over.
+    pub async fn model_token(&self, caller: &Caller, model: &str) -> Result<ModelToken, Refusal> {
+        if !self.may_use(caller, model) {
+            return Err(Refusal::new(
+                code::MODEL_UNKNOWN,
+                format!("there is no model {model:?} that {} may use", caller.user()),
+            )
+            .remedy("hoopctl models lists yours"));
+        }
+        let row = self.sessions.live(&caller.session).await?;
         let now = self.sessions.clock.now();
-        if let Some(caller) = self.sessions.recent.get(token, now) {
-            return Ok(caller);
+        let left = row.expires_at.duration_since(now).unwrap_or_default();
+        let minted = self.tokens.mint(&row.caller, Some(model), self.token_life, left, &self.sessions.clock);
+        let (token, life) = minted.map_err(|error| {
+            tracing::error!(error, "an access token could not be signed");
+            Refusal::new(code::INTERNAL, "the token could not be signed")
+                .remedy("try again; the gateway's log says more")
+        })?;
+        Ok(ModelToken {
+            schema: 1,
+            token,
+            token_type: "Bearer".to_owned(),
+            expires_at: rfc3339(now + life),
+            url: format!("{}/models/{model}/", self.issuer),
+            model: model.to_owned(),
+        })
+    }
+
+    /// Whether there is such a model and the caller may use it.
+    pub(super) fn may_use(&self, caller: &Caller, model: &str) -> bool {
+        self.may_use.get().is_some_and(|judge| judge(caller, model))
+    }
+
+    async fn believed(&self, token: &str) -> Result<Bearer, Refusal> {
+        let now = self.sessions.clock.now();
+        if let Some(bearer) = self.sessions.recent.get(token, now) {
+            return Ok(bearer);
         }
         let access = self.tokens.verify(token, &self.sessions.clock).map_err(|e| self.sessions.login(e))?;
         let row = self.sessions.live(&access.sid).await?;
         let end = from_unix_millis(access.exp.saturating_mul(1000)).min(row.expires_at);
-        let caller = Arc::new(row.caller);
-        self.sessions.recent.put(token, &caller, end);
-        Ok(caller)
-    }
-
-    /// Ends a session (id) or all of a user (subject, email or name): refresh, certificates and live leases.
-    /// Returns how many sessions.
-    ///
-    /// # Errors
-    /// `internal` when the database fails: then nothing is known to have ended.
-    pub async fn revoke(&self, who: &str, by: &str) -> Result<usize, Refusal> {
-        self.sessions.revoke(who, by).await.map(|sessions| sessions.len())
+        let model = self.tokens.bound(&access).map(Arc::from);
+        let bearer = Bearer { caller: Arc::new(row.caller), model, until: end };
+        self.sessions.recent.put(token, &bearer);
+        Ok(bearer)
     }
 
     /// Tells the audit log that nobody could be established.
@@ -241,7 +320,11 @@ impl Identities {
             issuer,
             sessions,
             tokens,
+            bearers: Bearers::default(),
+            failures: Failures::default(),
+            may_use: OnceLock::new(),
             host,
+            token_life: config.token_life,
             credential_life: config.credential_life,
             own_roots: config.own_roots,
             authority,
@@ -289,13 +372,19 @@ fn open_provider(
             };
             RelyingParty::new(settings, ca.as_deref(), clock.clone()).map(|p| Provider::Oidc(Box::new(p)))
         }
-        ProviderKind::Saml(saml) => {
-            open_saml(name, *saml, config, issuer, clock).map(|p| Provider::Saml(Box::new(p)))
+        ProviderKind::Saml(section) => {
+            let host = public_url.host_str().unwrap_or_default();
+            let key = ServiceKey::open(&config.state, host, clock.now())?;
+            let base = format!("{issuer}{}/{name}", authorization::SAML);
+            let entity_id = section.entity_id.clone().unwrap_or_else(|| base.clone());
+            let settings = saml::Settings { name, entity_id, acs: format!("{base}/acs"), config: *section };
+            ServiceProvider::new(settings, key, clock.clone()).map(|p| Provider::Saml(Box::new(p)))
         }
         ProviderKind::Workload { issuer, audience, jwks, subject_claim, groups_claim } => {
             let settings = workload::Settings { name, issuer, audience, jwks, subject_claim, groups_claim };
             Workload::new(settings).map(|w| Provider::Workload(Box::new(w)))
         }
+        ProviderKind::Service { accounts } => Service::new(name, accounts).map(Provider::Service),
         ProviderKind::Dev { users } => {
             if !is_loopback(public_url) {
                 return Err(format!(
@@ -305,23 +394,4 @@ fn open_provider(
             Ok(Provider::Dev(Dev::new(name, users)))
         }
     }
-}
-
-fn open_saml(
-    name: String,
-    saml: SamlConfig,
-    config: &Config,
-    issuer: &str,
-    clock: &Clock,
-) -> Result<ServiceProvider, String> {
-    let base = format!("{issuer}{}/{name}", authorization::SAML);
-    let settings = saml::Settings {
-        acs: format!("{base}/acs"),
-        entity_id: saml.entity_id.clone().unwrap_or(base),
-        name,
-        config: saml,
-    };
-    let host = config.public_url.host_str().unwrap_or_default();
-    let key = ServiceKey::open(&config.state, host, clock.now())?;
-    ServiceProvider::new(settings, key, clock.clone())
 }

@@ -3,11 +3,13 @@
 //! ```text
 //!  browser ── authorization ──▶ provider (oidc, saml, dev) ──▶ code ──▶ session ──▶ access + refresh token
 //!  workload token ── token exchange ─────────────────────────────▶ session ──▶ access token
+//!  service account's secret or signature ── client credentials ─▶ session ──▶ access token
 //!  session + CSR ──▶ credential (certificate) ── tunnel handshake ──▶ lease, renewed in place
 //! ```
 
 mod access;
 mod authorization;
+mod bearer;
 mod browser;
 mod caller;
 mod config;
@@ -21,6 +23,7 @@ mod pages;
 mod provider;
 mod saml;
 mod seal;
+mod service;
 mod sessions;
 mod storage;
 mod tokens;
@@ -30,7 +33,10 @@ mod workload;
 mod proof;
 
 pub use caller::{Caller, Happening, Witness};
-pub use config::{Config, DevUser, Jwks, MetadataOrigin, ProviderConfig, ProviderKind, SamlConfig, Signed};
-pub use identities::{Identities, IdentityError};
+pub use config::{
+    Config, DevUser, Jwks, MetadataOrigin, ProviderConfig, ProviderKind, SamlConfig, ServiceAccount, ServiceProof,
+    Signed,
+};
+pub use identities::{Identities, IdentityError, MayUse};
 pub use lease::Lease;
 pub use storage::{SessionRow, Store, StoreError};

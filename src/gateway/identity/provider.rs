@@ -5,7 +5,9 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Caller, dev::Dev, oidc::RelyingParty, saml::ServiceProvider, workload::Workload};
+use super::{
+    Caller, dev::Dev, oidc::RelyingParty, saml::ServiceProvider, service::Service, workload::Workload,
+};
 use crate::clock::Clock;
 
 /// Groups a caller may have.
@@ -24,6 +26,7 @@ pub(super) enum Provider {
     Oidc(Box<RelyingParty>),
     Saml(Box<ServiceProvider>),
     Workload(Box<Workload>),
+    Service(Service),
     Dev(Dev),
 }
 
@@ -33,6 +36,7 @@ impl Provider {
             Self::Oidc(party) => party.name(),
             Self::Saml(party) => party.name(),
             Self::Workload(workload) => workload.name(),
+            Self::Service(service) => service.name(),
             Self::Dev(dev) => dev.name(),
         }
     }
@@ -42,13 +46,22 @@ impl Provider {
             Self::Oidc(_) => "oidc",
             Self::Saml(_) => "saml",
             Self::Workload(_) => "workload",
+            Self::Service(_) => "service",
             Self::Dev(_) => "dev",
         }
     }
 
     /// Whether people sign in with it in a browser.
     pub(super) fn interactive(&self) -> bool {
-        !matches!(self, Self::Workload(_))
+        !matches!(self, Self::Workload(_) | Self::Service(_))
+    }
+
+    /// What tokens of workloads must be for.
+    pub(super) fn audience(&self) -> Option<&str> {
+        match self {
+            Self::Workload(workload) => Some(workload.audience()),
+            _ => None,
+        }
     }
 }
 

@@ -189,6 +189,10 @@ impl Sessions {
                 None => return Err(self.ended_by_provider(&row, "the user is no more").await),
             },
             Some(Provider::Oidc(party)) => self.reread_oidc(party, &mut row).await?,
+            Some(Provider::Service(service)) => match service.account(&row.caller.subject) {
+                Some(claimed) => row.caller.groups = claimed.groups,
+                None => return Err(self.ended_by_provider(&row, "the account is no more").await),
+            },
             // A workload's groups are in its token; the session ends with it.
             // SAML has no way of asking again: groups are those of the login until the session's end.
             Some(Provider::Workload(_) | Provider::Saml(_)) | None => {}

@@ -13,8 +13,6 @@ use crate::{
     wire::api,
 };
 
-/// Life of an access token.
-pub(super) const LIFE: Duration = Duration::from_secs(5 * 60);
 /// The longest token looked at, in bytes.
 const MAX_TOKEN: usize = 4 * 1024;
 const TYPE: &str = "at+jwt";
@@ -30,6 +28,7 @@ pub(super) struct Tokens {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Access {
     iss: String,
+    /// The issuer, or for a token of one model that model's address (RFC 8707).
     aud: String,
     sub: String,
     /// The login session.
@@ -40,6 +39,9 @@ pub(super) struct Access {
     pub(super) exp: i64,
     jti: String,
 }
+
+/// Below the issuer, the addresses of models at the direct ingress.
+const MODELS: &str = "/models/";
 
 impl Tokens {
     /// Reads `<state>/token.key` (P-256, PKCS #8 PEM, 0600), or makes it at first start. Blocks on files.
@@ -67,18 +69,28 @@ impl Tokens {
         })
     }
 
-    /// A token for the caller's session, and its life: never longer than `session_left`.
+    /// The model that a resource (RFC 8707 §2) is the address of: `{issuer}/models/NAME`, with or without a slash behind it.
+    pub(super) fn model_of<'a>(&self, resource: &'a str) -> Option<&'a str> {
+        let name = resource.strip_prefix(&self.issuer)?.strip_prefix(MODELS)?;
+        let name = name.strip_suffix('/').unwrap_or(name);
+        (!name.is_empty() && !name.contains(['/', '?', '#', '%'])).then_some(name)
+    }
+
+    /// A token for the caller's session, and its life: at most `life`, never longer than `session_left`. With a
+    /// `model` it is good for that one at the direct ingress and for nothing else.
     pub(super) fn mint(
         &self,
         caller: &Caller,
+        model: Option<&str>,
+        life: Duration,
         session_left: Duration,
         clock: &Clock,
     ) -> Result<(String, Duration), String> {
-        let life = LIFE.min(session_left);
+        let life = life.min(session_left);
         let iat = clock.unix_seconds();
         let claims = Access {
             iss: self.issuer.clone(),
-            aud: self.issuer.clone(),
+            aud: model.map_or_else(|| self.issuer.clone(), |model| format!("{}{MODELS}{model}", self.issuer)),
             sub: caller.subject.clone(),
             sid: caller.session.clone(),
             client_id: api::CLIENT_ID.to_owned(),
@@ -90,6 +102,11 @@ impl Tokens {
         header.typ = Some(TYPE.to_owned());
         let token = jsonwebtoken::encode(&header, &claims, &self.signing).map_err(|e| e.to_string())?;
         Ok((token, life))
+    }
+
+    /// The model that a verified token is bound to.
+    pub(super) fn bound<'a>(&self, access: &'a Access) -> Option<&'a str> {
+        self.model_of(&access.aud)
     }
 
     /// What a token says, if this gateway signed it as an access token and its time is not over.
@@ -105,8 +122,8 @@ impl Tokens {
         let data =
             jsonwebtoken::decode::<Access>(token, &self.verifying, &validation).map_err(|_| INVALID)?;
         let claims = data.claims;
-        if data.header.typ.as_deref() != Some(TYPE) || claims.iss != self.issuer || claims.aud != self.issuer
-        {
+        let ours = claims.aud == self.issuer || self.model_of(&claims.aud).is_some();
+        if data.header.typ.as_deref() != Some(TYPE) || claims.iss != self.issuer || !ours {
             return Err(INVALID);
         }
         if unix_millis(clock.now()) >= claims.exp.saturating_mul(1000) {
@@ -124,6 +141,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+
+    const LIFE: Duration = Duration::from_secs(5 * 60);
 
     fn caller() -> Caller {
         Caller {
@@ -148,7 +167,7 @@ mod tests {
         let (clock, hand) = Clock::manual(UNIX_EPOCH + Duration::from_secs(1_795_418_146));
         let issuer = "https://gateway.example.test".to_owned();
         let tokens = Tokens::open(dir.path(), issuer.clone()).unwrap();
-        let (token, life) = tokens.mint(&caller(), Duration::from_secs(3600), &clock).unwrap();
+        let (token, life) = tokens.mint(&caller(), None, LIFE, Duration::from_secs(3600), &clock).unwrap();
         assert_eq!(life, LIFE);
         let again = Tokens::open(dir.path(), issuer).unwrap();
         assert_eq!(again.verify(&token, &clock).unwrap().sid, "ses_1");
@@ -163,7 +182,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let clock = Clock::manual(UNIX_EPOCH + Duration::from_secs(1_795_418_146)).0;
         let tokens = Tokens::open(dir.path(), "https://a.test".to_owned()).unwrap();
-        let (token, _) = tokens.mint(&caller(), LIFE, &clock).unwrap();
+        let (token, _) = tokens.mint(&caller(), None, LIFE, LIFE, &clock).unwrap();
         let (header, claims) = (part(&token, 0), part(&token, 1));
         let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let with = |header: &Value, claims: &Value, key: &EncodingKey| {
@@ -184,6 +203,9 @@ mod tests {
             with(&json!({"alg": "ES256", "typ": "JWT"}), &claims, &tokens.signing),
             with(&header, &alter("aud", "https://b.test"), &tokens.signing),
             with(&header, &alter("iss", "https://b.test"), &tokens.signing),
+            with(&header, &alter("aud", "https://b.test/models/m"), &tokens.signing),
+            with(&header, &alter("aud", "https://a.test/models/"), &tokens.signing),
+            with(&header, &alter("aud", "https://a.test/models/m/v1"), &tokens.signing),
             "a".repeat(MAX_TOKEN + 1),
             String::new(),
         ];

@@ -64,6 +64,11 @@ impl Workload {
         &self.name
     }
 
+    /// What `aud` of the tokens must hold.
+    pub(super) fn audience(&self) -> &str {
+        &self.audience
+    }
+
     /// Who a token names, and until when, if it is of this issuer, for this audience, in its time.
     pub(super) async fn identify(
         &self,

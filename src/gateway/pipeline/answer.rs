@@ -3,6 +3,7 @@
 use std::{
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -10,6 +11,7 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::{
     carried::UnderWay,
@@ -18,9 +20,10 @@ use super::{
 use crate::gateway::upstream::{self, Fault};
 
 /// The body the HTTP server writes.
-pub(super) struct Answer {
+pub struct Answer {
     kind: Kind,
     _under_way: Option<UnderWay>,
+    _held: Option<Arc<()>>,
 }
 
 enum Kind {
@@ -40,12 +43,19 @@ struct Streaming {
     silence: Option<Pin<Box<Sleep>>>,
     /// The body has failed, and what came before the failure is being sent.
     failed: bool,
+    authority: Option<Authority>,
+}
+
+/// The caller's authority, where nobody but the answer itself looks at it while it is given.
+struct Authority {
+    ended: CancellationToken,
+    ending: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 impl Answer {
     /// An answer of the gateway's own.
     pub(super) fn made(body: Bytes) -> Self {
-        Self { kind: Kind::Made(Some(body)), _under_way: None }
+        Self { kind: Kind::Made(Some(body)), _under_way: None, _held: None }
     }
 
     /// A model's answer, which finishes its exchange with its last frame.
@@ -54,20 +64,38 @@ impl Answer {
             // Nobody asks an empty body for its end.
             exchange.finish(Outcome::Complete);
         }
-        let streaming =
-            Streaming { body, exchange, idle, last: Instant::now(), silence: None, failed: false };
-        Self { kind: Kind::Streaming(Box::new(streaming)), _under_way: None }
+        let streaming = Streaming {
+            body,
+            exchange,
+            idle,
+            last: Instant::now(),
+            silence: None,
+            failed: false,
+            authority: None,
+        };
+        Self { kind: Kind::Streaming(Box::new(streaming)), _under_way: None, _held: None }
     }
 
     /// Keeps the exchange under way until the answer is dropped.
     pub(super) fn holding(self, under_way: UnderWay) -> Self {
         Self { _under_way: Some(under_way), ..self }
     }
+
+    /// Cuts the answer when `ended` is cancelled, and holds `held` until it is dropped.
+    pub(super) fn until(mut self, ended: CancellationToken, held: Arc<()>) -> Self {
+        if let Kind::Streaming(streaming) = &mut self.kind
+            && !streaming.body.is_end_stream()
+        {
+            let ending = Box::pin(ended.clone().cancelled_owned());
+            streaming.authority = Some(Authority { ended, ending });
+        }
+        Self { _held: Some(held), ..self }
+    }
 }
 
 /// The answer ends here though it is not complete; the server turns this into a reset.
 #[derive(Debug)]
-pub(super) struct Cut;
+pub struct Cut;
 
 impl fmt::Display for Cut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -111,6 +139,11 @@ impl Streaming {
             self.exchange.signals().answer_cut();
             return Poll::Ready(Some(Err(Cut)));
         }
+        if let Some(authority) = &mut self.authority
+            && authority.ending.as_mut().poll(cx).is_ready()
+        {
+            return self.revoked(cx);
+        }
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.last = Instant::now();
@@ -153,6 +186,14 @@ impl Streaming {
         Poll::Pending
     }
 
+    fn revoked(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        self.failed = true;
+        self.exchange.signals().revoke();
+        self.exchange.finish(Outcome::Revoked);
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
     /// Whether nothing has come for too long. The timer is moved only when it rings, not with every frame.
     fn is_silent(&mut self, cx: &mut Context<'_>) -> bool {
         let (last, idle) = (self.last, self.idle);
@@ -164,5 +205,14 @@ impl Streaming {
             silence.as_mut().reset(last + idle);
         }
         false
+    }
+}
+
+impl Drop for Streaming {
+    /// Tells the exchange, which is dropped next, why: a caller who takes no bytes does not ask for the end either.
+    fn drop(&mut self) {
+        if self.authority.as_ref().is_some_and(|authority| authority.ended.is_cancelled()) {
+            self.exchange.signals().revoke();
+        }
     }
 }

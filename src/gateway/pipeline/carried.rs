@@ -49,21 +49,31 @@ pub(super) struct Signals {
     cut: AtomicU32,
     begun: AtomicU64,
     under_way: AtomicUsize,
-    abandoned: AtomicBool,
+    abandoned: Arc<AtomicBool>,
     switched: Mutex<Option<Switched>>,
 }
 
 /// What remains to be done with a stream that has left HTTP.
-pub(super) type Switched = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub type Switched = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Signals {
     pub(super) fn new(h2: bool) -> Arc<Self> {
+        Self::with(h2, Arc::default())
+    }
+
+    /// Signals of one exchange on a connection that this room does not serve: its server learns of a cut from the answer's body, and
+    /// says in `abandoned` when the gateway stops serving it.
+    pub(super) fn of_one(abandoned: Arc<AtomicBool>) -> Arc<Self> {
+        Self::with(true, abandoned)
+    }
+
+    fn with(h2: bool, abandoned: Arc<AtomicBool>) -> Arc<Self> {
         Arc::new(Self {
             h2: AtomicBool::new(h2),
             cut: AtomicU32::new(0),
             begun: AtomicU64::new(0),
             under_way: AtomicUsize::new(0),
-            abandoned: AtomicBool::new(false),
+            abandoned,
             switched: Mutex::new(None),
         })
     }
@@ -144,8 +154,6 @@ struct Shared<IO> {
     ended: bool,
     /// Ours has been sent.
     closed: bool,
-    /// Reading or writing has failed.
-    failed: bool,
 }
 
 /// What [`Carried::watch`] saw.
@@ -160,7 +168,7 @@ pub(super) enum Watched {
 
 impl<IO: Carrier> Carried<IO> {
     pub(super) fn new(io: IO) -> Self {
-        let shared = Shared { io, early: Bytes::new(), ended: false, closed: false, failed: false };
+        let shared = Shared { io, early: Bytes::new(), ended: false, closed: false };
         Self(Arc::new(Mutex::new(shared)))
     }
 
@@ -222,12 +230,6 @@ impl<IO: Carrier> Carried<IO> {
         }
     }
 
-    /// Whether the caller's side has failed.
-    pub(super) fn failure(&self) -> impl Fn() -> bool + Send + use<IO> {
-        let shared = Arc::clone(&self.0);
-        move || lock(&shared).failed
-    }
-
     /// Ends the stream: with a reset when a signal says that something was cut, else with FIN.
     pub(super) async fn close(self, signals: &Signals) {
         let code = signals.code();
@@ -270,9 +272,7 @@ impl<IO: Carrier> Wire<IO> {
         if shared.ended {
             return Poll::Ready(Ok(()));
         }
-        let read = Pin::new(&mut shared.io).poll_read(cx, buf);
-        shared.failed |= matches!(read, Poll::Ready(Err(_)));
-        read
+        Pin::new(&mut shared.io).poll_read(cx, buf)
     }
 
     /// The head under way has been waited for long enough. The timer starts only when bytes of one are there and no more come, which
@@ -288,10 +288,7 @@ impl<IO: Carrier> Wire<IO> {
     }
 
     fn poll_io<T>(&self, poll: impl FnOnce(Pin<&mut IO>) -> Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        let shared = &mut *lock(&self.shared);
-        let polled = poll(Pin::new(&mut shared.io));
-        shared.failed |= matches!(polled, Poll::Ready(Err(_)));
-        polled
+        poll(Pin::new(&mut lock(&self.shared).io))
     }
 }
 

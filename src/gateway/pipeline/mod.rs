@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! serve ── HTTP/1.1 or 2 on one stream ──▶ path ── one exchange through the stages ──▶ answer ── frames back as they come
+//! direct ── one request of an HTTPS client ──▶
 //!   carried (the stream)                    door, request, headers                     exchange (the audit event, once)
 //! ```
 
 mod answer;
 mod carried;
+mod direct;
 mod door;
 mod exchange;
 mod headers;
@@ -22,13 +24,20 @@ mod tests;
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use arc_swap::ArcSwap;
+use http::{Request, Response, request::Parts};
+use hyper::body::Incoming;
 
 use self::models::Model;
+pub use self::{
+    answer::Answer,
+    direct::{Switched, Visit},
+};
 pub use super::respond::Dialect;
 use super::{
     audit::Scribe,
     identity::{Caller, Lease},
-    policy::Policies,
+    policy::{ModelFacts, Policies},
+    respond::Problem,
     upstream,
 };
 use crate::{
@@ -56,6 +65,13 @@ pub struct ModelConfig {
     pub finish_on_fin: bool,
     /// Longest request body, bytes; `None`: unlimited (bodies are streamed).
     pub body_limit: Option<u64>,
+}
+
+impl ModelConfig {
+    /// What policies know of the model.
+    pub fn facts(&self) -> ModelFacts {
+        ModelFacts::new(&self.name, self.dialect.name(), self.upstream.relaxed, self.labels.clone())
+    }
 }
 
 /// How an exchange's stream came in.
@@ -157,5 +173,21 @@ impl Pipeline {
     pub async fn serve(&self, stream: Stream, arrival: Arrival) {
         let ended = arrival.lease.ended();
         serve::serve(Arc::clone(&self.0), stream, arrival, ended).await;
+    }
+
+    /// Passes one request whose caller is known, from a connection that another room serves. The answer's body ends with an error
+    /// when the answer is not the whole, or the caller's authority ended; dropping the future or the body aborts the exchange.
+    pub async fn pass(
+        &self,
+        request: Request<Incoming>,
+        arrival: Arrival,
+        visit: &Visit,
+    ) -> Response<Answer> {
+        direct::pass(Arc::clone(&self.0), request, arrival, visit).await
+    }
+
+    /// A "no" in the words of a caller who is not known: nothing of it is an exchange.
+    pub fn refuse(&self, model: &str, head: &Parts, problem: &Problem) -> Response<Answer> {
+        direct::refuse(&self.0, model, head, problem)
     }
 }

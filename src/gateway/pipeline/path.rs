@@ -33,8 +33,6 @@ pub(super) struct Way {
     pub(super) signals: Arc<Signals>,
     /// How the laptop's leg is encrypted.
     pub(super) leg: Leg,
-    /// Whether the caller's side of the stream has failed.
-    pub(super) caller_failed: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
 /// Passes one exchange. Every refusal becomes an answer here, and an audit event unless an intent already stands for it.
@@ -43,11 +41,7 @@ pub(super) async fn pass(way: Arc<Way>, request: Request<Incoming>) -> Result<Re
     let (head, body) = request.into_parts();
     let mut draft = Draft::new(&way, &head);
     let model = way.stages.model(&way.arrival.model);
-    let voice = Voice::of(
-        model.as_ref().map_or(super::Dialect::Detect, |model| model.config.dialect),
-        head.uri.path(),
-        &head.headers,
-    );
+    let voice = voice(model.as_deref(), &head);
     let response = match walk(&way, model, head, body, &mut draft).await {
         Ok(response) => response,
         Err(problem) => {
@@ -56,6 +50,12 @@ pub(super) async fn pass(way: Arc<Way>, request: Request<Incoming>) -> Result<Re
         }
     };
     Ok(response.map(|answer| answer.holding(under_way)))
+}
+
+/// The shape in which the sender of a request understands an error.
+pub(super) fn voice(model: Option<&Model>, head: &Parts) -> Voice {
+    let dialect = model.map_or(super::Dialect::Detect, |model| model.config.dialect);
+    Voice::of(dialect, head.uri.path(), &head.headers)
 }
 
 /// THE LIST. A stage that says no ends the walk; nothing is sent before every stage has said yes.

@@ -61,7 +61,7 @@ pub(super) async fn serve<IO: Carrier>(
         return carried.close(&signals).await;
     };
     let finish = !h2 && finishes(&stages, &arrival);
-    let way = Arc::new(Way::new(stages, arrival, Arc::clone(&signals), carried.failure()));
+    let way = Arc::new(Way::new(stages, arrival, Arc::clone(&signals)));
     let service = service_fn(move |request| path::pass(Arc::clone(&way), request));
     let wire = TokioIo::new(carried.wire(&signals));
     let over = if h2 {
@@ -174,12 +174,7 @@ impl Drop for Abandoned {
 }
 
 impl Way {
-    fn new(
-        stages: Arc<Stages>,
-        arrival: Arrival,
-        signals: Arc<Signals>,
-        caller_failed: impl Fn() -> bool + Send + Sync + 'static,
-    ) -> Self {
+    pub(super) fn new(stages: Arc<Stages>, arrival: Arrival, signals: Arc<Signals>) -> Self {
         let leg = Leg {
             transport: arrival.transport.to_string(),
             tls: arrival.handshake.tls.clone(),
@@ -188,6 +183,6 @@ impl Way {
             verified: None,
             peer_sha256: None,
         };
-        Self { stages, arrival, signals, leg, caller_failed: Arc::new(caller_failed) }
+        Self { stages, arrival, signals, leg }
     }
 }

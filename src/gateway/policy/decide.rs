@@ -16,7 +16,7 @@ use super::{
     Action, Context, Mistake, ModelFacts, Question, Resource,
     check::approvers,
     hint,
-    index::{Index, Table},
+    index::{Index, Reads, Slice, Table},
     vocabulary,
 };
 use crate::{clock, gateway::identity::Caller};
@@ -41,6 +41,8 @@ pub struct Verdict {
     pub policies: Vec<String>,
     /// For an ask or a deny, a sentence that says what a yes would need.
     pub missing: Option<String>,
+    /// For a deny that no forbid decided, the permits that came nearest, at most three.
+    pub nearly: Vec<Near>,
     /// For an ask, what each policy that would permit wants of an approval; it is enough to meet one of them.
     pub terms: Vec<Terms>,
 }
@@ -51,6 +53,15 @@ impl Verdict {
         let groups: BTreeSet<&String> = self.terms.iter().flat_map(|terms| &terms.approvers).collect();
         groups.into_iter().cloned().collect()
     }
+}
+
+/// A permit that nearly held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Near {
+    /// The policy's id.
+    pub policy: String,
+    /// Why it did not hold, as the rest of a sentence that begins with the policy.
+    pub why: String,
 }
 
 /// What a policy wants of an approval (`@approvers`, `@lasts`, `@approvals_needed`).
@@ -132,6 +143,7 @@ impl Policies {
                 outcome: Outcome::Permit,
                 policies: first.permits.into_iter().collect(),
                 missing: None,
+                nearly: Vec::new(),
                 terms: Vec::new(),
             },
             Ok((_, _, second)) if second.permitted() => self.ask(second.permits),
@@ -199,12 +211,16 @@ impl Policies {
 
     /// One evaluation, with the approval or without.
     fn evaluate(&self, asking: &Asking<'_>, approved: bool) -> Result<Answer, String> {
-        let request = asking.request(approved)?;
+        let shelves = asking.table(&self.index).matching(std::iter::once(asking.resource));
+        let slices: Vec<&Slice> = shelves
+            .flat_map(|shelf| shelf.sets.matching(asking.principals.iter()))
+            .filter(|slice| !slice.set.is_empty())
+            .collect();
+        let reads = slices.iter().fold(Reads::default(), |reads, slice| reads.and(slice.reads));
+        let request = asking.request(approved, reads)?;
         let mut answer = Answer::default();
-        for shelf in asking.table(&self.index).matching(std::iter::once(asking.resource)) {
-            for set in shelf.sets.matching(asking.principals.iter()).filter(|set| !set.is_empty()) {
-                answer.add(&self.authorizer, &request, set, &asking.entities);
-            }
+        for slice in slices {
+            answer.add(&self.authorizer, &request, &slice.set, &asking.entities);
         }
         Ok(answer)
     }
@@ -212,20 +228,25 @@ impl Policies {
     fn deny(&self, asking: &Asking<'_>, forbids: BTreeSet<String>) -> Verdict {
         let Question { caller, action, resource, .. } = asking.question;
         let (action, subject) = (action.name(), hint::subject(*resource));
-        let missing = if forbids.is_empty() {
-            let near = hint::near_misses(asking.table(&self.index), asking.resource, &asking.principals);
-            hint::no_permit(action, &subject, caller.user(), &caller.groups, &near)
-        } else {
+        if !forbids.is_empty() {
             let ids = hint::listed(forbids.iter().map(String::as_str));
-            format!("{action} on {subject} is forbidden by {ids}")
-        };
-        denied(forbids.into_iter().collect(), missing)
+            let missing = format!("{action} on {subject} is forbidden by {ids}");
+            return denied(forbids.into_iter().collect(), missing);
+        }
+        let nearly = hint::near_misses(asking.table(&self.index), asking.resource, &asking.principals);
+        let missing = hint::no_permit(action, &subject, caller.user(), &caller.groups, &nearly);
+        Verdict { nearly, ..denied(Vec::new(), missing) }
     }
 
     fn ask(&self, permits: BTreeSet<String>) -> Verdict {
         let terms = permits.iter().filter_map(|id| self.terms.get(id)).cloned().collect();
-        let mut verdict =
-            Verdict { outcome: Outcome::Ask, missing: None, policies: permits.into_iter().collect(), terms };
+        let mut verdict = Verdict {
+            outcome: Outcome::Ask,
+            missing: None,
+            nearly: Vec::new(),
+            policies: permits.into_iter().collect(),
+            terms,
+        };
         let groups = verdict.approvers();
         let by = match groups.len() {
             0 => String::new(),
@@ -250,7 +271,13 @@ fn terms(policy: &Policy) -> Terms {
 }
 
 fn denied(policies: Vec<String>, missing: String) -> Verdict {
-    Verdict { outcome: Outcome::Deny, policies, missing: Some(missing), terms: Vec::new() }
+    Verdict {
+        outcome: Outcome::Deny,
+        policies,
+        missing: Some(missing),
+        nearly: Vec::new(),
+        terms: Vec::new(),
+    }
 }
 
 /// The ids that hold.
@@ -307,9 +334,10 @@ impl<'a> Asking<'a> {
         index.table(self.question.action)
     }
 
-    fn request(&self, approved: bool) -> Result<Request, String> {
-        let context = cedar_policy::Context::from_pairs(circumstances(&self.question.context, approved))
-            .map_err(|error| error.to_string())?;
+    fn request(&self, approved: bool, reads: Reads) -> Result<Request, String> {
+        let context =
+            cedar_policy::Context::from_pairs(circumstances(&self.question.context, approved, reads))
+                .map_err(|error| error.to_string())?;
         let user = vocabulary::user(self.question.caller.user());
         let action = vocabulary::action(self.question.action);
         Request::new(user, action, self.resource.clone(), context, None).map_err(|error| error.to_string())
@@ -327,20 +355,30 @@ fn attributes(caller: &Caller) -> impl Iterator<Item = (String, RestrictedExpres
         .map(|(key, value)| (key.to_owned(), value))
 }
 
-fn circumstances(context: &Context<'_>, approved: bool) -> [(String, RestrictedExpression); 8] {
+/// The context, without what nobody reads.
+fn circumstances(
+    context: &Context<'_>,
+    approved: bool,
+    reads: Reads,
+) -> impl Iterator<Item = (String, RestrictedExpression)> {
     let transport = context.transport.map(|transport| transport.to_string()).unwrap_or_default();
-    // A client on a dual-stack socket is its IPv4 self to a policy that speaks of 10.0.0.0/8.
-    let source = context.source_ip.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ip| ip.to_canonical());
+    let source_ip = reads.source_ip.then(|| {
+        // A client on a dual-stack socket is its IPv4 self to a policy that speaks of 10.0.0.0/8.
+        let source = context.source_ip.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ip| ip.to_canonical());
+        ("source_ip", RestrictedExpression::new_ip(source.to_string()))
+    });
+    let now = reads.now.then(|| ("now", RestrictedExpression::new_datetime(clock::rfc3339(context.now))));
     [
         ("approved", RestrictedExpression::new_bool(approved)),
         ("transport", RestrictedExpression::new_string(transport)),
         ("upstream_encrypted", RestrictedExpression::new_bool(context.upstream_encrypted)),
-        ("source_ip", RestrictedExpression::new_ip(source.to_string())),
-        ("now", RestrictedExpression::new_datetime(clock::rfc3339(context.now))),
         ("method", text(context.method)),
         ("path", text(context.path)),
         ("requested_model", text(context.requested_model.unwrap_or_default())),
     ]
+    .into_iter()
+    .chain(source_ip)
+    .chain(now)
     .map(|(key, value)| (key.to_owned(), value))
 }
 

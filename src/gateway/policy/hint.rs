@@ -2,7 +2,7 @@
 
 use cedar_policy::{Effect, EntityUid, PolicySet};
 
-use super::{Resource, index::Table};
+use super::{Near, Resource, index::Table};
 
 /// The most names that one hint lists.
 const MAX_LISTED: usize = 8;
@@ -54,23 +54,20 @@ pub(super) fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
 }
 
 /// Permits for this action and resource that did not permit: those whose conditions do not hold, and those for others.
-pub(super) fn near_misses(table: &Table, resource: &EntityUid, principals: &[EntityUid]) -> Vec<String> {
+pub(super) fn near_misses(table: &Table, resource: &EntityUid, principals: &[EntityUid]) -> Vec<Near> {
     let mut near = Vec::new();
     for shelf in table.matching(std::iter::once(resource)) {
-        for set in shelf.sets.matching(principals.iter()) {
-            near.extend(
-                permits(set)
-                    .map(|id| format!("the conditions of `{}` do not hold", shown(&id)))
-                    .take(MAX_NEAR),
-            );
+        for slice in shelf.sets.matching(principals.iter()) {
+            let unmet = |policy| Near { policy, why: "has conditions that do not hold".to_owned() };
+            near.extend(permits(&slice.set).take(MAX_NEAR).map(unmet));
         }
     }
-    near.sort();
+    near.sort_by(|a, b| a.policy.cmp(&b.policy));
     for shelf in table.matching(std::iter::once(resource)) {
         let others = shelf.permits.iter().filter(|(_, principal)| !principals.contains(principal));
         near.extend(others.take(MAX_NEAR).map(|(id, principal)| {
             let kind = principal.type_name().to_string().to_lowercase();
-            format!("`{}` is for {kind} `{}`", shown(id), shown(principal.id().unescaped()))
+            Near { policy: id.clone(), why: format!("is for {kind} `{}`", shown(principal.id().unescaped())) }
         }));
     }
     near.truncate(MAX_NEAR);
@@ -82,18 +79,12 @@ fn permits(set: &PolicySet) -> impl Iterator<Item = String> {
 }
 
 /// Why there is no yes, when no forbid is the reason.
-pub(super) fn no_permit(
-    action: &str,
-    subject: &str,
-    user: &str,
-    groups: &[String],
-    near: &[String],
-) -> String {
+pub(super) fn no_permit(action: &str, subject: &str, user: &str, groups: &[String], near: &[Near]) -> String {
     let groups = match groups.len() {
         0 => ", who has no groups".to_owned(),
         1 => format!(" with group {}", listed(groups.iter().map(String::as_str))),
         _ => format!(" with groups {}", listed(groups.iter().map(String::as_str))),
     };
-    let near = if near.is_empty() { String::new() } else { format!("; {}", near.join("; ")) };
+    let near: String = near.iter().map(|near| format!("; `{}` {}", shown(&near.policy), near.why)).collect();
     format!("no policy permits {action} on {subject} for `{}`{groups}{near}", shown(user))
 }

@@ -39,10 +39,41 @@ impl<T> Scoped<T> {
     }
 }
 
+/// Policies of one scope, and what they read of the context.
+#[derive(Default)]
+pub(super) struct Slice {
+    pub(super) set: PolicySet,
+    pub(super) reads: Reads,
+}
+
+/// The fields of the context that cost the most to prepare, as Cedar takes them as text alone: given to those that read them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Reads {
+    pub(super) source_ip: bool,
+    pub(super) now: bool,
+}
+
+impl Reads {
+    /// What a policy reads, or more: any text of its conditions counts that spells a field's name.
+    fn of(policy: &Policy) -> Self {
+        let Some(conditions) =
+            policy.to_json().ok().and_then(|json| Some(json.get("conditions")?.to_string()))
+        else {
+            return Self { source_ip: true, now: true };
+        };
+        let spells = |field| conditions.contains(field);
+        Self { source_ip: spells("\"source_ip\""), now: spells("\"now\"") }
+    }
+
+    pub(super) fn and(self, other: Self) -> Self {
+        Self { source_ip: self.source_ip || other.source_ip, now: self.now || other.now }
+    }
+}
+
 /// The policies of one action and resource scope.
 #[derive(Default)]
 pub(super) struct Shelf {
-    pub(super) sets: Scoped<PolicySet>,
+    pub(super) sets: Scoped<Slice>,
     /// Ids of the permits for a named principal, with the principal, in order: for hints.
     pub(super) permits: Vec<(String, EntityUid)>,
 }
@@ -61,10 +92,13 @@ impl Index {
         for policy in policies {
             let principal = named_principal(&policy);
             let resource = named_resource(&policy);
+            let reads = Reads::of(&policy);
             for (action, table) in Action::ALL.into_iter().zip(&mut index.0) {
                 if covers(&policy.action_constraint(), action) {
                     let shelf = table.slot(resource.clone());
-                    shelf.sets.slot(principal.clone()).add(policy.clone()).map_err(|e| e.to_string())?;
+                    let slice = shelf.sets.slot(principal.clone());
+                    slice.set.add(policy.clone()).map_err(|e| e.to_string())?;
+                    slice.reads = slice.reads.and(reads);
                     if let (Effect::Permit, Some(principal)) = (policy.effect(), &principal) {
                         shelf.permits.push((policy.id().to_string(), principal.clone()));
                     }

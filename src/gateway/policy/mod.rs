@@ -16,12 +16,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use decide::{DEFAULT_LASTS, Outcome, Permit, Policies, Terms, Verdict};
+pub use decide::{DEFAULT_LASTS, Near, Outcome, Permit, Policies, Terms, Verdict};
 pub use folder::{MAX_FILE, MAX_FILES};
 pub use question::{Action, Context, ModelFacts, Question, Resource};
 
-/// A mistake in a policy file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A mistake in a policy file or another file of a configuration. Displayed as `file:line:column: message`.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Mistake {
     /// The file, or the folder when the folder itself is the matter.
     pub file: PathBuf,
@@ -29,7 +29,7 @@ pub struct Mistake {
     pub line: Option<usize>,
     /// In characters, from 1.
     pub column: Option<usize>,
-    /// What is wrong.
+    /// What is wrong. Never holds a secret.
     pub message: String,
     /// What to do about it.
     pub remedy: Option<String>,

@@ -62,6 +62,14 @@ pub struct ModelFacts {
     pub labels: BTreeMap<String, String>,
 }
 
+impl ModelFacts {
+    /// The facts of a model of this name; `relaxed` as `gateway.toml` says `tls`.
+    pub fn new(name: &str, dialect: &str, relaxed: bool, labels: BTreeMap<String, String>) -> Self {
+        let tls = if relaxed { "relaxed" } else { "required" };
+        Self { name: name.to_owned(), dialect: dialect.to_owned(), tls: tls.to_owned(), labels }
+    }
+}
+
 /// What it is about.
 #[derive(Clone, Copy, Debug)]
 pub enum Resource<'a> {

@@ -1,6 +1,7 @@
 //! One client connection → caller → streams.
 
 mod control;
+mod ingress;
 mod phases;
 mod preamble;
 #[cfg(test)]
@@ -28,7 +29,10 @@ use crate::{
     },
 };
 
-pub use self::phases::Phases;
+pub use self::{
+    ingress::{Ingress, Passed, Proof, Visit},
+    phases::Phases,
+};
 
 /// For the control stream, its hello and the decision who is calling.
 const HELLO_WITHIN: Duration = Duration::from_secs(10);

@@ -52,6 +52,13 @@ pub struct Config {
     pub idle: Duration,
 }
 
+impl Config {
+    /// Whether the leg is TLS at all; `relaxed` may leave it unverified.
+    pub fn encrypted(&self) -> bool {
+        self.url.scheme() == "https"
+    }
+}
+
 /// Why a model's server cannot be set up as `gateway.toml` says.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {

@@ -36,6 +36,7 @@ pub(in crate::config::gateway) struct Section {
     /// Absent when it is a mistake.
     pub(in crate::config::gateway) public_url: Option<Url>,
     pub(in crate::config::gateway) listen: SocketAddr,
+    pub(in crate::config::gateway) client_certificates: Option<SocketAddr>,
     pub(in crate::config::gateway) state: PathBuf,
     pub(in crate::config::gateway) metrics: Option<SocketAddr>,
     /// Absent when it is a mistake.
@@ -50,7 +51,9 @@ pub(in crate::config::gateway) fn read(root: &mut Table<'_>, report: &mut Report
     let public_url = table.need("public_url", "\"https://gateway.example.com\"", report, public_url);
     let listen = table.read("listen", report, value::socket).unwrap_or(LISTEN);
     let state = table.read("state", report, file::path).unwrap_or_else(|| PathBuf::from(STATE));
-    let metrics = table.take("metrics").and_then(|value| metrics(&value, listen, report));
+    let client_certificates =
+        table.take("client_certificates").and_then(|value| own_port(&value, listen, "0.0.0.0:8444", report));
+    let metrics = table.take("metrics").and_then(|value| own_port(&value, listen, "127.0.0.1:9464", report));
     let policies = match table.take("policies") {
         Some(value) => file::path(&value, report),
         None => Some(report.resolve(POLICIES)),
@@ -63,6 +66,7 @@ pub(in crate::config::gateway) fn read(root: &mut Table<'_>, report: &mut Report
     Section {
         public_url,
         listen,
+        client_certificates,
         state,
         metrics,
         policies,
@@ -125,13 +129,13 @@ fn public_url(value: &Value<'_>, report: &mut Report) -> Option<Url> {
     Some(url)
 }
 
-fn metrics(value: &Value<'_>, listen: SocketAddr, report: &mut Report) -> Option<SocketAddr> {
+/// An address whose port is not the public one.
+fn own_port(value: &Value<'_>, listen: SocketAddr, such_as: &str, report: &mut Report) -> Option<SocketAddr> {
     let address = value::socket(value, report)?;
     let same_address =
         address.ip() == listen.ip() || address.ip().is_unspecified() || listen.ip().is_unspecified();
     if address.port() == listen.port() && listen.port() != 0 && same_address {
-        let remedy = "give metrics a port of their own, such as 127.0.0.1:9464";
-        value.wrong("the public port", remedy, report);
+        value.wrong("the public port", &format!("give this a port of its own, such as {such_as}"), report);
         return None;
     }
     Some(address)

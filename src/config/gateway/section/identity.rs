@@ -11,19 +11,27 @@ use crate::{
         reader::{Report, Table, Value, shown},
         value,
     },
-    gateway::identity::{DevUser, Jwks, MetadataOrigin, ProviderConfig, ProviderKind, SamlConfig, Signed},
+    gateway::identity::{
+        DevUser, Jwks, MetadataOrigin, ProviderConfig, ProviderKind, SamlConfig, ServiceAccount, ServiceProof, Signed,
+    },
 };
 
 #[derive(Clone, Copy)]
 enum Kind {
     Oidc,
     Workload,
+    Service,
     Dev,
     Saml,
 }
 
-const KINDS: [(&str, Kind); 4] =
-    [("oidc", Kind::Oidc), ("workload", Kind::Workload), ("dev", Kind::Dev), ("saml", Kind::Saml)];
+const KINDS: [(&str, Kind); 5] = [
+    ("oidc", Kind::Oidc),
+    ("workload", Kind::Workload),
+    ("service", Kind::Service),
+    ("dev", Kind::Dev),
+    ("saml", Kind::Saml),
+];
 
 /// Reads every `[[identity]]`.
 pub(in crate::config::gateway) fn read(
@@ -34,7 +42,8 @@ pub(in crate::config::gateway) fn read(
     let mut names = BTreeMap::new();
     let mut providers = Vec::new();
     for mut table in root.sections("identity", report) {
-        let kind = table.need("kind", "\"oidc\", \"saml\", \"workload\" or \"dev\"", report, |value, report| {
+        let expected = "\"oidc\", \"saml\", \"workload\", \"service\" or \"dev\"";
+        let kind = table.need("kind", expected, report, |value, report| {
             Some((value.one_of(&KINDS, report)?, value.span().clone()))
         });
         // Without a kind nothing else in it can be judged.
@@ -43,6 +52,7 @@ pub(in crate::config::gateway) fn read(
         let kind = match kind {
             Kind::Oidc => oidc(&mut table, report),
             Kind::Workload => workload(&mut table, report),
+            Kind::Service => service(&mut table, report),
             Kind::Dev => dev(&mut table, &span, public_url, report),
             Kind::Saml => saml(&mut table, report),
         };
@@ -68,6 +78,7 @@ fn name(
             let kind = match kind {
                 Kind::Oidc => "oidc",
                 Kind::Workload => "workload",
+                Kind::Service => "service",
                 Kind::Dev => "dev",
                 Kind::Saml => "saml",
             };
@@ -201,6 +212,45 @@ fn keys(value: &Value<'_>, report: &mut Report) -> Option<Jwks> {
     } else {
         file::existing(value, report).map(Jwks::File)
     }
+}
+
+fn service(table: &mut Table<'_>, report: &mut Report) -> Option<ProviderKind> {
+    const REMEDY: &str = "[{ name = \"nightly\", groups = [\"ml\"], secret = { env = \"NIGHTLY_SECRET\" } }]";
+    let accounts = table.need("accounts", REMEDY, report, |value, report| {
+        let items = value.list(report);
+        if matches!(value.raw(), DeValue::Array(_)) && items.is_empty() {
+            value.wrong("an empty list", &format!("add accounts = {REMEDY}"), report);
+        }
+        let accounts: Vec<ServiceAccount> = items.iter().filter_map(|item| account(item, report)).collect();
+        let mut seen = Vec::new();
+        for account in &accounts {
+            if seen.contains(&&account.name) {
+                let what = format!("a list with two accounts `{}`", shown(&account.name));
+                value.wrong(&what, "name each account once", report);
+            }
+            seen.push(&account.name);
+        }
+        Some(accounts)
+    })?;
+    Some(ProviderKind::Service { accounts })
+}
+
+fn account(value: &Value<'_>, report: &mut Report) -> Option<ServiceAccount> {
+    let mut table = value.table(report)?;
+    let name = table.need("name", "\"nightly\"", report, value::name);
+    let groups = table.read("groups", report, value::texts).unwrap_or_default();
+    let secret = table.take("secret");
+    let key = table.take("public_key");
+    let one = secret.is_some() != key.is_some();
+    if !one {
+        let message = "an account needs exactly one of `secret` and `public_key`".to_owned();
+        let remedy = "add secret = { env = \"NAME\" } with 32 characters or more (openssl rand -hex 32), or public_key = \"FILE.pem\"".to_owned();
+        report.mistake(&table.span().clone(), message, Some(remedy));
+    }
+    let secret = secret.and_then(|value| value::secret(&value, report)).map(ServiceProof::Secret);
+    let key = key.and_then(|value| file::existing(&value, report)).map(ServiceProof::PublicKey);
+    table.finish(report);
+    Some(ServiceAccount { name: name?, groups, proof: if one { secret.or(key)? } else { return None } })
 }
 
 fn dev(

@@ -81,12 +81,8 @@ pub(in crate::config::gateway) fn read(
         record(&mut table, report);
         table.finish(report);
         let Some(name) = name else { continue };
-        facts.push(ModelFacts {
-            name: name.clone(),
-            dialect: dialect.name().to_owned(),
-            tls: tls_name(upstream.as_ref().is_some_and(|upstream| upstream.relaxed)).to_owned(),
-            labels: labels.clone(),
-        });
+        let relaxed = upstream.as_ref().is_some_and(|upstream| upstream.relaxed);
+        facts.push(ModelFacts::new(&name, dialect.name(), relaxed, labels.clone()));
         models.extend(upstream.map(|upstream| ModelConfig {
             name,
             dialect,
@@ -97,20 +93,6 @@ pub(in crate::config::gateway) fn read(
         }));
     }
     (models, facts)
-}
-
-/// What policies know of a model.
-pub(in crate::config::gateway) fn facts(model: &ModelConfig) -> ModelFacts {
-    ModelFacts {
-        name: model.name.clone(),
-        dialect: model.dialect.name().to_owned(),
-        tls: tls_name(model.upstream.relaxed).to_owned(),
-        labels: model.labels.clone(),
-    }
-}
-
-fn tls_name(relaxed: bool) -> &'static str {
-    if relaxed { "relaxed" } else { "required" }
 }
 
 fn upstream(

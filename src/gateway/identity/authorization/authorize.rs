@@ -131,7 +131,9 @@ async fn begin(identities: &Identities, provider: &Provider, request: &Request) 
             Err(error) => return provider_failed(identities, provider.name(), request, &error),
         },
         Provider::Dev(dev) => pages::dev(DEV, key, &request.redirect_uri, dev.users()),
-        Provider::Workload(_) => return refused_page("Workloads do not log in with a browser."),
+        Provider::Workload(_) | Provider::Service(_) => {
+            return refused_page("Workloads do not log in with a browser.");
+        }
     };
     response.headers_mut().insert(header::SET_COOKIE, cookie);
     response

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{Json, extract::State};
 use serde::Serialize;
 
-use super::{AUTHORIZE, REVOKE, TOKEN, token::EXCHANGE};
+use super::{AUTHORIZE, REVOKE, TOKEN, exchange::EXCHANGE};
 use crate::{
     gateway::identity::Identities,
     wire::{
@@ -29,7 +29,11 @@ pub(super) async fn hoopctl(State(identities): State<Arc<Identities>>) -> Json<D
         device_authorization_endpoint: None,
         credential_endpoint: format!("{issuer}/api/v1/credentials"),
         providers: providers
-            .map(|provider| Provider { name: provider.name().to_owned(), kind: provider.kind().to_owned() })
+            .map(|provider| Provider {
+                name: provider.name().to_owned(),
+                kind: provider.kind().to_owned(),
+                audience: provider.audience().map(str::to_owned),
+            })
             .collect(),
     })
 }
@@ -43,9 +47,10 @@ pub(super) struct Metadata {
     revocation_endpoint: String,
     response_types_supported: [&'static str; 1],
     response_modes_supported: [&'static str; 1],
-    grant_types_supported: [&'static str; 3],
+    grant_types_supported: [&'static str; 4],
     code_challenge_methods_supported: [&'static str; 1],
-    token_endpoint_auth_methods_supported: [&'static str; 1],
+    token_endpoint_auth_methods_supported: [&'static str; 4],
+    token_endpoint_auth_signing_alg_values_supported: [&'static str; 3],
     revocation_endpoint_auth_methods_supported: [&'static str; 1],
     authorization_response_iss_parameter_supported: bool,
 }
@@ -60,9 +65,15 @@ pub(super) async fn metadata(State(identities): State<Arc<Identities>>) -> Json<
         revocation_endpoint: format!("{issuer}{REVOKE}"),
         response_types_supported: ["code"],
         response_modes_supported: ["query"],
-        grant_types_supported: ["authorization_code", "refresh_token", EXCHANGE],
+        grant_types_supported: ["authorization_code", "refresh_token", "client_credentials", EXCHANGE],
         code_challenge_methods_supported: ["S256"],
-        token_endpoint_auth_methods_supported: ["none"],
+        token_endpoint_auth_methods_supported: [
+            "none",
+            "client_secret_basic",
+            "client_secret_post",
+            "private_key_jwt",
+        ],
+        token_endpoint_auth_signing_alg_values_supported: ["ES256", "RS256", "EdDSA"],
         revocation_endpoint_auth_methods_supported: ["none"],
         authorization_response_iss_parameter_supported: true,
     })

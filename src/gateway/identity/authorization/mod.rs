@@ -1,8 +1,10 @@
 //! The authorization server the CLI logs in to: OAuth 2.1's shape for one public client, PKCE always.
 
 mod authorize;
+mod client;
 mod code;
 mod discovery;
+mod exchange;
 mod params;
 mod request;
 mod revoke;

@@ -23,7 +23,7 @@ pub(super) async fn revoke(State(identities): State<Arc<Identities>>, request: R
 }
 
 async fn end(identities: &Identities, request: Request) -> Result<(), Failure> {
-    let params = read(request).await?;
+    let (_, params) = read(request).await?;
     check_client(&params)?;
     let token = required(&params, "token")?;
     let sessions = &identities.sessions;

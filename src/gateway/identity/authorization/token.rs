@@ -1,4 +1,4 @@
-//! `POST /oauth2/token`: codes, refresh tokens and workload tokens become access tokens.
+//! `POST /oauth2/token`: codes, refresh tokens, workload tokens and service accounts become access tokens.
 
 use std::{
     sync::Arc,
@@ -8,23 +8,21 @@ use std::{
 use axum::{
     Json,
     extract::{Request, State},
-    http::StatusCode,
+    http::{HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
 
 use super::{
+    client,
     code::{self, CodeError, Presented},
+    exchange::{self, EXCHANGE},
     params::{Params, Repeated},
     read_form,
 };
 use crate::{
     clock::from_unix_millis,
-    gateway::identity::{
-        Caller, Identities,
-        provider::{Provider, ProviderError},
-        sessions::Beginning,
-    },
+    gateway::identity::{Caller, Identities},
     secret::{ExposeSecret, SecretString},
     wire::{
         Refusal,
@@ -32,11 +30,6 @@ use crate::{
         code as refusal_code,
     },
 };
-
-pub(super) const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
-const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
-const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
-const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 
 /// The tokens, or an [`OAuthError`].
 pub(super) async fn token(State(identities): State<Arc<Identities>>, request: Request) -> Response {
@@ -58,6 +51,7 @@ impl Failure {
     pub(super) fn new(error: &'static str, description: impl Into<String>) -> Self {
         let status = match error {
             "invalid_client" => StatusCode::UNAUTHORIZED,
+            "slow_down" => StatusCode::TOO_MANY_REQUESTS,
             "server_error" => StatusCode::INTERNAL_SERVER_ERROR,
             "temporarily_unavailable" => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_REQUEST,
@@ -69,7 +63,19 @@ impl Failure {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let body = OAuthError { error: self.error.to_owned(), error_description: Some(self.description) };
-        (self.status, Json(body)).into_response()
+        let mut response = (self.status, Json(body)).into_response();
+        match self.status {
+            // RFC 6749 §5.2: who tried the header is told that it is understood.
+            StatusCode::UNAUTHORIZED => {
+                let basic = HeaderValue::from_static("Basic realm=\"hoopctl\"");
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, basic);
+            }
+            StatusCode::TOO_MANY_REQUESTS => {
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
+            }
+            _ => {}
+        }
+        response
     }
 }
 
@@ -96,11 +102,13 @@ impl From<CodeError> for Failure {
     }
 }
 
-/// Reads a form of the one public client.
-pub(super) async fn read(request: Request) -> Result<Params, Failure> {
+/// Reads a form.
+pub(super) async fn read(request: Request) -> Result<(Parts, Params), Failure> {
     let (head, body) = request.into_parts();
     let form = read_form(&head.headers, body).await.map_err(|why| Failure::new("invalid_request", why))?;
-    Params::read(&form).ok_or_else(|| Failure::new("invalid_request", "there are too many parameters"))
+    let params = Params::read(&form)
+        .ok_or_else(|| Failure::new("invalid_request", "there are too many parameters"))?;
+    Ok((head, params))
 }
 
 /// The client must name itself; it has no secret (RFC 6749 §3.2.1).
@@ -116,7 +124,7 @@ pub(super) fn required<'a>(params: &'a Params, name: &str) -> Result<&'a str, Fa
 }
 
 async fn grant(identities: &Identities, request: Request) -> Result<Response, Failure> {
-    let params = read(request).await?;
+    let (head, params) = read(request).await?;
     match required(&params, "grant_type")? {
         "authorization_code" => {
             check_client(&params)?;
@@ -126,73 +134,20 @@ async fn grant(identities: &Identities, request: Request) -> Result<Response, Fa
                 verifier: required(&params, "code_verifier")?,
             };
             let (caller, end, refresh) = code::redeem(identities, presented).await?;
-            tokens(identities, &caller, from_unix_millis(end), refresh, None)
+            let session_end = from_unix_millis(end);
+            answer(identities, Granted { caller: &caller, model: None, session_end, refresh }, None)
         }
         "refresh_token" => {
             check_client(&params)?;
             let token = required(&params, "refresh_token")?.to_owned().into();
             let (row, next) = identities.sessions.refresh(&token).await?;
-            tokens(identities, &row.caller, row.expires_at, Some(next), None)
+            let (caller, session_end) = (&row.caller, row.expires_at);
+            answer(identities, Granted { caller, model: None, session_end, refresh: Some(next) }, None)
         }
-        EXCHANGE => exchange(identities, &params).await,
+        "client_credentials" => client::grant(identities, &head, &params).await,
+        EXCHANGE => exchange::exchange(identities, &params).await,
         _ => Err(Failure::new("unsupported_grant_type", "this gateway knows no such grant_type")),
     }
-}
-
-/// A workload's own token for a session that ends with it (RFC 8693).
-async fn exchange(identities: &Identities, params: &Params) -> Result<Response, Failure> {
-    if params.one("client_id")?.is_some() {
-        check_client(params)?;
-    }
-    if !matches!(required(params, "subject_token_type")?, JWT | ID_TOKEN) {
-        return Err(Failure::new(
-            "invalid_request",
-            format!("subject_token_type must be {JWT} or {ID_TOKEN}"),
-        ));
-    }
-    if !matches!(params.one("requested_token_type")?, None | Some(ACCESS_TOKEN)) {
-        return Err(Failure::new("invalid_request", format!("requested_token_type must be {ACCESS_TOKEN}")));
-    }
-    if params.one("actor_token")?.is_some() {
-        return Err(Failure::new("invalid_request", "delegation (actor_token) is not served"));
-    }
-    let (caller, token_end) = workload(identities, required(params, "subject_token")?).await?;
-    let sessions = &identities.sessions;
-    let now = sessions.clock.now();
-    let expires_at = token_end.min(now + sessions.life);
-    if expires_at <= now {
-        return Err(Failure::new("invalid_grant", "the workload token's time is over"));
-    }
-    let beginning =
-        Beginning { caller: caller.clone(), expires_at, refreshable: false, provider_refresh: None };
-    sessions.begin(beginning).await?;
-    tokens(identities, &caller, expires_at, None, Some(ACCESS_TOKEN))
-}
-
-async fn workload(identities: &Identities, token: &str) -> Result<(Caller, SystemTime), Failure> {
-    let sessions = &identities.sessions;
-    let mut failure = Failure::new("invalid_grant", "the token is of no issuer that this gateway believes");
-    // Several providers may share an issuer and differ in their audience.
-    for provider in &sessions.providers {
-        let Provider::Workload(workload) = provider else { continue };
-        if !workload.claims_issuer(token) {
-            continue;
-        }
-        match workload.identify(token, &sessions.clock).await {
-            Ok((claimed, end)) => {
-                return Ok((claimed.caller(workload.name(), true, sessions.new_id()), end));
-            }
-            Err(error) => {
-                identities.login_failed(workload.name(), &error);
-                let kind = match error {
-                    ProviderError::Unreachable(_) => "temporarily_unavailable",
-                    ProviderError::Refused(_) | ProviderError::Invalid(_) => "invalid_grant",
-                };
-                failure = Failure::new(kind, error.to_string());
-            }
-        }
-    }
-    Err(failure)
 }
 
 /// RFC 6749 §5.1, and what RFC 8693 §2.2.1 adds.
@@ -204,16 +159,26 @@ struct Body {
     issued_token_type: Option<&'static str>,
 }
 
-fn tokens(
+/// What a grant gives.
+pub(super) struct Granted<'a> {
+    pub(super) caller: &'a Caller,
+    /// The one model that the access token is for.
+    pub(super) model: Option<&'a str>,
+    pub(super) session_end: SystemTime,
+    pub(super) refresh: Option<SecretString>,
+}
+
+/// The tokens of a grant (RFC 6749 §5.1).
+pub(super) fn answer(
     identities: &Identities,
-    caller: &Caller,
-    session_end: SystemTime,
-    refresh: Option<SecretString>,
+    granted: Granted<'_>,
     issued_token_type: Option<&'static str>,
 ) -> Result<Response, Failure> {
+    let Granted { caller, model, session_end, refresh } = granted;
     let clock = &identities.sessions.clock;
     let left = session_end.duration_since(clock.now()).unwrap_or(Duration::ZERO);
-    let (access_token, life) = identities.tokens.mint(caller, left, clock).map_err(|error| {
+    let minted = identities.tokens.mint(caller, model, identities.token_life, left, clock);
+    let (access_token, life) = minted.map_err(|error| {
         tracing::error!(error, "an access token could not be signed");
         Failure::new("server_error", "the token could not be signed")
     })?;

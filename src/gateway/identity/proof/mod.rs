@@ -7,5 +7,6 @@ mod oidc;
 mod provider;
 mod refresh;
 mod saml;
+mod service;
 mod workload;
 mod world;

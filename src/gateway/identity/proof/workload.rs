@@ -139,3 +139,108 @@ async fn workloads_do_not_log_in_with_a_browser() {
     let world = with_file(&Key::new("w1")).await;
     assert_eq!(world.authorize(&mut Browser::new(), &[]).await.sent("error"), "invalid_request");
 }
+
+/// A world whose callers may use the model `llama` alone.
+async fn with_model(key: &Key) -> World {
+    let world = with_file(key).await;
+    world.identities.judge_models(Box::new(|caller, model| caller.workload && model == "llama"));
+    world
+}
+
+async fn narrowed(world: &World, token: &str, extra: &[(&str, &str)]) -> Answer {
+    let mut form = vec![
+        ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+        ("subject_token", token),
+        ("subject_token_type", "urn:ietf:params:oauth:token-type:access_token"),
+    ];
+    form.extend(extra);
+    world.post(&mut Browser::new(), "/oauth2/token", &form).await
+}
+
+const LLAMA: &str = "https://localhost:8443/models/llama";
+
+#[tokio::test]
+async fn a_session_is_narrowed_to_one_model_and_good_for_nothing_else() {
+    let key = Key::new("w1");
+    let world = with_model(&key).await;
+    let general = exchange(&world, &key.sign(&claims())).await.tokens().access_token;
+    for extra in [
+        &[("resource", LLAMA)][..],
+        &[("audience", LLAMA)],
+        &[("resource", "https://localhost:8443/models/llama/"), ("scope", "everything")],
+    ] {
+        let bound = narrowed(&world, &general, extra).await.tokens();
+        assert!(bound.refresh_token.is_none());
+        let token = bound.access_token;
+        for _twice in 0..2 {
+            assert_eq!(world.identities.bearer_for(&token, "llama").await.unwrap().user(), "job/nightly");
+            assert!(world.identities.bearer_for(&token, "other").await.is_err());
+            assert!(world.identities.bearer(&token).await.is_err(), "not at the API");
+        }
+        assert_eq!(narrowed(&world, &token, &[("resource", LLAMA)]).await.error(), "invalid_grant");
+    }
+    assert!(world.identities.bearer_for(&general, "llama").await.is_ok(), "a general token is good too");
+    assert_eq!(world.store.rows().len(), 1, "no session of its own");
+}
+
+#[tokio::test]
+async fn a_workloads_token_is_traded_for_one_models_token_at_once() {
+    let key = Key::new("w1");
+    let world = with_model(&key).await;
+    let form = [
+        ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+        ("subject_token", &key.sign(&claims())),
+        ("subject_token_type", "urn:ietf:params:oauth:token-type:id_token"),
+        ("resource", LLAMA),
+    ];
+    let token = world.post(&mut Browser::new(), "/oauth2/token", &form).await.tokens().access_token;
+    assert!(world.identities.bearer(&token).await.is_err());
+    assert!(world.identities.bearer_for(&token, "llama").await.is_ok());
+}
+
+#[tokio::test]
+async fn what_is_no_model_of_the_callers_is_no_target() {
+    let key = Key::new("w1");
+    let world = with_model(&key).await;
+    let general = exchange(&world, &key.sign(&claims())).await.tokens().access_token;
+    for resource in [
+        "https://localhost:8443/models/unknown",
+        "https://evil.test/models/llama",
+        "https://localhost:8443.evil.test/models/llama",
+        "https://localhost:8443/models/llama/v1",
+        "https://localhost:8443/models/",
+        "https://localhost:8443/models/llama?x",
+        "https://localhost:8443",
+        "llama",
+    ] {
+        let error = narrowed(&world, &general, &[("resource", resource)]).await.error();
+        assert_eq!(error, "invalid_target", "{resource}");
+    }
+    assert_eq!(narrowed(&world, &general, &[]).await.error(), "invalid_target", "no eternal life");
+    let two = [("resource", LLAMA), ("audience", "https://localhost:8443/models/other")];
+    assert_eq!(narrowed(&world, &general, &two).await.error(), "invalid_target");
+    let before = world.store.rows().len();
+    let form = [
+        ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+        ("subject_token", &key.sign(&claims())),
+        ("subject_token_type", "urn:ietf:params:oauth:token-type:jwt"),
+        ("resource", "https://localhost:8443/models/unknown"),
+    ];
+    assert_eq!(world.post(&mut Browser::new(), "/oauth2/token", &form).await.error(), "invalid_target");
+    assert_eq!(world.store.rows().len(), before, "no session was begun for nothing");
+}
+
+#[tokio::test]
+async fn a_revoked_session_gives_and_keeps_no_tokens() {
+    let key = Key::new("w1");
+    let world = with_model(&key).await;
+    let general = exchange(&world, &key.sign(&claims())).await.tokens().access_token;
+    let bound = narrowed(&world, &general, &[("resource", LLAMA)]).await.tokens().access_token;
+    assert!(world.identities.bearer_for(&bound, "llama").await.is_ok());
+    assert_eq!(world.identities.revoke("job/nightly", "test").await.unwrap().len(), 1);
+    assert!(world.identities.bearer_for(&bound, "llama").await.is_err());
+    assert_eq!(narrowed(&world, &general, &[("resource", LLAMA)]).await.error(), "invalid_grant");
+    let huge = "x".repeat(60_000);
+    assert_eq!(narrowed(&world, &huge, &[("resource", LLAMA)]).await.error(), "invalid_grant");
+    assert_eq!(exchange(&world, &huge).await.error(), "invalid_grant");
+}

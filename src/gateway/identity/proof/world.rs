@@ -287,6 +287,7 @@ pub(super) fn config(dir: &tempfile::TempDir, public_url: &str, providers: Vec<P
         providers,
         credential_life: LIFE,
         session_life: SESSION,
+        token_life: Duration::from_mins(5),
         state: dir.path().join("state"),
         own_roots: true,
     }

@@ -14,6 +14,8 @@ const DESIGN: &str = r#"
 permit(principal in Group::"ml-engineers", action == Action::"invoke", resource == Model::"fraud-detector") when { context.approved };
 "#;
 
+const EVERYTHING: Reads = Reads { source_ip: true, now: true };
+
 fn facts(name: &str, labels: &[(&str, &str)]) -> ModelFacts {
     ModelFacts {
         name: name.to_owned(),
@@ -274,7 +276,7 @@ fn a_denial_says_what_is_missing() {
     assert_eq!(
         missing(&["a", "b"], "gpt"),
         "no policy permits invoke on model `gpt` for `alice@example.test` with groups `a`, `b`; \
-         the conditions of `night` do not hold; `ml` is for group `ml`"
+         `night` has conditions that do not hold; `ml` is for group `ml`"
     );
     assert_eq!(
         missing(&[], "fraud-detector"),
@@ -304,7 +306,7 @@ fn what_is_asked_conforms_to_the_schema() {
             let question = question(&caller, Action::Replay, Resource::Gateway);
             let asking = Asking::prepare(&question, uid, base).unwrap();
             Entities::from_entities(asking.entities.iter().cloned(), Some(schema)).unwrap();
-            let request = asking.request(true).unwrap();
+            let request = asking.request(true, EVERYTHING).unwrap();
             let action = vocabulary::action(Action::Replay);
             request.context().unwrap().validate(schema, &action).unwrap();
         }
@@ -356,7 +358,7 @@ fn whole(policies: &Policies, set: &PolicySet, question: &Question<'_>, approved
     let (uid, base) = &policies.models[model];
     let asking = Asking::prepare(question, uid, base).unwrap();
     let mut answer = Answer::default();
-    answer.add(&policies.authorizer, &asking.request(approved).unwrap(), set, &asking.entities);
+    answer.add(&policies.authorizer, &asking.request(approved, EVERYTHING).unwrap(), set, &asking.entities);
     answer
 }
 
@@ -410,7 +412,7 @@ fn of_a_thousand_scoped_policies_a_decision_evaluates_a_handful() {
         .table(&policies.index)
         .matching(std::iter::once(uid))
         .flat_map(|shelf| shelf.sets.matching(asking.principals.iter()))
-        .map(PolicySet::num_of_policies)
+        .map(|slice| slice.set.num_of_policies())
         .sum();
     assert_eq!(evaluated, 2);
 }
