@@ -232,7 +232,9 @@ tls = "relaxed"
     assert_eq!(config.metrics.unwrap().port(), 9464);
     assert!(config.audit.power_loss);
     assert_eq!(config.identity.session_life, Duration::from_mins(90));
-    let [oidc, workload, service] = &config.identity.providers[..] else { panic!("{:?}", config.identity.providers) };
+    let [oidc, workload, service] = &config.identity.providers[..] else {
+        panic!("{:?}", config.identity.providers)
+    };
     let ProviderKind::Service { accounts } = &service.kind else { panic!("{service:?}") };
     assert_eq!(accounts.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["nightly", "signer"]);
     assert_eq!(config.identity.token_life, Duration::from_mins(5));
@@ -407,7 +409,7 @@ fn the_configurations_of_the_documentation_load() {
     let documentation = include_str!("../../../docs/configuration.md");
     let blocks: Vec<&str> =
         documentation.split("```toml\n").skip(1).filter_map(|block| block.split("```").next()).collect();
-    assert_eq!(blocks.len(), 7);
+    assert_eq!(blocks.len(), 9);
     for block in blocks {
         let base = if block.contains("[gateway]") { "" } else { BASE };
         good(&dir, &format!("{base}{block}"));

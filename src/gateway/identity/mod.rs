@@ -34,8 +34,8 @@ mod proof;
 
 pub use caller::{Caller, Happening, Witness};
 pub use config::{
-    Config, DevUser, Jwks, MetadataOrigin, ProviderConfig, ProviderKind, SamlConfig, ServiceAccount, ServiceProof,
-    Signed,
+    Config, DevUser, Jwks, MetadataOrigin, ProviderConfig, ProviderKind, SamlConfig, ServiceAccount,
+    ServiceProof, Signed,
 };
 pub use identities::{Identities, IdentityError, MayUse};
 pub use lease::Lease;

@@ -12,7 +12,8 @@ use crate::{
         value,
     },
     gateway::identity::{
-        DevUser, Jwks, MetadataOrigin, ProviderConfig, ProviderKind, SamlConfig, ServiceAccount, ServiceProof, Signed,
+        DevUser, Jwks, MetadataOrigin, ProviderConfig, ProviderKind, SamlConfig, ServiceAccount,
+        ServiceProof, Signed,
     },
 };
 
@@ -119,13 +120,14 @@ fn oidc(table: &mut Table<'_>, report: &mut Report) -> Option<ProviderKind> {
 fn saml(table: &mut Table<'_>, report: &mut Report) -> Option<ProviderKind> {
     const REQUIRED: [(&str, Signed); 3] =
         [("assertion", Signed::Assertion), ("response", Signed::Response), ("either", Signed::Either)];
-    let metadata = table.need("metadata", "\"idp-metadata.xml\", or its https URL", report, |value, report| {
-        if value.string(report)?.contains("://") {
-            value::secure_url(value, report).map(MetadataOrigin::Url)
-        } else {
-            file::existing(value, report).map(MetadataOrigin::File)
-        }
-    });
+    let metadata =
+        table.need("metadata", "\"idp-metadata.xml\", or its https URL", report, |value, report| {
+            if value.string(report)?.contains("://") {
+                value::secure_url(value, report).map(MetadataOrigin::Url)
+            } else {
+                file::existing(value, report).map(MetadataOrigin::File)
+            }
+        });
     let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
     let metadata_certificate = table.read("metadata_certificate", report, file::certificates);
     let ca = table.read("ca", report, file::certificates);
@@ -136,7 +138,8 @@ fn saml(table: &mut Table<'_>, report: &mut Report) -> Option<ProviderKind> {
     let name_attribute = attribute("name_attribute", report);
     let subject = attribute("subject", report);
     let sign_requests = table.read("sign_requests", report, |value, report| value.truth(report));
-    let require_signed = table.read("require_signed", report, |value, report| value.one_of(&REQUIRED, report));
+    let require_signed =
+        table.read("require_signed", report, |value, report| value.one_of(&REQUIRED, report));
     let clock_skew = table.read("clock_skew", report, |value, report| {
         value::duration(value, Duration::ZERO..=minutes(5), report)
     });

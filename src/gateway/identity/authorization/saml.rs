@@ -66,7 +66,10 @@ struct Failed {
 }
 
 /// `GET /saml/{name}/metadata`.
-pub(super) async fn metadata(State(identities): State<Arc<Identities>>, Path(name): Path<String>) -> Response {
+pub(super) async fn metadata(
+    State(identities): State<Arc<Identities>>,
+    Path(name): Path<String>,
+) -> Response {
     match party(&identities, &name) {
         Some(party) => {
             ([(header::CONTENT_TYPE, "application/samlmetadata+xml")], party.descriptor()).into_response()
@@ -128,9 +131,8 @@ pub(super) async fn resume(
     };
     // Only the browser that asked has the cookie, and only its own request's identifier is in it.
     let begun = Begun::of(&identities, &headers, &arrived.relay);
-    let begun = begun.filter(|begun| {
-        begun.sign_in.provider == name && begun.sign_in.nonce == arrived.in_response_to
-    });
+    let begun =
+        begun.filter(|begun| begun.sign_in.provider == name && begun.sign_in.nonce == arrived.in_response_to);
     let Some(begun) = begun else {
         let error = ProviderError::Invalid("it answers a sign-in of another browser".to_owned());
         identities.login_failed(&name, &error);
@@ -180,12 +182,7 @@ async fn arrived(
 }
 
 /// Sends the browser on with a failure sealed into the address: the gateway keeps nothing of answers it does not believe.
-fn failed(
-    identities: &Identities,
-    party: &ServiceProvider,
-    relay: &str,
-    error: &ProviderError,
-) -> Response {
+fn failed(identities: &Identities, party: &ServiceProvider, relay: &str, error: &ProviderError) -> Response {
     identities.login_failed(party.name(), error);
     let failed = Failed {
         provider: party.name().to_owned(),
@@ -193,7 +190,8 @@ fn failed(
         kind: kind(error).to_owned(),
         why: error.to_string(),
     };
-    let sealed = serde_json::to_vec(&failed).ok().and_then(|json| identities.sessions.seal.seal(FAILURE, &json));
+    let sealed =
+        serde_json::to_vec(&failed).ok().and_then(|json| identities.sessions.seal.seal(FAILURE, &json));
     match sealed {
         Some(sealed) => onward(identities, party, "e", &URL_SAFE_NO_PAD.encode(sealed)),
         None => refused_page(&error.to_string()),

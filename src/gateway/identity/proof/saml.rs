@@ -32,7 +32,12 @@ async fn begin(world: &World, browser: &mut Browser) -> (String, String) {
 }
 
 fn answering(id: &str) -> Said {
-    Said { in_response_to: id.to_owned(), confirmed_request: id.to_owned(), assertion_id: format!("{id}a"), ..good() }
+    Said {
+        in_response_to: id.to_owned(),
+        confirmed_request: id.to_owned(),
+        assertion_id: format!("{id}a"),
+        ..good()
+    }
 }
 
 /// The provider's POST comes from another site: without the browser's cookies.
@@ -81,7 +86,11 @@ async fn another_browser_gets_nothing_and_spends_the_answer() {
     assert_eq!(world.get(&mut other, &onward).await.status, StatusCode::BAD_REQUEST);
     assert_eq!(world.get(&mut asked, &onward).await.status, StatusCode::BAD_REQUEST);
     assert!(world.store.rows().is_empty());
-    assert!(world.happenings().iter().any(|h| matches!(h, Happening::LoginFailed { reason, .. } if reason.contains("another browser"))));
+    assert!(
+        world.happenings().iter().any(
+            |h| matches!(h, Happening::LoginFailed { reason, .. } if reason.contains("another browser"))
+        )
+    );
 }
 
 #[tokio::test]
@@ -130,7 +139,11 @@ async fn what_nobody_asked_for_is_refused() {
     let (_, relay) = begin(&world, &mut browser).await;
     let told = path(&deliver(&world, &xml, &relay).await.location());
     assert!(world.get(&mut browser, &told).await.sent("error_description").contains("answers no request"));
-    for form in [vec![("RelayState", "x")], vec![("SAMLResponse", "x")], vec![("SAMLResponse", "x"), ("SAMLResponse", "y")]] {
+    for form in [
+        vec![("RelayState", "x")],
+        vec![("SAMLResponse", "x")],
+        vec![("SAMLResponse", "x"), ("SAMLResponse", "y")],
+    ] {
         let answer = world.post(&mut browser, "/saml/company/acs", &form).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST);
     }

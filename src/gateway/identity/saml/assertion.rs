@@ -205,7 +205,8 @@ fn attributes(tree: &Tree<'_>, node: NodeId) -> Result<Claims, String> {
     let mut claims = Claims::new();
     for statement in tree.named(node, ASSERTION, "AttributeStatement") {
         for attribute in tree.named(statement, ASSERTION, "Attribute") {
-            let name = tree.attribute(attribute, "Name").ok_or("an attribute of its assertion has no Name")?;
+            let name =
+                tree.attribute(attribute, "Name").ok_or("an attribute of its assertion has no Name")?;
             let values = tree.named(attribute, ASSERTION, "AttributeValue").into_iter();
             let mut values: Vec<_> =
                 values.map(|value| tree.text(value).map_or(Value::Null, Value::String)).collect();

@@ -14,12 +14,8 @@ use crate::{
         config::{MetadataOrigin, SamlConfig, Signed},
         provider::ProviderError,
         saml::{
-            ServiceProvider, Settings,
-            assertion::ASSERTION,
-            keys::ServiceKey,
-            party::Received,
-            response::PROTOCOL,
-            signature,
+            ServiceProvider, Settings, assertion::ASSERTION, keys::ServiceKey, party::Received,
+            response::PROTOCOL, signature,
         },
     },
 };
@@ -218,8 +214,7 @@ impl Service {
         let folder = tempfile::tempdir().unwrap();
         let mut config = config(folder.path());
         change(&mut config);
-        let settings =
-            Settings { name: "company".into(), entity_id: ENTITY.into(), acs: ACS.into(), config };
+        let settings = Settings { name: "company".into(), entity_id: ENTITY.into(), acs: ACS.into(), config };
         let key = ServiceKey::open(OURS.path(), "localhost", now()).unwrap();
         let certificate = key.certificate().to_owned();
         let (clock, _) = Clock::manual(now());

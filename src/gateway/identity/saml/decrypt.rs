@@ -22,7 +22,8 @@ const MAX_KEYS: usize = 8;
 /// A block of AES, in bytes.
 const BLOCK: usize = 16;
 /// One sentence for everything that fails after the algorithms are known, so that nobody learns by asking.
-const FAILED: &str = "the assertion cannot be decrypted; does the identity provider have this gateway's current metadata?";
+const FAILED: &str =
+    "the assertion cannot be decrypted; does the identity provider have this gateway's current metadata?";
 
 enum Cipher {
     Gcm(&'static Algorithm, usize),

@@ -59,7 +59,8 @@ impl Metadata {
         if redirect.is_none() && post.is_none() {
             return Err("it has no SingleSignOnService for HTTP-Redirect or HTTP-POST".to_owned());
         }
-        let until = [tree.root, entity, role].into_iter().filter_map(|node| tree.attribute(node, "validUntil"));
+        let until =
+            [tree.root, entity, role].into_iter().filter_map(|node| tree.attribute(node, "validUntil"));
         let until = until.map(|time| instant(time).ok_or_else(|| "its validUntil is no time".to_owned()));
         Ok(Self {
             entity_id,
@@ -84,7 +85,8 @@ fn provider(tree: &Tree<'_>) -> Result<(NodeId, NodeId), String> {
     } else if tree.is(tree.root, MD, "EntitiesDescriptor") {
         tree.named(tree.root, MD, "EntityDescriptor")
     } else {
-        return Err("it is no SAML metadata: its element is neither EntityDescriptor nor EntitiesDescriptor".to_owned());
+        return Err("it is no SAML metadata: its element is neither EntityDescriptor nor EntitiesDescriptor"
+            .to_owned());
     };
     let mut providers = Vec::new();
     for entity in entities {
@@ -129,7 +131,10 @@ fn keys(tree: &Tree<'_>, role: NodeId) -> Result<Vec<Vec<u8>>, String> {
         }
     }
     if keys.is_empty() || keys.len() > MAX_KEYS {
-        return Err("it has no usable signing key (RSA of 2048 bits or more, or P-256, P-384, P-521), or too many".to_owned());
+        return Err(
+            "it has no usable signing key (RSA of 2048 bits or more, or P-256, P-384, P-521), or too many"
+                .to_owned(),
+        );
     }
     Ok(keys)
 }

@@ -1,9 +1,6 @@
 //! One `[[identity]] kind = "saml"`: sends people to their provider and reads what it answers about them.
 
-use std::{
-    sync::Arc,
-    time::SystemTime,
-};
+use std::{sync::Arc, time::SystemTime};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
@@ -64,11 +61,7 @@ pub(in super::super) struct Received {
 
 impl ServiceProvider {
     /// Opens a provider without asking it anything: it may be away when the gateway starts.
-    pub(in super::super) fn new(
-        settings: Settings,
-        key: ServiceKey,
-        clock: Clock,
-    ) -> Result<Self, String> {
+    pub(in super::super) fn new(settings: Settings, key: ServiceKey, clock: Clock) -> Result<Self, String> {
         let config = &settings.config;
         if let MetadataOrigin::Url(url) = &config.metadata
             && !acceptable(url)
@@ -181,11 +174,16 @@ impl ServiceProvider {
             None => {
                 // Bounded as every other subject; no attribute can have this name.
                 attributes.insert(String::new(), name_id.text.into());
-                subject(&attributes, "").map_err(|_| invalid("its NameID is empty, too long or no plain text"))?
+                subject(&attributes, "")
+                    .map_err(|_| invalid("its NameID is empty, too long or no plain text"))?
             }
         };
         let groups = groups(&attributes, groups_attribute, name).unwrap_or_else(|| {
-            tracing::warn!(provider = name, attribute = groups_attribute, "the groups attribute is missing: the caller has no groups");
+            tracing::warn!(
+                provider = name,
+                attribute = groups_attribute,
+                "the groups attribute is missing: the caller has no groups"
+            );
             Vec::new()
         });
         let bound = self.settings.config.session.map(|life| now + life);

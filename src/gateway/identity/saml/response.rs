@@ -4,8 +4,7 @@ use uppsala::NodeId;
 
 use super::{
     assertion::{self, ASSERTION, Expected, Statement},
-    decrypt,
-    invalid,
+    decrypt, invalid,
     keys::ServiceKey,
     metadata::Metadata,
     signature,

@@ -25,11 +25,8 @@ const METHODS: [&str; 6] = [
     "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha512",
 ];
 /// Digest algorithms believed.
-const DIGESTS: [&str; 3] = [
-    SHA256,
-    "http://www.w3.org/2001/04/xmldsig-more#sha384",
-    "http://www.w3.org/2001/04/xmlenc#sha512",
-];
+const DIGESTS: [&str; 3] =
+    [SHA256, "http://www.w3.org/2001/04/xmldsig-more#sha384", "http://www.w3.org/2001/04/xmlenc#sha512"];
 
 /// Verifies every signature of a document with `keys` (subjectPublicKeyInfo, DER; nothing else is trusted) and returns
 /// the nodes they cover. Each must be enveloped in one of `places`, cover exactly it, and be valid: a document with a
@@ -76,7 +73,9 @@ fn valid(tree: &Tree<'_>, result: &VerifyResult) -> Result<NodeId, String> {
         },
         VerifyResult::Invalid { reason } => {
             let reason: String = reason.chars().filter(|c| !c.is_control()).take(200).collect();
-            Err(format!("its signature is not by a key of the identity provider's metadata, or it was changed: {reason}"))
+            Err(format!(
+                "its signature is not by a key of the identity provider's metadata, or it was changed: {reason}"
+            ))
         }
     }
 }
@@ -91,7 +90,8 @@ fn shape(tree: &Tree<'_>, signature: NodeId, signed: NodeId) -> Result<(), Strin
     tree.need(signature, DSIG, "SignatureValue")?;
     tree.child(signature, DSIG, "KeyInfo")?;
     let info = tree.need(signature, DSIG, "SignedInfo")?;
-    let [method, algorithm, reference] = exactly(tree, info, ["CanonicalizationMethod", "SignatureMethod", "Reference"])?;
+    let [method, algorithm, reference] =
+        exactly(tree, info, ["CanonicalizationMethod", "SignatureMethod", "Reference"])?;
     only(tree, method, &[EXCLUSIVE], "canonicalization")?;
     inclusive_prefixes_alone(tree, method)?;
     only(tree, algorithm, &METHODS, "signature")?;

@@ -140,9 +140,7 @@ fn scan(text: &str, bounds: &Bounds) -> Result<(), &'static str> {
                 return Err("its elements are nested too deeply");
             }
             depth += usize::from(!tag.empty);
-            if elements > bounds.elements
-                || attributes > bounds.attributes
-                || tag.attributes > MAX_ATTRIBUTES
+            if elements > bounds.elements || attributes > bounds.attributes || tag.attributes > MAX_ATTRIBUTES
             {
                 return Err("it has too many elements or attributes");
             }
@@ -168,7 +166,9 @@ fn tag(markup: &str) -> Option<Tag<'_>> {
             (Some(_), _) => {}
             (None, b'"' | b'\'') => quote = Some(byte),
             (None, b'=') => attributes += 1,
-            (None, b'>') => return Some(Tag { attributes, empty: last == b'/', rest: markup.get(at + 1..)? }),
+            (None, b'>') => {
+                return Some(Tag { attributes, empty: last == b'/', rest: markup.get(at + 1..)? });
+            }
             (None, _) => {}
         }
         last = byte;
@@ -208,8 +208,16 @@ mod tests {
     #[test]
     fn bounds_hold_to_the_element() {
         for (name, fits, over) in [
-            ("depth", "<a>".repeat(31) + "<b/>" + &"</a>".repeat(31), "<a>".repeat(32) + "<b/>" + &"</a>".repeat(32)),
-            ("elements", format!("<r>{}</r>", "<a/>".repeat(9_999)), format!("<r>{}</r>", "<a/>".repeat(10_000))),
+            (
+                "depth",
+                "<a>".repeat(31) + "<b/>" + &"</a>".repeat(31),
+                "<a>".repeat(32) + "<b/>" + &"</a>".repeat(32),
+            ),
+            (
+                "elements",
+                format!("<r>{}</r>", "<a/>".repeat(9_999)),
+                format!("<r>{}</r>", "<a/>".repeat(10_000)),
+            ),
             (
                 "attributes",
                 format!("<r {}/>", (0..64).map(|n| format!("a{n}='' ")).collect::<String>()),
@@ -264,7 +272,8 @@ mod tests {
 
     #[test]
     fn texts_are_whole_and_attributes_have_no_namespace() {
-        let tree = Tree::parse("<r xmlns:o='urn:o' o:ID='x'>alice<!-- -->@example<![CDATA[.test]]></r>", &METADATA);
+        let tree =
+            Tree::parse("<r xmlns:o='urn:o' o:ID='x'>alice<!-- -->@example<![CDATA[.test]]></r>", &METADATA);
         let tree = tree.unwrap();
         assert_eq!(tree.text(tree.root).unwrap(), "alice@example.test");
         assert_eq!(tree.attribute(tree.root, "ID"), None);

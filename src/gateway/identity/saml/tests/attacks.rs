@@ -3,6 +3,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::super::corpus::{Answer, Service, good, refused};
+use crate::gateway::identity::provider::ProviderError;
 
 #[tokio::test]
 async fn what_was_changed_is_refused() {
@@ -11,7 +12,10 @@ async fn what_was_changed_is_refused() {
         ("fraud-readers", "hoop-admins"),
         (">alice@example.test</saml:NameID>", ">bob@example.test</saml:NameID>"),
         (">ml-users<", "> ml-users<"),
-        ("</saml:AttributeStatement>", "<saml:Attribute Name=\"groups\"><saml:AttributeValue>x</saml:AttributeValue></saml:Attribute></saml:AttributeStatement>"),
+        (
+            "</saml:AttributeStatement>",
+            "<saml:Attribute Name=\"groups\"><saml:AttributeValue>x</saml:AttributeValue></saml:Attribute></saml:AttributeStatement>",
+        ),
         ("<ds:DigestValue>", "<ds:DigestValue>AAAA"),
     ] {
         let changed = xml.replacen(from, to, 1);
@@ -20,7 +24,13 @@ async fn what_was_changed_is_refused() {
         assert!(why.contains("signature") || why.contains("changed"), "{why}");
     }
     // The response is not signed here, so its own fields can be changed; they are held against the signed ones.
-    assert!(refused(&xml.replace("InResponseTo=\"_request\" IssueInstant", "InResponseTo=\"_other\" IssueInstant")).await.contains("another request"));
+    assert!(
+        refused(
+            &xml.replace("InResponseTo=\"_request\" IssueInstant", "InResponseTo=\"_other\" IssueInstant")
+        )
+        .await
+        .contains("another request")
+    );
 }
 
 #[tokio::test]
@@ -53,17 +63,27 @@ async fn a_strangers_signature_is_none() {
 #[tokio::test]
 async fn alien_algorithms_and_shapes_are_refused_before_they_run() {
     let xml = good().xml();
-    let enveloped = "<ds:Transform Algorithm=\"http://www.w3.org/2000/09/xmldsig#enveloped-signature\"></ds:Transform>";
+    let enveloped =
+        "<ds:Transform Algorithm=\"http://www.w3.org/2000/09/xmldsig#enveloped-signature\"></ds:Transform>";
     for (from, to) in [
         ("2001/04/xmldsig-more#rsa-sha256", "2000/09/xmldsig#rsa-sha1"),
         ("2001/04/xmldsig-more#rsa-sha256", "2000/09/xmldsig#dsa-sha1"),
         ("2001/04/xmldsig-more#rsa-sha256", "2001/04/xmldsig-more#hmac-sha256"),
         ("2001/04/xmldsig-more#rsa-sha256", "2001/04/xmldsig-more#rsa-md5"),
         ("2001/04/xmlenc#sha256", "2000/09/xmldsig#sha1"),
-        ("<ds:CanonicalizationMethod Algorithm=\"http://www.w3.org/2001/10/xml-exc-c14n#\"", "<ds:CanonicalizationMethod Algorithm=\"http://www.w3.org/TR/2001/REC-xml-c14n-20010315\""),
+        (
+            "<ds:CanonicalizationMethod Algorithm=\"http://www.w3.org/2001/10/xml-exc-c14n#\"",
+            "<ds:CanonicalizationMethod Algorithm=\"http://www.w3.org/TR/2001/REC-xml-c14n-20010315\"",
+        ),
         (enveloped, ""),
-        (enveloped, "<ds:Transform Algorithm=\"http://www.w3.org/TR/1999/REC-xslt-19991116\"></ds:Transform>"),
-        (enveloped, "<ds:Transform Algorithm=\"http://www.w3.org/TR/1999/REC-xpath-19991116\"><ds:XPath>not(ancestor-or-self::ds:Signature)</ds:XPath></ds:Transform>"),
+        (
+            enveloped,
+            "<ds:Transform Algorithm=\"http://www.w3.org/TR/1999/REC-xslt-19991116\"></ds:Transform>",
+        ),
+        (
+            enveloped,
+            "<ds:Transform Algorithm=\"http://www.w3.org/TR/1999/REC-xpath-19991116\"><ds:XPath>not(ancestor-or-self::ds:Signature)</ds:XPath></ds:Transform>",
+        ),
         ("URI=\"#_assertion\"", "URI=\"\""),
         ("URI=\"#_assertion\"", "URI=\"#_response\""),
         ("URI=\"#_assertion\"", "URI=\"Cargo.toml\""),
@@ -81,16 +101,24 @@ async fn alien_algorithms_and_shapes_are_refused_before_they_run() {
 
 #[tokio::test]
 async fn every_shape_of_signature_wrapping_is_refused() {
-    let evil = Answer { sign_assertion: false, name_id: "eve@example.test".into(), assertion_id: "_evil".into(), ..good() };
+    let evil = Answer {
+        sign_assertion: false,
+        name_id: "eve@example.test".into(),
+        assertion_id: "_evil".into(),
+        ..good()
+    };
     let signed = good().assertion();
     let (bare, signature) = (strip(&signed), signature_of(&signed));
     let forged = evil.assertion();
-    let into = |xml: &str, content: &str| xml.replacen("</saml:Issuer>", &format!("</saml:Issuer>{content}"), 1);
+    let into =
+        |xml: &str, content: &str| xml.replacen("</saml:Issuer>", &format!("</saml:Issuer>{content}"), 1);
     let around = |content: &str| evil.around(content);
     let whole = Answer { sign_assertion: false, sign_response: true, ..good() }.xml();
     let (bare_whole, whole_signature) = (strip(&whole), signature_of(&whole));
     let evil_whole = evil.around(&forged).replace("\"_response\"", "\"_evil_response\"");
-    let holding = |signature: &str, content: &str| signature.replacen("</ds:Signature>", &format!("{content}</ds:Signature>"), 1);
+    let holding = |signature: &str, content: &str| {
+        signature.replacen("</ds:Signature>", &format!("{content}</ds:Signature>"), 1)
+    };
     let extensions = |content: &str| format!("<samlp:Extensions>{content}</samlp:Extensions>");
     let object = format!("<ds:Object>{bare}</ds:Object>");
     for (name, xml) in [
@@ -106,10 +134,25 @@ async fn every_shape_of_signature_wrapping_is_refused() {
         ("after it", around(&format!("{signed}{forged}"))),
         ("twice", around(&format!("{signed}{signed}"))),
         ("same identifier", around(&format!("{}{signed}", forged.replace("_evil", "_assertion")))),
-        ("in the status", around(&forged).replace("</samlp:Status>", &format!("<samlp:StatusDetail>{signed}</samlp:StatusDetail></samlp:Status>"))),
-        ("in advice", around(&forged.replace("<saml:Conditions", &format!("<saml:Advice>{signed}</saml:Advice><saml:Conditions")))),
+        (
+            "in the status",
+            around(&forged).replace(
+                "</samlp:Status>",
+                &format!("<samlp:StatusDetail>{signed}</samlp:StatusDetail></samlp:Status>"),
+            ),
+        ),
+        (
+            "in advice",
+            around(&forged.replace(
+                "<saml:Conditions",
+                &format!("<saml:Advice>{signed}</saml:Advice><saml:Conditions"),
+            )),
+        ),
         ("borrowed signature", around(&into(&forged, &signature))),
-        ("response inside", evil_whole.replace("</samlp:Status>", &format!("</samlp:Status>{}", extensions(&whole)))),
+        (
+            "response inside",
+            evil_whole.replace("</samlp:Status>", &format!("</samlp:Status>{}", extensions(&whole))),
+        ),
     ] {
         let why = refused(&xml).await;
         assert!(!why.contains("well-formed"), "{name} is no XML: {xml}");
@@ -147,13 +190,15 @@ async fn comments_and_entities_never_cut_a_name() {
 
 #[tokio::test]
 async fn size_and_nesting_are_bounded_and_base64_is_strict() {
-    let padded = good().xml().replacen("<samlp:Status>", &format!("<samlp:Status>{}", " ".repeat(256 * 1024)), 1);
+    let padded =
+        good().xml().replacen("<samlp:Status>", &format!("<samlp:Status>{}", " ".repeat(256 * 1024)), 1);
     assert!(refused(&padded).await.contains("too long"));
     let deep = good().around(&("<a>".repeat(40) + &"</a>".repeat(40)));
     assert!(refused(&deep).await.contains("nested"));
     let many = good().around(&"<a/>".repeat(10_001));
     assert!(refused(&many).await.contains("too many"));
-    let party = Service::open(|_| ()).party;
+    let service = Service::open(|_| ());
+    let party = &service.party;
     let encoded = STANDARD.encode(good().xml());
     for wrong in [
         String::new(),
@@ -166,9 +211,10 @@ async fn size_and_nesting_are_bounded_and_base64_is_strict() {
         STANDARD.encode("<html>not found</html>"),
         "A".repeat(400_000),
     ] {
-        assert!(party.receive(&wrong).await.is_err());
+        assert!(matches!(party.receive(&wrong).await, Err(ProviderError::Invalid(_))), "{wrong:.80}");
     }
-    let wrapped: Vec<String> = encoded.as_bytes().chunks(76).map(|line| String::from_utf8(line.to_vec()).unwrap()).collect();
+    let wrapped: Vec<String> =
+        encoded.as_bytes().chunks(76).map(|line| String::from_utf8(line.to_vec()).unwrap()).collect();
     assert!(party.receive(&wrapped.join("\r\n")).await.is_ok());
 }
 

@@ -9,7 +9,12 @@ use aws_lc_rs::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::super::corpus::{self, Answer, REQUEST, Service, good};
-use crate::gateway::identity::saml::{Start, metadata::Metadata, signature, xml::{METADATA, Tree}};
+use crate::gateway::identity::saml::{
+    Start,
+    metadata::Metadata,
+    signature,
+    xml::{METADATA, Tree},
+};
 
 const XENC: &str = "http://www.w3.org/2001/04/xmlenc#";
 
@@ -111,7 +116,9 @@ async fn encrypted_assertions_are_opened_and_held_to_the_same_rules() {
 #[tokio::test]
 async fn requests_are_signed_as_the_bindings_say() {
     let service = Service::open(|config| config.sign_requests = Some(true));
-    let Start::Redirect(url) = service.party.begin(REQUEST, "relay").await.unwrap() else { panic!("a redirect") };
+    let Start::Redirect(url) = service.party.begin(REQUEST, "relay").await.unwrap() else {
+        panic!("a redirect")
+    };
     let query = url.query().unwrap();
     assert!(query.starts_with("x=1&SAMLRequest="), "{query}");
     let signed = query.strip_prefix("x=1&").unwrap().split("&Signature=").next().unwrap();
@@ -130,7 +137,9 @@ async fn requests_are_signed_as_the_bindings_say() {
     assert!(xml.contains("ID=\"_request\"") && xml.contains("https://idp.example.test/sso?x=1"), "{xml}");
 
     let unsigned = Service::open(|_| ());
-    let Start::Redirect(url) = unsigned.party.begin(REQUEST, "relay").await.unwrap() else { panic!("a redirect") };
+    let Start::Redirect(url) = unsigned.party.begin(REQUEST, "relay").await.unwrap() else {
+        panic!("a redirect")
+    };
     assert!(!url.query().unwrap().contains("Signature"));
 
     let posting = Service::open(|config| {
@@ -139,7 +148,9 @@ async fn requests_are_signed_as_the_bindings_say() {
         let metadata = std::fs::read_to_string(&path).unwrap();
         std::fs::write(path, metadata.replace("bindings:HTTP-Redirect", "bindings:HTTP-POST")).unwrap();
     });
-    let Start::Form { request, .. } = posting.party.begin(REQUEST, "relay").await.unwrap() else { panic!("a form") };
+    let Start::Form { request, .. } = posting.party.begin(REQUEST, "relay").await.unwrap() else {
+        panic!("a form")
+    };
     let xml = String::from_utf8(STANDARD.decode(request).unwrap()).unwrap();
     let tree = Tree::parse(&xml, &METADATA).unwrap();
     let keys = [certificate.public_key().raw.to_vec()];

@@ -55,12 +55,18 @@ async fn each_thing_an_answer_says_is_checked() {
         (
             "second audience",
             |a| {
-                a.conditions = "<saml:AudienceRestriction><saml:Audience>x</saml:Audience></saml:AudienceRestriction>".into();
+                a.conditions =
+                    "<saml:AudienceRestriction><saml:Audience>x</saml:Audience></saml:AudienceRestriction>"
+                        .into();
             },
             "another audience",
         ),
         ("no request", |a| a.in_response_to = String::new(), "answers no request"),
-        ("transient", |a| a.name_format = "urn:oasis:names:tc:SAML:2.0:nameid-format:transient".into(), "transient"),
+        (
+            "transient",
+            |a| a.name_format = "urn:oasis:names:tc:SAML:2.0:nameid-format:transient".into(),
+            "transient",
+        ),
         ("empty name", |a| a.name_id = " ".into(), "NameID"),
         ("control in name", |a| a.name_id = "a\tb".into(), "NameID"),
     ];
@@ -107,14 +113,20 @@ async fn the_session_ends_with_the_first_of_its_ends() {
 
 #[tokio::test]
 async fn the_providers_own_word_is_told() {
-    let answer =
-        Answer { status: "urn:oasis:names:tc:SAML:2.0:status:Responder".into(), sign_assertion: false, ..good() };
+    let answer = Answer {
+        status: "urn:oasis:names:tc:SAML:2.0:status:Responder".into(),
+        sign_assertion: false,
+        ..good()
+    };
     let xml = answer.around("").replace(
         "</samlp:StatusCode>",
         "<samlp:StatusCode Value=\"urn:oasis:names:tc:SAML:2.0:status:AuthnFailed\"/></samlp:StatusCode><samlp:StatusMessage>locked</samlp:StatusMessage>",
     );
     let error = Service::open(|_| ()).receive(&xml).await.err().unwrap();
-    assert!(matches!(&error, ProviderError::Refused(why) if why == "Responder, AuthnFailed: locked"), "{error}");
+    assert!(
+        matches!(&error, ProviderError::Refused(why) if why == "Responder, AuthnFailed: locked"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -136,6 +148,7 @@ async fn groups_are_texts_or_nothing() {
     let service = Service::open(|config| config.groups_attribute = "roles".into());
     assert!(service.receive(&good().xml()).await.unwrap().claimed.groups.is_empty());
     let service = Service::open(|config| config.subject = Some("email".into()));
-    let answer = Answer { name_format: "urn:oasis:names:tc:SAML:2.0:nameid-format:transient".into(), ..good() };
+    let answer =
+        Answer { name_format: "urn:oasis:names:tc:SAML:2.0:nameid-format:transient".into(), ..good() };
     assert_eq!(service.receive(&answer.xml()).await.unwrap().claimed.subject, "alice@example.test");
 }
