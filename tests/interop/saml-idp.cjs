@@ -13,7 +13,9 @@ function Profile(user) {
   this.getClaims = () => ({ email: user.email, groups: user.groups, displayName: user.name });
   this.getNameIdentifier = () => ({ nameIdentifier: user.email });
 }
-const mapper = (user) => new Profile(user);
+function mapper(user) {   // no arrow: samlp reads the mapper's prototype
+  return new Profile(user);
+}
 mapper.prototype.metadata = [];
 const asked = (dom, name) => dom?.documentElement?.getAttribute(name);
 const options = {
