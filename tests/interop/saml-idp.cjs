@@ -45,7 +45,7 @@ app.get('/saml/metadata', samlp.metadata({ ...options, redirectEndpointPath: '/s
 app.get('/saml/sso', (request, response) => response.type('html').send(
   `<form method=post action="/saml/sso?${request.url.split('?')[1]}"><input type=text name=login><input type=password name=password><button type=submit>Sign in</button></form>`));
 app.post('/saml/sso', (request, response, next) => {
-  const destination = process.env.ACS;
-  samlp.auth({ ...options, destination })(request, response, next);
+  const { ACS: destination } = process.env;
+  samlp.auth({ ...options, destination, recipient: destination })(request, response, next);
 });
 app.listen(PORT, '127.0.0.1', () => console.log('listening'));
