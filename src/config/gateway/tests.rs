@@ -451,7 +451,7 @@ fn the_configurations_of_the_documentation_load() {
     let documentation = include_str!("../../../docs/configuration.md");
     let blocks: Vec<&str> =
         documentation.split("```toml\n").skip(1).filter_map(|block| block.split("```").next()).collect();
-    assert_eq!(blocks.len(), 8);
+    assert_eq!(blocks.len(), 9);
     for block in blocks {
         let base = if block.contains("[gateway]") { "" } else { BASE };
         good(&dir, &format!("{base}{block}"));

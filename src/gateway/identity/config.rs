@@ -1,6 +1,6 @@
 //! What the room is told by `gateway.toml`.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use crate::secret;
 
@@ -52,6 +52,8 @@ pub enum ProviderKind {
         /// Whose product it is.
         preset: Preset,
     },
+    /// SAML 2.0: people sign in at the company's provider.
+    Saml(Box<SamlConfig>),
     /// Tokens that a platform (a cluster, a CI system) gives its workloads.
     Workload {
         /// `iss` of the tokens, exactly.
@@ -169,6 +171,64 @@ pub enum Jwks {
     File(PathBuf),
     /// An https URL, or http on loopback.
     Url(url::Url),
+}
+
+/// What `[[identity]] kind = "saml"` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SamlConfig {
+    /// Where the provider's metadata is read.
+    pub metadata: MetadataOrigin,
+    /// A PEM file: who must have signed the metadata.
+    pub metadata_certificate: Option<PathBuf>,
+    /// A PEM file of roots in place of the operating system's, for metadata from a URL.
+    pub ca: Option<PathBuf>,
+    /// How the provider knows this gateway; `{public_url}/saml/{name}` if absent.
+    pub entity_id: Option<String>,
+    /// The attribute that holds the groups.
+    pub groups_attribute: String,
+    /// The attribute that holds the email address.
+    pub email_attribute: String,
+    /// The attribute that holds the display name.
+    pub name_attribute: String,
+    /// The attribute that names the caller, in place of the NameID.
+    pub subject: Option<String>,
+    /// Whether requests are signed; as the provider's metadata wants it if absent.
+    pub sign_requests: Option<bool>,
+    /// What of an answer must be signed.
+    pub require_signed: Signed,
+    /// How far the provider's clock may be off, at most 5 min.
+    pub clock_skew: Duration,
+    /// The longest session of this provider.
+    pub session: Option<Duration>,
+}
+
+/// Where a SAML identity provider's metadata is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MetadataOrigin {
+    /// A file.
+    File(PathBuf),
+    /// An https URL, or http on loopback.
+    Url(url::Url),
+}
+
+impl fmt::Display for MetadataOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Url(url) => url.fmt(f),
+        }
+    }
+}
+
+/// What of a SAML answer must be signed. What is read is always covered by a valid signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signed {
+    /// The assertion itself.
+    Assertion,
+    /// The whole response.
+    Response,
+    /// One of the two.
+    Either,
 }
 
 /// A user of the `dev` provider.

@@ -19,6 +19,7 @@ use super::{
     oidc::{self, RelyingParty},
     provider::Provider,
     providers::{Prepared, Providers, Surroundings},
+    saml::{self, ServiceKey, ServiceProvider},
     seal::Seal,
     service::{Failures, Service},
     sessions::Sessions,
@@ -296,7 +297,8 @@ impl Identities {
         let host = config.public_url.host_str().unwrap_or_default().to_owned();
         let seal = open_seal(&config.state)?;
         let tokens = Tokens::open(&config.state, issuer.clone()).map_err(IdentityError::Keys)?;
-        let surroundings = Surroundings { public_url: config.public_url, issuer, clock: clock.clone() };
+        let surroundings =
+            Surroundings { public_url: config.public_url, issuer, state: config.state, clock: clock.clone() };
         let providers = Providers::new(Prepared::open(config.providers, None, &surroundings)?);
         let issuer = surroundings.issuer.clone();
         let sessions = Sessions {
@@ -347,12 +349,8 @@ fn open_seal(state: &Path) -> Result<Seal, IdentityError> {
 }
 
 /// Opens one provider. Blocks on files and on secrets that are commands.
-pub(super) fn open_provider(
-    provider: ProviderConfig,
-    public_url: &url::Url,
-    issuer: &str,
-    clock: &Clock,
-) -> Result<Provider, String> {
+pub(super) fn open_provider(provider: ProviderConfig, around: &Surroundings) -> Result<Provider, String> {
+    let Surroundings { public_url, issuer, clock, .. } = around;
     let ProviderConfig { name, kind } = provider;
     match kind {
         ProviderKind::Oidc { issuer: idp, client_id, client_secret, scopes, groups_claim, ca, preset } => {
@@ -368,6 +366,14 @@ pub(super) fn open_provider(
                 redirect_uri,
             };
             RelyingParty::new(settings, ca.as_deref(), clock.clone()).map(|p| Provider::Oidc(Box::new(p)))
+        }
+        ProviderKind::Saml(section) => {
+            let host = public_url.host_str().unwrap_or_default();
+            let key = ServiceKey::open(&around.state, host, clock.now())?;
+            let base = format!("{issuer}{}/{name}", authorization::SAML);
+            let entity_id = section.entity_id.clone().unwrap_or_else(|| base.clone());
+            let settings = saml::Settings { name, entity_id, acs: format!("{base}/acs"), config: *section };
+            ServiceProvider::new(settings, key, clock.clone()).map(|p| Provider::Saml(Box::new(p)))
         }
         ProviderKind::Workload { issuer, audience, jwks, subject_claim, groups_claim, ca } => {
             let settings =

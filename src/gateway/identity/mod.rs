@@ -1,7 +1,7 @@
 //! Who is calling: the authorization server the CLI logs in to, the providers behind it, credentials issued, renewed, revoked.
 //!
 //! ```text
-//!  browser ── authorization ──▶ provider (oidc, dev) ──▶ code ──▶ session ──▶ access + refresh token
+//!  browser ── authorization ──▶ provider (oidc, saml, dev) ──▶ code ──▶ session ──▶ access + refresh token
 //!  workload token ── token exchange ─────────────────────────────▶ session ──▶ access token
 //!  service account's secret or signature ── client credentials ─▶ session ──▶ access token
 //!  session + CSR ──▶ credential (certificate) ── tunnel handshake ──▶ lease, renewed in place
@@ -22,6 +22,7 @@ mod oidc;
 mod pages;
 mod provider;
 mod providers;
+mod saml;
 mod seal;
 mod service;
 mod sessions;
@@ -35,8 +36,8 @@ mod proof;
 
 pub use caller::{Caller, Happening, Witness};
 pub use config::{
-    Config, DevUser, Directory, DirectoryApi, Jwks, Preset, ProviderConfig, ProviderKind, ServiceAccount,
-    ServiceProof,
+    Config, DevUser, Directory, DirectoryApi, Jwks, MetadataOrigin, Preset, ProviderConfig, ProviderKind,
+    SamlConfig, ServiceAccount, ServiceProof, Signed,
 };
 pub use identities::{Identities, IdentityError, MayUse};
 pub use lease::Lease;

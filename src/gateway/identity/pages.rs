@@ -1,4 +1,5 @@
-//! The few pages people see: which provider, which dev user, which device, what went wrong. No script, no foreign byte.
+//! The few pages people see: which provider, which dev user, which device, what went wrong. No foreign byte, and no script
+//! but the one that sends a form on.
 
 use std::sync::LazyLock;
 
@@ -41,6 +42,20 @@ struct Dev<'a> {
     action: &'a str,
     login: &'a str,
     users: &'a [DevUser],
+}
+
+/// Sends the form at once where scripts run; elsewhere its button does.
+const SUBMIT: &str = "document.forms[0].submit()";
+
+#[derive(Template)]
+#[template(path = "saml.html", config = "src/gateway/identity/pages/askama.toml")]
+struct Saml<'a> {
+    style: &'static str,
+    script: &'static str,
+    provider: &'a str,
+    action: &'a str,
+    request: &'a str,
+    relay: &'a str,
 }
 
 #[derive(Template)]
@@ -135,14 +150,27 @@ pub(super) fn device_denied() -> Response {
     render(StatusCode::OK, &Done { style: STYLE, title: "Denied", text }, "'none'")
 }
 
+/// A form that takes a SAML request to its provider.
+pub(super) fn saml(provider: &str, action: &Url, request: &str, relay: &str) -> Response {
+    let page = Saml { style: STYLE, script: SUBMIT, provider, action: action.as_str(), request, relay };
+    // The provider may send the form on to its sign-in's host, which browsers hold to this policy too.
+    let leads_to = format!("{} https:", action.origin().ascii_serialization());
+    let script = format!("'sha256-{}'", STANDARD.encode(sha256(SUBMIT.as_bytes())));
+    render_with(StatusCode::OK, &page, &leads_to, &script)
+}
+
 /// What went wrong and what to do.
 pub(super) fn error(status: StatusCode, why: &str, remedy: &str) -> Response {
     render(status, &Error { style: STYLE, why, remedy }, "'none'")
 }
 
 fn render(status: StatusCode, page: &impl Template, form_action: &str) -> Response {
+    render_with(status, page, form_action, "'none'")
+}
+
+fn render_with(status: StatusCode, page: &impl Template, form_action: &str, script: &str) -> Response {
     let policy = format!(
-        "default-src 'none'; style-src {}; form-action {form_action}; base-uri 'none'; frame-ancestors 'none'",
+        "default-src 'none'; style-src {}; script-src {script}; form-action {form_action}; base-uri 'none'; frame-ancestors 'none'",
         *STYLE_HASH
     );
     match (page.render(), HeaderValue::from_str(&policy)) {

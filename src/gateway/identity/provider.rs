@@ -2,9 +2,12 @@
 
 use std::collections::HashSet;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Caller, dev::Dev, oidc::RelyingParty, service::Service, workload::Workload};
+use super::{
+    Caller, dev::Dev, oidc::RelyingParty, saml::ServiceProvider, service::Service, workload::Workload,
+};
 use crate::clock::Clock;
 
 /// Groups a caller may have.
@@ -14,13 +17,14 @@ const MAX_GROUP: usize = 256;
 /// The longest subject (OpenID Connect Core §2 says 255), in bytes.
 const MAX_SUBJECT: usize = 255;
 /// The longest email address (RFC 5321) or display name, in bytes.
-const MAX_TEXT: usize = 320;
+pub(super) const MAX_TEXT: usize = 320;
 /// How far a provider's clock may be off, in seconds.
 const LEEWAY: i64 = 300;
 
 /// One `[[identity]]`, opened.
 pub(super) enum Provider {
     Oidc(Box<RelyingParty>),
+    Saml(Box<ServiceProvider>),
     Workload(Box<Workload>),
     Service(Service),
     Dev(Dev),
@@ -30,6 +34,7 @@ impl Provider {
     pub(super) fn name(&self) -> &str {
         match self {
             Self::Oidc(party) => party.name(),
+            Self::Saml(party) => party.name(),
             Self::Workload(workload) => workload.name(),
             Self::Service(service) => service.name(),
             Self::Dev(dev) => dev.name(),
@@ -39,6 +44,7 @@ impl Provider {
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Oidc(_) => "oidc",
+            Self::Saml(_) => "saml",
             Self::Workload(_) => "workload",
             Self::Service(_) => "service",
             Self::Dev(_) => "dev",
@@ -87,7 +93,7 @@ impl ProviderError {
 }
 
 /// An identity as a provider claims it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Claimed {
     pub(super) subject: String,
     pub(super) email: Option<String>,

@@ -1,12 +1,17 @@
 //! The providers in force, exchanged as a whole when `gateway.toml` changes; what did not change keeps what it has learnt.
 
-use std::{collections::HashSet, fs, mem, path::Path, sync::Arc};
+use std::{
+    collections::HashSet,
+    fs, mem,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use arc_swap::ArcSwap;
 
 use super::{
     Identities, IdentityError,
-    config::{Jwks, Preset, ProviderConfig, ProviderKind, ServiceProof},
+    config::{Jwks, MetadataOrigin, Preset, ProviderConfig, ProviderKind, ServiceProof},
     identities::open_provider,
     provider::Provider,
     sessions::sha256,
@@ -35,6 +40,8 @@ struct Entry {
 pub(super) struct Surroundings {
     pub(super) public_url: url::Url,
     pub(super) issuer: String,
+    /// Where SAML's own key is.
+    pub(super) state: PathBuf,
     pub(super) clock: Clock,
 }
 
@@ -68,10 +75,7 @@ impl Prepared {
             let same = known.iter().find(|entry| entry.config == config && entry.files == files);
             let provider = match same {
                 Some(same) => Arc::clone(&same.provider),
-                None => Arc::new(
-                    open_provider(config.clone(), &around.public_url, &around.issuer, &around.clock)
-                        .map_err(problem)?,
-                ),
+                None => Arc::new(open_provider(config.clone(), around).map_err(problem)?),
             };
             entries.push(Entry { config, files, provider });
         }
@@ -122,6 +126,7 @@ impl Identities {
 fn same_people(old: &ProviderConfig, new: &ProviderConfig) -> bool {
     let issuer = |kind: &ProviderKind| match kind {
         ProviderKind::Oidc { issuer, client_id, .. } => format!("{issuer} {client_id}"),
+        ProviderKind::Saml(saml) => format!("{} {:?}", saml.metadata, saml.subject),
         ProviderKind::Workload { issuer, .. } => issuer.clone(),
         ProviderKind::Service { .. } | ProviderKind::Dev { .. } => String::new(),
     };
@@ -143,18 +148,27 @@ fn digests(kind: &ProviderKind) -> Vec<[u8; 32]> {
                 digests.push(digest(path));
             }
         }
+        ProviderKind::Saml(saml) => {
+            digests.extend(saml.ca.as_deref().map(digest));
+            digests.extend(saml.metadata_certificate.as_deref().map(digest));
+            if let MetadataOrigin::File(path) = &saml.metadata {
+                digests.push(digest(path));
+            }
+        }
         ProviderKind::Workload { ca, jwks, .. } => {
             digests.extend(ca.as_deref().map(digest));
             if let Some(Jwks::File(path)) = jwks {
                 digests.push(digest(path));
             }
         }
-        ProviderKind::Service { accounts } => digests.extend(accounts.iter().map(|account| match &account.proof {
-            ServiceProof::Secret(source) => {
-                source.read().map(|secret| sha256(secret.expose_secret().as_bytes())).unwrap_or_default()
-            }
-            ServiceProof::PublicKey(path) => digest(path),
-        })),
+        ProviderKind::Service { accounts } => {
+            digests.extend(accounts.iter().map(|account| match &account.proof {
+                ServiceProof::Secret(source) => {
+                    source.read().map(|secret| sha256(secret.expose_secret().as_bytes())).unwrap_or_default()
+                }
+                ServiceProof::PublicKey(path) => digest(path),
+            }))
+        }
         ProviderKind::Dev { .. } => {}
     }
     digests

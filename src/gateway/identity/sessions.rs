@@ -19,7 +19,7 @@ use super::{
     seal::Seal,
 };
 use crate::{
-    clock::Clock,
+    clock::{Clock, from_unix_millis},
     id,
     secret::{ExposeSecret, SecretString},
     wire::{Refusal, code},
@@ -60,6 +60,12 @@ impl Sessions {
     /// The provider of that name.
     pub(super) fn provider(&self, name: &str) -> Option<Arc<Provider>> {
         self.providers().into_iter().find(|provider| provider.name() == name)
+    }
+
+    /// When a session that begins now ends: after its life, or when its provider wants it to (milliseconds since 1970).
+    pub(super) fn end(&self, wanted: Option<i64>) -> SystemTime {
+        let end = self.clock.now() + self.life;
+        wanted.map_or(end, |wanted| from_unix_millis(wanted).min(end))
     }
 
     /// The providers as `gateway.toml` has them now, in its order.
@@ -200,7 +206,8 @@ impl Sessions {
                 None => return Err(self.ended_by_provider(&row, "the account is no more").await),
             },
             // A workload's groups are in its token; the session ends with it.
-            Some(Provider::Workload(_)) | None => {}
+            // SAML has no way of asking again: groups are those of the login until the session's end.
+            Some(Provider::Workload(_) | Provider::Saml(_)) | None => {}
         }
         Ok(row)
     }

@@ -29,11 +29,11 @@ use arc_swap::ArcSwap;
 use http::{Request, Response, request::Parts};
 use hyper::body::Incoming;
 
-use self::{limits::Limits, models::Model};
 pub use self::{
     answer::Answer,
     direct::{Switched, Visit},
 };
+use self::{limits::Limits, models::Model};
 pub use super::respond::Dialect;
 use super::{
     audit::Scribe,

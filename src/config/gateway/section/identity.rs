@@ -2,7 +2,7 @@
 
 mod oidc;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use toml::de::DeValue;
 use url::Url;
@@ -13,7 +13,10 @@ use crate::{
         reader::{Report, Table, Value, shown},
         value,
     },
-    gateway::identity::{DevUser, Jwks, ProviderConfig, ProviderKind, ServiceAccount, ServiceProof},
+    gateway::identity::{
+        DevUser, Jwks, MetadataOrigin, ProviderConfig, ProviderKind, SamlConfig, ServiceAccount,
+        ServiceProof, Signed,
+    },
 };
 
 #[derive(Clone, Copy)]
@@ -42,15 +45,10 @@ pub(in crate::config::gateway) fn read(
     let mut names = BTreeMap::new();
     let mut providers = Vec::new();
     for mut table in root.sections("identity", report) {
-        let kind =
-            table.need("kind", "\"oidc\", \"workload\", \"service\" or \"dev\"", report, |value, report| {
-                let kind = value.one_of(&KINDS, report)?;
-                if matches!(kind, Kind::Saml) {
-                    value.unsupported("kind \"saml\"", report);
-                    return None;
-                }
-                Some((kind, value.span().clone()))
-            });
+        let expected = "\"oidc\", \"saml\", \"workload\", \"service\" or \"dev\"";
+        let kind = table.need("kind", expected, report, |value, report| {
+            Some((value.one_of(&KINDS, report)?, value.span().clone()))
+        });
         // Without a kind nothing else in it can be judged.
         let Some((kind, span)) = kind else { continue };
         let name = name(&mut table, kind, &span, &mut names, report);
@@ -59,7 +57,7 @@ pub(in crate::config::gateway) fn read(
             Kind::Workload => workload(&mut table, report),
             Kind::Service => service(&mut table, report),
             Kind::Dev => dev(&mut table, &span, public_url, report),
-            Kind::Saml => None,
+            Kind::Saml => saml(&mut table, report),
         };
         table.finish(report);
         if let (Some(name), Some(kind)) = (name, kind) {
@@ -101,6 +99,51 @@ fn name(
         names.insert(name.clone(), report.line(span.start));
     }
     Some(name)
+}
+
+fn saml(table: &mut Table<'_>, report: &mut Report) -> Option<ProviderKind> {
+    const REQUIRED: [(&str, Signed); 3] =
+        [("assertion", Signed::Assertion), ("response", Signed::Response), ("either", Signed::Either)];
+    let metadata =
+        table.need("metadata", "\"idp-metadata.xml\", or its https URL", report, |value, report| {
+            if value.string(report)?.contains("://") {
+                value::secure_url(value, report).map(MetadataOrigin::Url)
+            } else {
+                file::existing(value, report).map(MetadataOrigin::File)
+            }
+        });
+    let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+    let metadata_certificate = table.read("metadata_certificate", report, file::certificates);
+    let ca = table.read("ca", report, file::certificates);
+    let entity_id = table.read("entity_id", report, value::text);
+    let mut attribute = |key, report: &mut Report| table.read(key, report, value::text);
+    let groups_attribute = attribute("groups_attribute", report);
+    let email_attribute = attribute("email_attribute", report);
+    let name_attribute = attribute("name_attribute", report);
+    let subject = attribute("subject", report);
+    let sign_requests = table.read("sign_requests", report, |value, report| value.truth(report));
+    let require_signed =
+        table.read("require_signed", report, |value, report| value.one_of(&REQUIRED, report));
+    let clock_skew = table.read("clock_skew", report, |value, report| {
+        value::duration(value, Duration::ZERO..=minutes(5), report)
+    });
+    let session = table.read("session", report, |value, report| {
+        value::duration(value, minutes(5)..=minutes(30 * 24 * 60), report)
+    });
+    Some(ProviderKind::Saml(Box::new(SamlConfig {
+        metadata: metadata?,
+        metadata_certificate,
+        ca,
+        entity_id,
+        groups_attribute: groups_attribute.unwrap_or_else(|| "groups".to_owned()),
+        email_attribute: email_attribute.unwrap_or_else(|| "email".to_owned()),
+        name_attribute: name_attribute.unwrap_or_else(|| "displayName".to_owned()),
+        subject,
+        sign_requests,
+        require_signed: require_signed.unwrap_or(Signed::Either),
+        clock_skew: clock_skew.unwrap_or(minutes(3)),
+        session,
+    })))
 }
 
 fn workload(table: &mut Table<'_>, report: &mut Report) -> Option<ProviderKind> {

@@ -161,12 +161,34 @@ pub(super) const CASES: &[(char, &str, usize, &str, &str)] = &[
     // [[identity]]
     ('B', "[[identity]]\nname = \"x\"", 1, "[[identity]] has no `kind`", "add kind = "),
     ('B', "[[identity]]\nkind = \"odic\"", 2, "`kind` cannot be \"odic\"", "did you mean `oidc`?"),
+    ('B', "[[identity]]\nkind = \"saml\"", 1, "[[identity]] has no `metadata`", "add metadata = "),
     (
         'B',
-        "[[identity]]\nkind = \"saml\"\nmetadata = \"x\"",
-        2,
-        "kind \"saml\" is not supported",
-        "remove it",
+        "[[identity]]\nkind = \"saml\"\nmetadata = \"http://idp.example.com/metadata\"",
+        3,
+        "http",
+        "https",
+    ),
+    (
+        'B',
+        "[[identity]]\nkind = \"saml\"\nmetadata = \"https://idp.example.com/m\"\nrequire_signed = \"none\"",
+        4,
+        "`require_signed` cannot be \"none\"",
+        "known: assertion, response, either",
+    ),
+    (
+        'B',
+        "[[identity]]\nkind = \"saml\"\nmetadata = \"https://idp.example.com/m\"\nclock_skew = \"6m\"",
+        4,
+        "clock_skew",
+        "",
+    ),
+    (
+        'B',
+        "[[identity]]\nkind = \"saml\"\nmetadata = \"https://idp.example.com/m\"\ngroup_attribute = \"g\"",
+        4,
+        "unknown key `group_attribute`",
+        "did you mean `groups_attribute`?",
     ),
     (
         'B',

@@ -22,9 +22,10 @@ use crate::{
         browser::{Goal, SignIn},
         pages::{self, Choice},
         provider::{Provider, ProviderError},
+        saml::Start,
     },
     id,
-    secret::ExposeSecret,
+    secret::{ExposeSecret, SecretString},
 };
 
 /// Set by the links of our own page.
@@ -81,8 +82,10 @@ pub(super) fn offered(identities: &Identities, wanted: Option<&str>) -> Result<V
     let mut offered = identities.sessions.providers();
     offered.retain(|provider| provider.interactive());
     if offered.is_empty() {
-        return Err("no identity provider of this gateway takes browser logins; log in with a workload token"
-            .to_owned());
+        return Err(
+            "no identity provider of this gateway takes browser logins; log in with a workload token"
+                .to_owned(),
+        );
     }
     let Some(wanted) = wanted else { return Ok(offered) };
     match offered.iter().find(|provider| provider.name() == wanted) {
@@ -155,6 +158,8 @@ pub(super) async fn begin(
 ) -> Result<Response, ProviderError> {
     let (key, nonce, verifier) = (id::token(), id::token(), id::token());
     let key = key.expose_secret();
+    // An XML identifier begins with a letter or `_`.
+    let nonce = SecretString::from(format!("_{}", nonce.expose_secret()));
     let sign_in = SignIn::new(
         goal.clone(),
         provider.name(),
@@ -172,6 +177,10 @@ pub(super) async fn begin(
         Provider::Oidc(party) => {
             redirect(&party.authorization_url(key, nonce.expose_secret(), &verifier).await?)
         }
+        Provider::Saml(party) => match party.begin(&sign_in.nonce, key).await? {
+            Start::Redirect(url) => redirect(&url),
+            Start::Form { action, request } => pages::saml(provider.name(), &action, &request, key),
+        },
         Provider::Dev(_) if !from_this_machine(extensions) => return Ok(not_for_others()),
         Provider::Dev(dev) => pages::dev(DEV, key, goal, dev.users()),
         Provider::Workload(_) | Provider::Service(_) => {
@@ -220,10 +229,7 @@ async fn choose(identities: &Identities, providers: &[Arc<Provider>], request: &
 }
 
 /// The choices of a page of providers. One that cannot be asked now says why, and can still be tried.
-pub(super) async fn choices(
-    providers: &[Arc<Provider>],
-    href: impl Fn(&Provider) -> String,
-) -> Vec<Choice> {
+pub(super) async fn choices(providers: &[Arc<Provider>], href: impl Fn(&Provider) -> String) -> Vec<Choice> {
     let troubles = join_all(providers.iter().map(|provider| trouble(provider))).await;
     let choice = |(provider, trouble): (&Arc<Provider>, _)| Choice {
         name: provider.name().to_owned(),

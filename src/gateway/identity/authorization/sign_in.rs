@@ -21,7 +21,7 @@ use crate::{
     secret::SecretString,
 };
 
-const NOT_BEGUN: &str =
+pub(super) const NOT_BEGUN: &str =
     "This sign-in was not begun in this browser, or more than ten minutes ago. Nothing was signed in.";
 
 /// `GET /login/callback`: the provider sends the browser back.
@@ -42,18 +42,22 @@ pub(super) async fn callback(
         return refused_page(NOT_BEGUN);
     };
     let response = match claimed(party, &params, &sign_in).await {
-        Ok((claimed, refresh)) => goal::reach(&identities, &sign_in, claimed, refresh).await,
+        Ok((claimed, refresh)) => goal::reach(&identities, &sign_in, claimed, refresh, None).await,
         Err(error) => {
             identities.login_failed(party.name(), &error);
-            let kind = match error {
-                ProviderError::Refused(_) => "access_denied",
-                ProviderError::Unreachable(_) => "temporarily_unavailable",
-                ProviderError::Invalid(_) => "server_error",
-            };
-            goal::miss(&identities, &sign_in.goal, kind, &error.of(party.name())).await
+            goal::miss(&identities, &sign_in.goal, kind(&error), &error.of(party.name())).await
         }
     };
     without_cookie(response, key)
+}
+
+/// The word of RFC 6749 §4.1.2.1 for a provider's error.
+pub(super) fn kind(error: &ProviderError) -> &'static str {
+    match error {
+        ProviderError::Refused(_) => "access_denied",
+        ProviderError::Unreachable(_) => "temporarily_unavailable",
+        ProviderError::Invalid(_) => "server_error",
+    }
 }
 
 /// `POST /login/dev`: somebody on this machine chose a user.
@@ -64,7 +68,7 @@ pub(super) async fn dev(State(identities): State<Arc<Identities>>, request: Requ
     }
     match chosen(&identities, &head.headers, body).await {
         Ok((key, sign_in, claimed)) => {
-            let response = goal::reach(&identities, &sign_in, claimed, None).await;
+            let response = goal::reach(&identities, &sign_in, claimed, None, None).await;
             without_cookie(response, &key)
         }
         Err(why) => refused_page(why),
@@ -112,7 +116,7 @@ async fn chosen(
 }
 
 /// The sign-in of this browser.
-fn begun(identities: &Identities, headers: &HeaderMap, key: &str) -> Option<SignIn> {
+pub(super) fn begun(identities: &Identities, headers: &HeaderMap, key: &str) -> Option<SignIn> {
     let sessions = &identities.sessions;
     SignIn::of(headers, &sessions.seal, key, sessions.clock.now())
 }

@@ -174,7 +174,10 @@ async fn a_session_is_narrowed_to_one_model_and_good_for_nothing_else() {
         assert!(bound.refresh_token.is_none());
         let token = bound.access_token;
         for _twice in 0..2 {
-            assert_eq!(world.identities.bearer_for(&token, "llama").await.unwrap().caller.user(), "job/nightly");
+            assert_eq!(
+                world.identities.bearer_for(&token, "llama").await.unwrap().caller.user(),
+                "job/nightly"
+            );
             assert!(world.identities.bearer_for(&token, "other").await.is_err());
             assert!(world.identities.bearer(&token).await.is_err(), "not at the API");
         }
