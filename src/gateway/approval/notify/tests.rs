@@ -329,6 +329,7 @@ fn workload() -> identity::ProviderConfig {
         jwks: Some(identity::Jwks::Url("https://corp.example.test/jwks".parse().unwrap())),
         subject_claim: "sub".into(),
         groups_claim: None,
+        ca: None,
     };
     identity::ProviderConfig { name: "corp".into(), kind }
 }
