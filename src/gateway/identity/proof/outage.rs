@@ -10,7 +10,7 @@ use super::{
 use crate::gateway::identity::{Preset, ProviderConfig, ProviderKind};
 
 /// A provider at an address where nobody listens.
-async fn nobody() -> ProviderConfig {
+pub(super) async fn nobody() -> ProviderConfig {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let issuer = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
     let kind = ProviderKind::Oidc {

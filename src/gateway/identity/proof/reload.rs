@@ -8,7 +8,9 @@ use super::{
     provider::{CLIENT, Idp},
     world::{Browser, LIFE, World, dev, manual, oidc},
 };
-use crate::gateway::identity::{Preset, ProviderConfig, ProviderKind};
+use crate::gateway::identity::{
+    Caller, Preset, ProviderConfig, ProviderKind, SamlConfig, saml::corpus::config,
+};
 
 fn company(idp: &Idp) -> ProviderConfig {
     let kind = ProviderKind::Oidc {
@@ -23,7 +25,7 @@ fn company(idp: &Idp) -> ProviderConfig {
     ProviderConfig { name: "company".to_owned(), kind }
 }
 
-async fn reload(world: &World, providers: Vec<ProviderConfig>) {
+pub(super) async fn reload(world: &World, providers: Vec<ProviderConfig>) {
     let prepared = world.identities.prepare(providers).await.unwrap();
     world.identities.adopt(prepared);
 }
@@ -145,4 +147,37 @@ async fn a_provider_that_was_away_at_the_reload_serves_when_it_is_back() {
     tokio::time::advance(Duration::from_secs(1)).await;
     tokio::time::resume();
     assert!(world.authorize(&mut browser, &named).await.location().as_str().starts_with(&issuer));
+}
+
+#[tokio::test]
+async fn another_saml_metadata_file_is_read_at_once_and_ends_nothing() {
+    let (world, _idp, provider) = started().await;
+    let dir = tempfile::tempdir().unwrap();
+    let saml =
+        |config| ProviderConfig { name: "saml".to_owned(), kind: ProviderKind::Saml(Box::new(config)) };
+    let config = config(dir.path());
+    reload(&world, vec![saml(config.clone()), provider.clone()]).await;
+    let opened = || world.identities.sessions.provider("saml").unwrap();
+    let first = opened();
+    reload(&world, vec![saml(config.clone())]).await;
+    assert!(std::sync::Arc::ptr_eq(&first, &opened()));
+    let path = dir.path().join("idp.xml");
+    let metadata = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("{metadata}\n<!-- a new one -->")).unwrap();
+    let caller = Caller {
+        subject: "alice".to_owned(),
+        email: None,
+        name: None,
+        groups: Vec::new(),
+        provider: "saml".to_owned(),
+        workload: false,
+        session: "ses_saml".to_owned(),
+    };
+    let end = world.clock.now() + LIFE;
+    let lease = world.identities.sessions.leases.grant(caller, end, world.clock.clone());
+    reload(&world, vec![saml(config.clone())]).await;
+    assert!(!std::sync::Arc::ptr_eq(&first, &opened()));
+    assert!(lease.check(world.clock.now()).is_ok(), "the same people");
+    reload(&world, vec![saml(SamlConfig { subject: Some("uid".to_owned()), ..config })]).await;
+    assert!(lease.ended().is_cancelled(), "other people");
 }

@@ -6,7 +6,10 @@ use axum::http::{StatusCode, header};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use url::Url;
 
-use super::world::{Answer, Browser, World, manual};
+use super::{
+    device,
+    world::{Answer, Browser, World, manual},
+};
 use crate::gateway::identity::{
     Happening, ProviderConfig, ProviderKind,
     saml::corpus::{Answer as Said, config, good},
@@ -23,7 +26,11 @@ async fn company(session: Option<Duration>) -> World {
 
 /// Begins a sign-in: the request's identifier and the relay state.
 async fn begin(world: &World, browser: &mut Browser) -> (String, String) {
-    let url = world.authorize(browser, &[("provider", "company")]).await.location();
+    asked(&world.authorize(browser, &[("provider", "company")]).await.location())
+}
+
+/// What stands in an address that leads to the provider.
+fn asked(url: &Url) -> (String, String) {
     let value = |name: &str| url.query_pairs().find(|(key, _)| key == name).unwrap().1.into_owned();
     let deflated = STANDARD.decode(value("SAMLRequest")).unwrap();
     let xml = String::from_utf8(deflated[5..].to_vec()).unwrap();
@@ -74,6 +81,42 @@ async fn a_person_logs_in_and_is_known_until_the_first_end() {
         // Renewal asks nobody and keeps the groups.
         world.refresh(&tokens.refresh_token.unwrap()).await.tokens();
     }
+}
+
+#[tokio::test]
+async fn a_device_too_is_logged_in_until_the_first_end() {
+    for (said, bound, life) in [(None, None, 12 * 3600), (Some(600), None, 600), (None, Some(3600), 3600)] {
+        let world = company(bound.map(Duration::from_secs)).await;
+        let waiting = device::ask(&world, &[]).await;
+        let mut browser = Browser::new();
+        let begun = device::answer(&world, &mut browser, &waiting.user_code, "continue").await;
+        let (id, relay) = asked(&begun.location());
+        let now = world.clock.now();
+        let end = said.map(|seconds| now + Duration::from_secs(seconds));
+        let xml = Said { session_end: end, ..answering(&id) }.xml();
+        let onward = path(&deliver(&world, &xml, &relay).await.location());
+        let done = world.get(&mut browser, &onward).await;
+        assert!(done.body.contains("You are logged in"), "{}", done.body);
+        // The terminal comes a little later; the end stays where it is.
+        world.hand.advance(Duration::from_secs(60));
+        let tokens = device::poll(&world, &waiting.device_code).await.tokens();
+        assert_eq!(world.identities.bearer(&tokens.access_token).await.unwrap().provider, "company");
+        let late = if said.or(bound).is_some() { 0 } else { 60 };
+        assert_eq!(world.store.rows()[0].expires_at, now + Duration::from_secs(life + late));
+    }
+}
+
+#[tokio::test]
+async fn a_device_whose_person_the_provider_refuses_is_told() {
+    let world = company(None).await;
+    let waiting = device::ask(&world, &[]).await;
+    let mut browser = Browser::new();
+    let begun = device::answer(&world, &mut browser, &waiting.user_code, "continue").await;
+    let (id, relay) = asked(&begun.location());
+    let said = Said { status: "urn:oasis:names:tc:SAML:2.0:status:Requester".to_owned(), ..answering(&id) };
+    let onward = path(&deliver(&world, &said.around(""), &relay).await.location());
+    world.get(&mut browser, &onward).await;
+    assert_eq!(device::poll(&world, &waiting.device_code).await.error(), "access_denied");
 }
 
 #[tokio::test]

@@ -98,7 +98,7 @@ impl Remembered {
                 }
             },
         };
-        young(&known, STALE).ok_or_else(|| ProviderError::Unreachable(error))
+        young(&known, STALE).ok_or(ProviderError::Unreachable(error))
     }
 
     async fn read(&self, outbound: &Outbound, now: SystemTime) -> Result<Metadata, String> {
