@@ -2,36 +2,11 @@
 
 use std::{
     io::{Read, Write},
-    net::TcpStream,
-    sync::{Arc, atomic::Ordering},
+    sync::atomic::Ordering,
     time::Duration,
 };
 
-use hoopctl::tls::{self, Trust};
-use rustls::{ClientConnection, StreamOwned};
-
-use crate::world::{Model, PATIENCE, World, eventually, split_head, text};
-
-type Line = StreamOwned<ClientConnection, TcpStream>;
-
-fn open(world: &World) -> Line {
-    let roots = tls::parse_certificates(&std::fs::read_to_string(world.ca()).unwrap(), "ca").unwrap();
-    let mut config = tls::https_client(&Trust::Roots(roots)).unwrap();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    let tls = ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
-    let stream = TcpStream::connect(("127.0.0.1", world.port)).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    StreamOwned::new(tls, stream)
-}
-
-/// One exchange on a connection of its own.
-fn exchange(world: &World, request: &str) -> (String, Vec<u8>) {
-    let mut line = open(world);
-    line.write_all(request.as_bytes()).unwrap();
-    let mut answer = Vec::new();
-    line.read_to_end(&mut answer).unwrap();
-    split_head(&answer)
-}
+use crate::world::{Model, World, eventually, text};
 
 /// A workload's access token, as its own program gets one (RFC 8693).
 fn token(world: &World, name: &str, groups: &[&str]) -> String {
@@ -40,14 +15,11 @@ fn token(world: &World, name: &str, groups: &[&str]) -> String {
         "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange&subject_token_type=\
          urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Ajwt&subject_token={subject}"
     );
-    let (head, body) = exchange(
-        world,
-        &format!(
-            "POST /oauth2/token HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+    let (head, body) = world.https_exchange(&format!(
+        "POST /oauth2/token HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
              content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{form}",
-            form.len()
-        ),
-    );
+        form.len()
+    ));
     assert!(head.starts_with("http/1.1 200"), "{head} {}", text(&body));
     let answer: serde_json::Value = serde_json::from_slice(&body).unwrap();
     answer["access_token"].as_str().unwrap().to_owned()
@@ -64,7 +36,7 @@ fn an_application_with_a_workloads_token_is_served_and_audited_and_the_token_sta
     let model = Model::start();
     let world = World::with_model(&model);
     let token = token(&world, "ana", &["ml"]);
-    let (head, body) = exchange(&world, &get("/models/m/headers?q=%2F", &token));
+    let (head, body) = world.https_exchange(&get("/models/m/headers?q=%2F", &token));
     assert!(head.starts_with("http/1.1 200"), "{head} {}", text(&body));
     let body = text(&body);
     assert!(body.contains("kept") && body.contains("/headers?q=%2F"), "{body}");
@@ -85,7 +57,7 @@ fn a_stream_passes_write_by_write_and_leaving_cancels_the_model() {
     let model = Model::start();
     let world = World::with_model(&model);
     let token = token(&world, "ana", &["ml"]);
-    let mut line = open(&world);
+    let mut line = world.https();
     line.write_all(get("/models/m/sse", &token).as_bytes()).unwrap();
     eventually("the request at the model", || (model.say(b"data: 0\n\n") == 1).then_some(()));
     let mut seen = Vec::new();
@@ -116,7 +88,7 @@ fn what_needs_an_approval_is_refused_at_once() {
     );
     let token = token(&world, "ana", &["ml"]);
     let answer = eventually("the policy is taken up", || {
-        let (head, body) = exchange(&world, &get("/models/m/v1/chat/completions", &token));
+        let (head, body) = world.https_exchange(&get("/models/m/v1/chat/completions", &token));
         head.starts_with("http/1.1 403").then(|| text(&body))
     });
     let told: serde_json::Value = serde_json::from_str(&answer).unwrap();

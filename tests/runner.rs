@@ -9,6 +9,7 @@
     reason = "a helper that cannot go on fails its test"
 )]
 
+mod approvals;
 mod architecture;
 mod bad_input;
 mod generated;

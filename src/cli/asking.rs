@@ -47,10 +47,13 @@ impl Asking {
     }
 }
 
-/// A reason for people, bounded.
+/// A reason for people, bounded as the gateway does it.
 pub(super) fn reason(text: &str) -> Result<String, String> {
-    if text.len() > MAX_REASON || text.chars().any(|one| one.is_control() && one != '\n') {
-        return Err(format!("write at most {MAX_REASON} bytes, without control characters"));
+    if text.len() > MAX_REASON {
+        return Err(format!("write at most {MAX_REASON} bytes"));
+    }
+    if text.chars().any(char::is_control) {
+        return Err("write one line, without control characters".to_owned());
     }
     Ok(text.to_owned())
 }
@@ -212,8 +215,11 @@ mod tests {
 
     #[test]
     fn reasons_are_bounded() {
-        assert!(reason("because\nof this").is_ok());
-        assert!(reason("\u{1b}[2J").is_err());
-        assert!(reason(&"x".repeat(MAX_REASON + 1)).is_err());
+        assert_eq!(reason("because of this"), Ok("because of this".to_owned()));
+        for text in ["because\nof this", "a\ttab", "\u{1b}[2J", "\u{85}"] {
+            assert!(reason(text).unwrap_err().contains("one line"), "{text:?}");
+        }
+        assert!(reason(&"x".repeat(MAX_REASON)).is_ok());
+        assert!(reason(&"x".repeat(MAX_REASON + 1)).unwrap_err().contains("1000 bytes"));
     }
 }

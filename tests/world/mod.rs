@@ -2,16 +2,20 @@
 
 mod issuer;
 mod model;
+mod person;
 
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Output, Stdio},
-    sync::mpsc,
+    sync::{Arc, mpsc},
     time::Duration,
 };
+
+use hoopctl::tls::{self, Trust};
+use rustls::{ClientConnection, StreamOwned};
 
 pub use issuer::Issuer;
 pub use model::Model;
@@ -31,6 +35,8 @@ pub fn hoopctl() -> Command {
     command
 }
 
+pub type Https = StreamOwned<ClientConnection, TcpStream>;
+
 pub struct World {
     pub dir: tempfile::TempDir,
     pub issuer: Issuer,
@@ -38,6 +44,8 @@ pub struct World {
     pub port: u16,
     pub models: String,
     pub extra: String,
+    /// Who can be chosen at the `dev` provider, as its `users` has it.
+    pub people: String,
     gateway: Option<Process>,
 }
 
@@ -55,6 +63,7 @@ impl World {
             port,
             models: String::new(),
             extra: String::new(),
+            people: r#"{ name = "alice", groups = ["ml"] }, { name = "bob", groups = [] }"#.to_owned(),
             gateway: None,
         };
         world.policy(
@@ -112,12 +121,13 @@ jwks = "jwks.json"
 groups_claim = "groups"
 [[identity]]
 kind = "dev"
-users = [{{ name = "alice", groups = ["ml"] }}, {{ name = "bob", groups = [] }}]
+users = [{people}]
 {models}"#,
             url = self.url,
             port = self.port,
             state = self.state().display(),
             extra = self.extra,
+            people = self.people,
             models = self.models,
         );
         fs::write(self.config(), text).unwrap();
@@ -154,6 +164,39 @@ users = [{{ name = "alice", groups = ["ml"] }}, {{ name = "bob", groups = [] }}]
         let home = self.dir.path().join(name);
         fs::create_dir_all(&home).unwrap();
         Laptop { home, ca: self.ca() }
+    }
+
+    /// A connection to the gateway's HTTPS port that speaks HTTP/1.1.
+    pub fn https(&self) -> Https {
+        let roots = tls::parse_certificates(&fs::read_to_string(self.ca()).unwrap(), "ca").unwrap();
+        let mut config = tls::https_client(&Trust::Roots(roots)).unwrap();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let session = ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        StreamOwned::new(session, stream)
+    }
+
+    /// One HTTPS exchange on a connection of its own: the head, in lower case, and all that follows it.
+    pub fn https_exchange(&self, request: &str) -> (String, Vec<u8>) {
+        let mut line = self.https();
+        line.write_all(request.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        line.read_to_end(&mut answer).unwrap();
+        split_head(&answer)
+    }
+
+    /// A laptop on which a person of the `dev` provider has logged in, through a browser.
+    pub fn person(&self, name: &str) -> Laptop {
+        let laptop = self.laptop(name);
+        let mut command = laptop.command();
+        command.args(["login", &self.url, "--no-browser", "--ca-file"]).arg(self.ca());
+        let login = Process::start(command);
+        let address = login.wait_for_line("https://");
+        person::sign_in(self, address.trim(), name);
+        let ended = login.ended();
+        assert!(ended.status.success(), "{}", text(&ended.stderr));
+        laptop
     }
 
     /// A laptop logged in as a workload with these groups.
@@ -235,8 +278,8 @@ impl Connected {
         self.said["port"].as_u64().unwrap().try_into().unwrap()
     }
 
-    pub fn open(&self) -> std::net::TcpStream {
-        let stream = std::net::TcpStream::connect(("127.0.0.1", self.port())).unwrap();
+    pub fn open(&self) -> TcpStream {
+        let stream = TcpStream::connect(("127.0.0.1", self.port())).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream
@@ -269,16 +312,16 @@ pub fn split_head(answer: &[u8]) -> (String, Vec<u8>) {
 pub struct Process {
     pub child: Child,
     stdout: Option<BufReader<ChildStdout>>,
-    errors: std::sync::Arc<std::sync::Mutex<String>>,
+    errors: Arc<std::sync::Mutex<String>>,
     lines: mpsc::Receiver<String>,
 }
 
 impl Process {
     pub fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let errors = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
+        let errors = Arc::new(std::sync::Mutex::new(String::new()));
         let (tell, lines) = mpsc::channel();
-        let (stderr, kept) = (BufReader::new(child.stderr.take().unwrap()), std::sync::Arc::clone(&errors));
+        let (stderr, kept) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&errors));
         std::thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
                 kept.lock().unwrap().push_str(&format!("{line}\n"));
@@ -310,6 +353,16 @@ impl Process {
 
     pub fn errors(&self) -> String {
         self.errors.lock().unwrap().clone()
+    }
+
+    /// Its end, which comes by itself, with all that it said.
+    pub fn ended(mut self) -> Output {
+        let mut stdout = Vec::new();
+        self.stdout.take().unwrap().read_to_end(&mut stdout).unwrap();
+        let status = self.child.wait().unwrap();
+        // Its stderr has been read to the end when nobody can tell of a further line.
+        while self.lines.recv_timeout(PATIENCE).is_ok() {}
+        Output { status, stdout, stderr: self.errors().into_bytes() }
     }
 
     pub fn terminate(mut self) -> Output {

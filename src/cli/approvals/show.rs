@@ -83,7 +83,7 @@ pub(super) fn decided(approval: &Approval, now: SystemTime, printer: &Printer) -
             ends(approval, now)
         ),
         "pending" => format!(
-            "your yes is noted: {} of {}; the request still waits{}",
+            "your yes is noted: {} of {}; the request still waits for a yes{}",
             approval.approvals,
             approval.needed,
             asking::by(&approval.approvers, approval.needed.saturating_sub(approval.approvals))
