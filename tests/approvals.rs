@@ -13,23 +13,46 @@ use crate::world::{Connected, Laptop, Model, Process, World, eventually, fails, 
 /// What a stream may live on after its approval.
 const CUT_WITHIN: Duration = Duration::from_secs(2);
 
+/// What everybody may do without an approval.
+const BASE: &str = r#"
+    @id("ml") permit(principal in Group::"ml-engineers", action == Action::"list", resource);
+    @id("auditors") permit(principal in Group::"auditors", action == Action::"read_audit", resource);"#;
+
 /// A gateway with the model `fraud`, for which people of `ml-engineers` need `needed` yeses of `risk-leads`.
 fn world(model: &Model, needed: u32) -> World {
-    let mut world = World::new();
-    world.people = r#"{ name = "alice", groups = ["ml-engineers", "risk-leads"] }, { name = "bob", groups = ["risk-leads"] },
-        { name = "carol", groups = ["risk-leads"] }, { name = "dave", groups = ["ml-engineers"] }"#
-        .replace('\n', " ");
-    world.policy(&format!(
-        r#"@id("ml") permit(principal in Group::"ml-engineers", action == Action::"list", resource);
-           @id("auditors") permit(principal in Group::"auditors", action == Action::"read_audit", resource);
-           @id("fraud-jit") @approvers("risk-leads") @lasts("1h") @approvals_needed("{needed}")
-           permit(principal in Group::"ml-engineers", action == Action::"invoke", resource == Model::"fraud")
-           when {{ context.approved }};"#
-    ));
-    let rest = format!("dialect = \"openai\"\nca = \"{}\"", model.ca_file(world.dir.path()).display());
-    world.model("fraud", &model.url(), &rest);
+    let mut world = prepared(model);
+    world.policy(&policy("fraud-jit", needed));
     world.start();
     world
+}
+
+/// A world with the models `fraud` and `other` and four people, not started yet.
+fn prepared(model: &Model) -> World {
+    let mut world = World::new();
+    world.people = [
+        r#"{ name = "alice", groups = ["ml-engineers", "risk-leads"] }"#,
+        r#"{ name = "bob", groups = ["risk-leads"] }"#,
+        r#"{ name = "carol", groups = ["risk-leads"] }"#,
+        r#"{ name = "dave", groups = ["ml-engineers"] }"#,
+    ]
+    .join(", ");
+    let rest = format!("dialect = \"openai\"\nca = \"{}\"", model.ca_file(world.dir.path()).display());
+    for name in ["fraud", "other"] {
+        world.model(name, &model.url(), &rest);
+    }
+    world
+}
+
+/// Policies that let `ml-engineers` use each model with an approval.
+fn policy(id: &str, needed: u32) -> String {
+    let jit = |id: &str, model: &str| {
+        format!(
+            r#"@id("{id}") @approvers("risk-leads") @lasts("1h") @approvals_needed("{needed}")
+               permit(principal in Group::"ml-engineers", action == Action::"invoke", resource == Model::"{model}")
+               when {{ context.approved }};"#
+        )
+    };
+    BASE.to_owned() + &jit(id, "fraud") + &jit("other-jit", "other")
 }
 
 fn connect(laptop: &Laptop, args: &[&str]) -> Connected {
@@ -72,7 +95,16 @@ fn approve(laptop: &Laptop, id: &str) {
     laptop.json(&["approvals", "approve", id]);
 }
 
-/// Events of these kinds, as an auditor sees them.
+/// What `models` says a person may do with a model.
+fn access(laptop: &Laptop, model: &str) -> String {
+    let listed = laptop.run(&["models", "-o", "jsonl"]);
+    let models = text(&listed.stdout);
+    let of = |line: &str| serde_json::from_str::<Value>(line).unwrap();
+    let found = models.lines().map(of).find(|one| one["name"] == model);
+    found.map_or_else(|| "none".to_owned(), |one| one["access"].as_str().unwrap().to_owned())
+}
+
+/// Events of this kind, as an auditor sees them.
 fn audited(auditor: &Laptop, kind: &str) -> Vec<Value> {
     auditor.json(&["audit", "query", "--kind", kind])["events"].as_array().unwrap().clone()
 }
@@ -277,11 +309,7 @@ fn models_tell_what_has_been_approved() {
     let model = Model::start();
     let world = world(&model, 1);
     let (alice, bob) = (world.person("alice"), world.person("bob"));
-    let access = || {
-        let models = alice.run(&["models", "-o", "jsonl"]);
-        let model: Value = serde_json::from_slice(&models.stdout).unwrap();
-        model["access"].as_str().unwrap().to_owned()
-    };
+    let access = || access(&alice, "fraud");
     assert_eq!(access(), "ask");
     let id = alice.json(&["approvals", "request", "fraud"])["id"].as_str().unwrap().to_owned();
     assert_eq!(access(), "ask");
@@ -317,4 +345,48 @@ fn a_request_outlives_the_gateway_that_took_it() {
     world.start();
     let passed = alice.run(&["call", "fraud", "/bytes/3", "--no-wait"]);
     assert_eq!(text(&passed.stdout), "xxx", "{}", text(&passed.stderr));
+}
+
+#[test]
+fn what_changed_during_a_wait_counts_after_it() {
+    let model = Model::start();
+    let world = world(&model, 1);
+    let (alice, bob) = (world.person("alice"), world.person("bob"));
+    let connect = connect(&alice, &[]);
+    let waiting = ask(&connect, "/bytes/3");
+    let id = waits(&connect.process);
+    world.policy(BASE);
+    eventually("the policy is taken up", || (access(&alice, "fraud") != "ask").then_some(()));
+    approve(&bob, &id);
+    let (head, body) = answer(waiting);
+    assert!(head.starts_with("http/1.1 403") && body.contains("denied"), "{head} {body}");
+    assert_eq!(model.requests(), 0);
+}
+
+#[test]
+fn an_approval_is_for_one_model_and_the_policies_it_met() {
+    let model = Model::start();
+    let world = world(&model, 1);
+    let (alice, bob) = (world.person("alice"), world.person("bob"));
+    let id = alice.json(&["approvals", "request", "fraud"])["id"].as_str().unwrap().to_owned();
+    approve(&bob, &id);
+    let call = |model: &str| alice.run(&["call", model, "/bytes/3", "--no-wait"]);
+    assert_eq!(text(&call("fraud").stdout), "xxx");
+    fails(&call("other"), 75, &["`other` needs an approval"]);
+    assert_eq!(access(&alice, "other"), "ask");
+
+    let token = alice.json(&["token", "fraud"])["token"].as_str().unwrap().to_owned();
+    for (path, status) in [("/models/fraud/bytes/3", "200"), ("/models/other/bytes/3", "403")] {
+        let (head, body) = world.https_exchange(&format!(
+            "GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n"
+        ));
+        assert!(head.starts_with(&format!("http/1.1 {status}")), "{path}: {head}");
+        assert!(!text(&body).contains("apr_"), "a token for another model asks for nothing");
+    }
+
+    world.policy(&policy("fraud-newer", 1));
+    let asked = eventually("the policy is taken up", || {
+        Some(call("fraud")).filter(|call| call.status.code() == Some(75))
+    });
+    assert_ne!(id_in(&text(&asked.stderr)), id, "an approval under other policies is another one");
 }

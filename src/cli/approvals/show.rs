@@ -212,7 +212,10 @@ mod tests {
                 "approved",
                 "apr_1: alice@example.test may use fraud until 2026-11-23T07:30:00.000Z (in 30 min)\n",
             ),
-            ("pending", "apr_1: your yes is noted: 1 of 2; the request still waits by risk-leads\n"),
+            (
+                "pending",
+                "apr_1: your yes is noted: 1 of 2; the request still waits for a yes by risk-leads\n",
+            ),
             ("denied", "apr_1: alice@example.test may not use fraud\n"),
         ] {
             let (printer, out, _) = paper::printer(Output::Human);
