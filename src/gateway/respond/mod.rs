@@ -8,7 +8,6 @@ use std::borrow::Cow;
 
 use http::StatusCode;
 
-pub(crate) use dialect::is_grpc;
 pub use dialect::{Dialect, Voice};
 pub use shape::{CODE_HEADER, REQUEST_ID_HEADER};
 
