@@ -226,7 +226,7 @@ impl Pipeline {
     }
 
     /// A "no" in the words of a caller who is not known: nothing of it is an exchange.
-    pub fn refuse(&self, model: &str, head: &Parts, problem: &Problem) -> Response<Answer> {
-        direct::refuse(&self.0, model, head, problem)
+    pub fn refuse(&self, head: &Parts, problem: &Problem) -> Response<Answer> {
+        direct::refuse(&self.0, head, problem)
     }
 }
