@@ -120,6 +120,7 @@ struct Stages {
     approvals: Approvals,
     scribe: Scribe,
     limits: Limits,
+    waiting: asking::Waiters,
     clock: Clock,
 }
 
@@ -157,7 +158,8 @@ impl Pipeline {
         let models = models::open(models, &limits)?;
         approvals.models_are(models::identities(&models));
         let models = ArcSwap::from_pointee(models);
-        Ok(Self(Arc::new(Stages { models, policies, approvals, scribe, limits, clock })))
+        let waiting = asking::Waiters::default();
+        Ok(Self(Arc::new(Stages { models, policies, approvals, scribe, limits, waiting, clock })))
     }
 
     /// New exchanges use these models from now on; those under way keep what they have.
