@@ -1,5 +1,6 @@
 //! What is understood of the bodies that pass: the model a request names, the tokens an answer counts. Nothing is changed or held back.
 
+mod form;
 mod json;
 mod requested;
 mod usage;
@@ -106,15 +107,7 @@ fn plain(path: &str) -> Cow<'_, str> {
     if !path.contains('%') && !path.contains("//") && !path.contains("/.") && !path.ends_with('/') {
         return Cow::Borrowed(path);
     }
-    let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        let escaped = after.split_at_checked(2).filter(|_| byte == b'%');
-        let escaped = escaped.and_then(|(digits, after)| Some((hex(digits)?, after)));
-        let (byte, after) = escaped.unwrap_or((byte, after));
-        bytes.push(byte);
-        rest = after;
-    }
+    let bytes = unescaped(path.as_bytes());
     let mut segments: Vec<&[u8]> = Vec::new();
     for segment in bytes.split(|byte| *byte == b'/') {
         match segment {
@@ -125,6 +118,19 @@ fn plain(path: &str) -> Cow<'_, str> {
     }
     let plain = segments.join(&b'/');
     Cow::Owned(format!("/{}", String::from_utf8_lossy(&plain)))
+}
+
+/// Resolves `%XX` (RFC 3986 §2.1).
+fn unescaped(mut rest: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(rest.len());
+    while let Some((&byte, after)) = rest.split_first() {
+        let escaped = after.split_at_checked(2).filter(|_| byte == b'%');
+        let escaped = escaped.and_then(|(digits, after)| Some((hex(digits)?, after)));
+        let (byte, after) = escaped.unwrap_or((byte, after));
+        bytes.push(byte);
+        rest = after;
+    }
+    bytes
 }
 
 fn hex(digits: &[u8]) -> Option<u8> {
@@ -233,6 +239,10 @@ mod tests {
         let get = Request::get("/v1/responses/r_1").body(()).unwrap().into_parts().0;
         assert_eq!(Call::of(Openai, &get), None, "what is fetched again is not counted again");
         let grpc = Request::post("/v1/messages").header("content-type", "application/grpc").body(()).unwrap();
-        assert_eq!(Call::of(Detect, &grpc.into_parts().0), of_body(Work::Generate), "a header hides no tokens");
+        assert_eq!(
+            Call::of(Detect, &grpc.into_parts().0),
+            of_body(Work::Generate),
+            "a header hides no tokens"
+        );
     }
 }
