@@ -1,6 +1,6 @@
 //! One command, one table: hoopctl against direct TLS, a bare tunnel, haproxy and nginx in the same two-leg shape
 //! (local port → TLS → gateway → TLS → model), interleaved in one run. `cargo bench`, or `cargo bench -- --quick`;
-//! `cargo bench -- policy` measures the policy decision alone.
+//! `cargo bench -- policy` measures the policy decision alone, `cargo bench -- callers` logins, renewals and revocations.
 #![allow(
     missing_docs,
     unreachable_pub,
@@ -17,6 +17,7 @@
 )]
 
 mod bare;
+mod callers;
 #[path = "../tests/world/issuer.rs"]
 mod issuer;
 mod load;
@@ -39,6 +40,8 @@ fn main() {
         Some("part-model") => runtime.block_on(model::run(&args[1])),
         Some("part-bare-laptop") => runtime.block_on(bare::laptop(&args[1..])),
         Some("part-bare-gateway") => runtime.block_on(bare::gateway(&args[1..])),
+        // What callers cost, likewise.
+        Some("callers") => runtime.block_on(callers::measure()),
         // The decision alone, in seconds rather than minutes.
         Some("policy") => {
             for policies in [1, 100, 1_000] {

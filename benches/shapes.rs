@@ -61,21 +61,63 @@ pub struct World {
     dir: tempfile::TempDir,
     model_port: u16,
     url: String,
+    issuer: Issuer,
     _model: Option<Process>,
     gateway: Option<Process>,
 }
 
 impl World {
+    /// A world whose client certificates live so long, such as `1m`.
+    pub fn with_credentials_of(life: &str) -> Self {
+        let mut world = Self::before_gateway();
+        world.start_gateway(&format!("[sessions]\ncredential_life = \"{life}\"\n"));
+        world
+    }
+
     pub fn start() -> Self {
+        let mut world = Self::before_gateway();
+        world.start_gateway("");
+        world
+    }
+
+    /// The gateway's address.
+    pub fn url(&self) -> url::Url {
+        self.url.parse().unwrap()
+    }
+
+    /// The certificate authority's file.
+    pub fn ca(&self) -> PathBuf {
+        self.file("state/ca.pem")
+    }
+
+    /// A folder for somebody's files.
+    pub fn home(&self, who: &str) -> PathBuf {
+        self.dir.path().join("homes").join(who)
+    }
+
+    /// A workload's token in somebody's name.
+    pub fn token_of(&self, who: &str, life: Duration) -> String {
+        self.issuer.token(who, &["ml"], life)
+    }
+
+    pub fn gateway_cpu(&self) -> f64 {
+        self.gateway.as_ref().map_or(0.0, Process::cpu)
+    }
+
+    fn before_gateway() -> Self {
         let dir = tempfile::tempdir().unwrap();
         certificates(dir.path());
         let mut command = myself();
         command.arg("part-model").arg(dir.path());
         let (model, line) = Process::start(command, "port", true);
-        let mut world =
-            Self { dir, model_port: port_in(&line), url: String::new(), _model: Some(model), gateway: None };
-        world.start_gateway();
-        world
+        Self {
+            dir,
+            model_port: port_in(&line),
+            url: String::new(),
+            issuer: Issuer::new(),
+            _model: Some(model),
+            gateway: None,
+        }
     }
 
     pub fn shapes(&self) -> Vec<Shape> {
@@ -133,8 +175,8 @@ impl World {
         }
     }
 
-    fn start_gateway(&mut self) {
-        let issuer = Issuer::new();
+    fn start_gateway(&mut self, more: &str) {
+        let issuer = &self.issuer;
         fs::create_dir_all(self.file("policies")).unwrap();
         fs::write(self.file("jwks.json"), issuer.jwks()).unwrap();
         fs::write(self.file("token"), issuer.token("bench", &["ml"], Duration::from_secs(3600))).unwrap();
@@ -151,7 +193,7 @@ impl World {
                 "[gateway]\npublic_url = \"{}\"\nlisten = \"127.0.0.1:{port}\"\nstate = \"{}\"\npolicies = \"policies\"\n\
                  [[identity]]\nkind = \"workload\"\nname = \"ci\"\nissuer = \"https://ci.example.test\"\naudience = \"hoopctl\"\n\
                  jwks = \"jwks.json\"\ngroups_claim = \"groups\"\n\
-                 [[model]]\nname = \"m\"\nupstream = \"https://localhost:{}\"\nca = \"ca.pem\"\n",
+                 [[model]]\nname = \"m\"\nupstream = \"https://localhost:{}\"\nca = \"ca.pem\"\n{more}",
                 self.url,
                 self.file("state").display(),
                 self.model_port
@@ -196,11 +238,12 @@ impl World {
             dir: tempfile::tempdir().unwrap(),
             model_port: self.model_port,
             url: String::new(),
+            issuer: Issuer::new(),
             _model: None,
             gateway: None,
         };
         fs::copy(self.file("ca.pem"), other.file("ca.pem")).unwrap();
-        other.start_gateway();
+        other.start_gateway("");
         other
     }
 

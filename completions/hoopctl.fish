@@ -50,6 +50,9 @@ complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "connect" -d 'Open a
 complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "ps" -d 'List background connections'
 complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "stop" -d 'End background connections'
 complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "call" -d 'Send one request to a model: stdin → model → stdout'
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "approvals" -d 'See, give and refuse approvals'
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "token" -d 'Print a short-lived key for one model, for tools that call the gateway themselves'
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "revoke" -d 'End the sessions and live streams of a user, or one session'
 complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "audit" -d 'Read the gateway\'s audit log'
 complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "completions" -d 'Print a shell\'s completion script'
 complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "demo" -d 'See the whole system work, in one process, without network or setup'
@@ -58,7 +61,7 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l ca-fingerprint
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l ca-file -d 'Believe the gateway only by the certificate authorities of this PEM file' -r -F
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l provider -d 'Sign in with this identity provider of the gateway, instead of choosing one there [env: HOOPCTL_PROVIDER]' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l callback-port -d 'The loopback port the browser comes back to [default: any free one]' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l workload-token-file -d 'Log in as a workload, with the token in this file [env: HOOPCTL_WORKLOAD_TOKEN, the token itself]' -r -F
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l workload-token-file -d 'Log in as a workload, with the token in this file [env: HOOPCTL_WORKLOAD_TOKEN_FILE; HOOPCTL_WORKLOAD_TOKEN is the token itself]' -r -F
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l gateway -d 'The gateway\'s address; the profile\'s unless said [env: HOOPCTL_GATEWAY]' -r -f
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l profile -d 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -s o -l output -d 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]' -r -f -a "human\t''
@@ -132,6 +135,7 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand models" -s v -l verbose 
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand models" -s h -l help -d 'Print help'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l port -d 'The loopback port; 0 for any free one [default: the model\'s own, the same every time]' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l socket -d 'A Unix socket instead of a port, only for this user' -r -F
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l reason -d 'Why you need the model, for the people who may approve it' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l gateway -d 'The gateway\'s address; the profile\'s unless said [env: HOOPCTL_GATEWAY]' -r -f
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l profile -d 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -s o -l output -d 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]' -r -f -a "human\t''
@@ -149,6 +153,7 @@ tcp\t''"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l stdio -d 'One stream between stdin and stdout and the model, instead of a port'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l local-key -d 'Every request must present a key: HOOPCTL_LOCAL_KEY, or else a new one that is shown'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l background -d 'Serve in the background; see `hoopctl ps` and `hoopctl stop`'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l no-wait -d 'Do not wait for somebody\'s approval: exit 75 with its id'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -s q -l quiet -d 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -s v -l verbose -d 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -191,6 +196,7 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand call" -s X -l method -d 
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand call" -s H -l header -d 'A header; may be repeated' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand call" -s d -l data -d 'The body: @- is stdin, @FILE a file, anything else itself' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand call" -l concurrency -d 'How many lines are under way at once' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand call" -l reason -d 'Why you need the model, for the people who may approve it' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand call" -l gateway -d 'The gateway\'s address; the profile\'s unless said [env: HOOPCTL_GATEWAY]' -r -f
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand call" -l profile -d 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand call" -s o -l output -d 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]' -r -f -a "human\t''
@@ -206,9 +212,161 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand call" -l transport -d 'H
 quic\t''
 tcp\t''"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand call" -l jsonl -d 'Each line of the data (stdin unless said) is a request; each answer is a line, in the same order'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand call" -l no-wait -d 'Do not wait for somebody\'s approval: exit 75 with its id'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand call" -s q -l quiet -d 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand call" -s v -l verbose -d 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand call" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show approve deny request" -l gateway -d 'The gateway\'s address; the profile\'s unless said [env: HOOPCTL_GATEWAY]' -r -f
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show approve deny request" -l profile -d 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show approve deny request" -s o -l output -d 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]' -r -f -a "human\t''
+json\t''
+jsonl\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show approve deny request" -l color -d 'When to use colours [env: HOOPCTL_COLOR, NO_COLOR] [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show approve deny request" -l credential-store -d 'Where the login is kept; the best this machine has unless said [env: HOOPCTL_CREDENTIAL_STORE]' -r -f -a "keyring\t''
+file\t''
+memory\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show approve deny request" -l transport -d 'How to reach the gateway: auto races QUIC and TLS over TCP [env: HOOPCTL_TRANSPORT] [default: auto]' -r -f -a "auto\t''
+quic\t''
+tcp\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show approve deny request" -s q -l quiet -d 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show approve deny request" -s v -l verbose -d 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show approve deny request" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show approve deny request" -f -a "list" -d 'List requests for approval: yours, and those you may decide'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show approve deny request" -f -a "show" -d 'Show one, with what its requester did lately'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show approve deny request" -f -a "approve" -d 'Say yes'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show approve deny request" -f -a "deny" -d 'Say no; also takes an approval back, and ends what lives by it'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show approve deny request" -f -a "request" -d 'Ask for an approval before you need it'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -l state -d 'Which: those that wait unless said' -r -f -a "pending\t''
+approved\t''
+denied\t''
+expired\t''
+all\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -l limit -d 'At most this many' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -l gateway -d 'The gateway\'s address; the profile\'s unless said [env: HOOPCTL_GATEWAY]' -r -f
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -l profile -d 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -s o -l output -d 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]' -r -f -a "human\t''
+json\t''
+jsonl\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -l color -d 'When to use colours [env: HOOPCTL_COLOR, NO_COLOR] [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -l credential-store -d 'Where the login is kept; the best this machine has unless said [env: HOOPCTL_CREDENTIAL_STORE]' -r -f -a "keyring\t''
+file\t''
+memory\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -l transport -d 'How to reach the gateway: auto races QUIC and TLS over TCP [env: HOOPCTL_TRANSPORT] [default: auto]' -r -f -a "auto\t''
+quic\t''
+tcp\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -s v -l verbose -d 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from show" -l gateway -d 'The gateway\'s address; the profile\'s unless said [env: HOOPCTL_GATEWAY]' -r -f
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from show" -l profile -d 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from show" -s o -l output -d 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]' -r -f -a "human\t''
+json\t''
+jsonl\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from show" -l color -d 'When to use colours [env: HOOPCTL_COLOR, NO_COLOR] [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from show" -l credential-store -d 'Where the login is kept; the best this machine has unless said [env: HOOPCTL_CREDENTIAL_STORE]' -r -f -a "keyring\t''
+file\t''
+memory\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from show" -l transport -d 'How to reach the gateway: auto races QUIC and TLS over TCP [env: HOOPCTL_TRANSPORT] [default: auto]' -r -f -a "auto\t''
+quic\t''
+tcp\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from show" -s v -l verbose -d 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from approve" -l lasts -d 'Shorten the approval, such as to 30m; never longer than its policy says' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from approve" -l comment -d 'A word to the requester' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from approve" -l gateway -d 'The gateway\'s address; the profile\'s unless said [env: HOOPCTL_GATEWAY]' -r -f
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from approve" -l profile -d 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from approve" -s o -l output -d 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]' -r -f -a "human\t''
+json\t''
+jsonl\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from approve" -l color -d 'When to use colours [env: HOOPCTL_COLOR, NO_COLOR] [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from approve" -l credential-store -d 'Where the login is kept; the best this machine has unless said [env: HOOPCTL_CREDENTIAL_STORE]' -r -f -a "keyring\t''
+file\t''
+memory\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from approve" -l transport -d 'How to reach the gateway: auto races QUIC and TLS over TCP [env: HOOPCTL_TRANSPORT] [default: auto]' -r -f -a "auto\t''
+quic\t''
+tcp\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from approve" -s q -l quiet -d 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from approve" -s v -l verbose -d 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from approve" -s h -l help -d 'Print help'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from deny" -l comment -d 'A word to the requester' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from deny" -l gateway -d 'The gateway\'s address; the profile\'s unless said [env: HOOPCTL_GATEWAY]' -r -f
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from deny" -l profile -d 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from deny" -s o -l output -d 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]' -r -f -a "human\t''
+json\t''
+jsonl\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from deny" -l color -d 'When to use colours [env: HOOPCTL_COLOR, NO_COLOR] [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from deny" -l credential-store -d 'Where the login is kept; the best this machine has unless said [env: HOOPCTL_CREDENTIAL_STORE]' -r -f -a "keyring\t''
+file\t''
+memory\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from deny" -l transport -d 'How to reach the gateway: auto races QUIC and TLS over TCP [env: HOOPCTL_TRANSPORT] [default: auto]' -r -f -a "auto\t''
+quic\t''
+tcp\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from deny" -s q -l quiet -d 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from deny" -s v -l verbose -d 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from deny" -s h -l help -d 'Print help'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from request" -l reason -d 'Why you need it' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from request" -l gateway -d 'The gateway\'s address; the profile\'s unless said [env: HOOPCTL_GATEWAY]' -r -f
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from request" -l profile -d 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from request" -s o -l output -d 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]' -r -f -a "human\t''
+json\t''
+jsonl\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from request" -l color -d 'When to use colours [env: HOOPCTL_COLOR, NO_COLOR] [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from request" -l credential-store -d 'Where the login is kept; the best this machine has unless said [env: HOOPCTL_CREDENTIAL_STORE]' -r -f -a "keyring\t''
+file\t''
+memory\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from request" -l transport -d 'How to reach the gateway: auto races QUIC and TLS over TCP [env: HOOPCTL_TRANSPORT] [default: auto]' -r -f -a "auto\t''
+quic\t''
+tcp\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from request" -s q -l quiet -d 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from request" -s v -l verbose -d 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand approvals; and __fish_seen_subcommand_from request" -s h -l help -d 'Print help'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand token" -l gateway -d 'The gateway\'s address; the profile\'s unless said [env: HOOPCTL_GATEWAY]' -r -f
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand token" -l profile -d 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand token" -s o -l output -d 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]' -r -f -a "human\t''
+json\t''
+jsonl\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand token" -l color -d 'When to use colours [env: HOOPCTL_COLOR, NO_COLOR] [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand token" -l credential-store -d 'Where the login is kept; the best this machine has unless said [env: HOOPCTL_CREDENTIAL_STORE]' -r -f -a "keyring\t''
+file\t''
+memory\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand token" -l transport -d 'How to reach the gateway: auto races QUIC and TLS over TCP [env: HOOPCTL_TRANSPORT] [default: auto]' -r -f -a "auto\t''
+quic\t''
+tcp\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand token" -s q -l quiet -d 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand token" -s v -l verbose -d 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand token" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand revoke" -l gateway -d 'The gateway\'s address; the profile\'s unless said [env: HOOPCTL_GATEWAY]' -r -f
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand revoke" -l profile -d 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand revoke" -s o -l output -d 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]' -r -f -a "human\t''
+json\t''
+jsonl\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand revoke" -l color -d 'When to use colours [env: HOOPCTL_COLOR, NO_COLOR] [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand revoke" -l credential-store -d 'Where the login is kept; the best this machine has unless said [env: HOOPCTL_CREDENTIAL_STORE]' -r -f -a "keyring\t''
+file\t''
+memory\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand revoke" -l transport -d 'How to reach the gateway: auto races QUIC and TLS over TCP [env: HOOPCTL_TRANSPORT] [default: auto]' -r -f -a "auto\t''
+quic\t''
+tcp\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand revoke" -s q -l quiet -d 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand revoke" -s v -l verbose -d 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand revoke" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and not __fish_seen_subcommand_from query" -l gateway -d 'The gateway\'s address; the profile\'s unless said [env: HOOPCTL_GATEWAY]' -r -f
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and not __fish_seen_subcommand_from query" -l profile -d 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and not __fish_seen_subcommand_from query" -s o -l output -d 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]' -r -f -a "human\t''

@@ -35,6 +35,11 @@ const steps = [
     await click(page.locator('button[type=submit]'));
   }],
   ['button[name=answer]', () => click(page.locator(`button[value="${ANSWER}"]`))],          // the gateway asks: is this you?
+  ['input[name=username]', async () => {                         // SimpleSAMLphp's sign-in
+    await page.fill('input[name=username]', user);
+    await page.fill('input[name=password]', 'any');
+    await click(page.locator('button[type=submit], input[type=submit]').first());
+  }],
   ['nav a.choice', () => click(page.getByRole('link', { name: PROVIDER, exact: true }))],   // the gateway's chooser
   [`button[name=user][value="${user}"]`, () => click(page.locator(`button[value="${user}"]`))], // its dev sign-in
   ['button[type=submit]', () => click(page.locator('button[type=submit]'))],                // consent

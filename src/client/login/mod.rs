@@ -258,7 +258,10 @@ impl Visit<'_> {
 
 /// A provider that is not there is found before a browser is bothered.
 fn known_provider(discovery: &Discovery, name: &str) -> Result<(), ClientError> {
-    let people = discovery.providers.iter().filter(|provider| provider.kind != "workload");
+    let people = discovery
+        .providers
+        .iter()
+        .filter(|provider| !matches!(provider.kind.as_str(), "workload" | "service"));
     let names: Vec<&str> = people.map(|provider| provider.name.as_str()).collect();
     if names.contains(&name) {
         return Ok(());

@@ -325,6 +325,16 @@ impl<'d> Value<'d> {
         found.map(|(_, meaning)| *meaning)
     }
 
+    pub(super) fn truth(&self, report: &mut Report) -> Option<bool> {
+        match self.value {
+            DeValue::Boolean(truth) => Some(*truth),
+            _ => {
+                self.wrong_type("true or false", report);
+                None
+            }
+        }
+    }
+
     pub(super) fn wrong_type(&self, expected: &str, report: &mut Report) {
         let message = format!("{} is {}, not {expected}", self.name, kind(self.value));
         report.mistake(&self.span, message, Some(format!("write it as {expected}")));

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     gateway::{
-        identity::{Jwks, ProviderKind},
+        identity::{DirectoryApi, Jwks, Preset, ProviderKind},
         pipeline::Dialect,
     },
     secret,
@@ -285,6 +285,43 @@ fn scopes_left_unsaid_are_the_identity_rooms_to_choose() {
 }
 
 #[test]
+fn presets_bring_what_their_vendor_needs() {
+    let one = |keys: &str| {
+        let text = format!("{BASE}[[identity]]\nkind = \"oidc\"\nclient_id = \"c\"\n{keys}");
+        good(&folder(), &text).identity.providers.remove(0).kind
+    };
+    let entra = "preset = \"entra\"\nissuer = \"https://login.microsoftonline.com/7a/v2.0\"";
+    for (more, expected) in [
+        ("", "https://graph.microsoft.com/"),
+        ("\ngraph = \"https://graph.microsoft.us\"", "https://graph.microsoft.us/"),
+    ] {
+        let ProviderKind::Oidc { preset: Preset::Entra { graph }, .. } = one(&format!("{entra}{more}"))
+        else {
+            panic!()
+        };
+        assert_eq!(graph.as_str(), expected);
+    }
+    let google = "preset = \"google\"\nhosted_domain = [\"example.com\", \"example.org\"]\n";
+    let account = "service_account = { env = \"SA\" }\nadmin_email = \"admin@example.com\"\n";
+    for (more, expected) in [
+        ("", (DirectoryApi::CloudIdentity, "https://cloudidentity.googleapis.com/")),
+        ("groups_api = \"directory\"", (DirectoryApi::AdminSdk, "https://admin.googleapis.com/")),
+        (
+            "groups_url = \"https://google.internal\"",
+            (DirectoryApi::CloudIdentity, "https://google.internal/"),
+        ),
+    ] {
+        let ProviderKind::Oidc { issuer, preset, .. } = one(&format!("{google}{account}{more}")) else {
+            panic!()
+        };
+        assert_eq!(issuer.as_str(), "https://accounts.google.com/");
+        let Preset::Google { hosted_domains, directory: Some(directory) } = preset else { panic!() };
+        assert_eq!((hosted_domains.len(), (directory.api, directory.url.as_str())), (2, expected));
+        assert_eq!(directory.admin_email.as_deref(), Some("admin@example.com"));
+    }
+}
+
+#[test]
 fn secrets_of_the_environment_are_not_read_by_a_check() {
     let dir = folder();
     good(
@@ -414,7 +451,7 @@ fn the_configurations_of_the_documentation_load() {
     let documentation = include_str!("../../../docs/configuration.md");
     let blocks: Vec<&str> =
         documentation.split("```toml\n").skip(1).filter_map(|block| block.split("```").next()).collect();
-    assert_eq!(blocks.len(), 8);
+    assert_eq!(blocks.len(), 9);
     for block in blocks {
         let base = if block.contains("[gateway]") { "" } else { BASE };
         good(&dir, &format!("{base}{block}"));

@@ -1,6 +1,6 @@
 //! Takes up a changed configuration without a restart; a bad one changes nothing.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{Config, Gateway, error::ReloadError, witness};
 use crate::gateway::policy::Policies;
@@ -13,19 +13,25 @@ pub struct Reloaded {
 }
 
 impl Gateway {
-    /// Takes up models, policies and who is told of approvals of `config`: all of it, or on any mistake nothing. New exchanges are decided by the new
+    /// Takes up identity providers, models, policies and who is told of approvals of `config`: all of it, or on any mistake nothing. New exchanges are decided by the new
     /// policies from here on, also on streams that are open.
     ///
     /// # Errors
-    /// When a policy or a model is wrong; the last good configuration stays in force.
+    /// When a provider, a policy or a model is wrong; the last good configuration stays in force.
     pub async fn reload(&self, mut config: Config) -> Result<Reloaded, ReloadError> {
         let _one_at_a_time = self.reloading.lock().await;
         config.settle_port(self.address.port());
         let rooms = &self.rooms;
         let policies = policies(&config)?;
         let told = rooms.notifier.prepare(&config.notify).await.map_err(|e| ReloadError::notify(&e))?;
+        let providers = rooms
+            .identities
+            .prepare(config.identity.providers.clone())
+            .await
+            .map_err(|e| ReloadError::identity(&e))?;
         rooms.pipeline.reload(config.models.clone()).map_err(|e| ReloadError::pipeline(&e))?;
         rooms.policies.store(Arc::new(policies));
+        rooms.identities.adopt(providers);
         rooms.notifier.adopt(told).await;
         let needs_restart = needs_restart(&self.started_with, &config);
         witness::tell(&rooms.scribe, &rooms.clock, "gateway_reload", "a changed configuration was taken up");
@@ -49,8 +55,7 @@ fn needs_restart(running: &Config, new: &Config) -> Vec<&'static str> {
         ("gateway.client_certificates", running.accept.client_certificates != new.accept.client_certificates),
         ("gateway.state", running.store.state != new.store.state),
         ("gateway.metrics", running.metrics != new.metrics),
-        // Compared as they are printed: secrets are named there by where they come from.
-        ("identity", identity(running) != identity(new)),
+        ("sessions", sessions(running) != sessions(new)),
         ("tls", running.certs.files != new.certs.files),
         ("storage.database", running.store.database != new.store.database),
         ("approvals", running.approval_lapse != new.approval_lapse),
@@ -59,10 +64,7 @@ fn needs_restart(running: &Config, new: &Config) -> Vec<&'static str> {
     differ.into_iter().filter_map(|(part, differs)| differs.then_some(part)).collect()
 }
 
-fn identity(config: &Config) -> String {
+fn sessions(config: &Config) -> [Duration; 3] {
     let identity = &config.identity;
-    format!(
-        "{:?} {:?} {:?} {:?}",
-        identity.providers, identity.credential_life, identity.session_life, identity.token_life
-    )
+    [identity.credential_life, identity.session_life, identity.token_life]
 }

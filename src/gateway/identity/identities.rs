@@ -18,6 +18,8 @@ use super::{
     lease::Leases,
     oidc::{self, RelyingParty},
     provider::Provider,
+    providers::{Prepared, Providers, Surroundings},
+    saml::{self, ServiceKey, ServiceProvider},
     seal::Seal,
     service::{Failures, Service},
     sessions::Sessions,
@@ -77,6 +79,7 @@ pub struct Identities {
     credential_life: Duration,
     own_roots: bool,
     authority: Arc<Authority>,
+    pub(super) surroundings: Surroundings,
 }
 
 impl fmt::Debug for Identities {
@@ -301,15 +304,10 @@ impl Identities {
         let host = config.public_url.host_str().unwrap_or_default().to_owned();
         let seal = open_seal(&config.state)?;
         let tokens = Tokens::open(&config.state, issuer.clone()).map_err(IdentityError::Keys)?;
-        let mut providers: Vec<Provider> = Vec::new();
-        for provider in config.providers {
-            let name = provider.name.clone();
-            let problem = |problem: String| IdentityError::Provider { name: name.clone(), problem };
-            if providers.iter().any(|other| other.name() == name) {
-                return Err(problem("two providers have this name; rename one".to_owned()));
-            }
-            providers.push(open_provider(provider, &config.public_url, &issuer, &clock).map_err(problem)?);
-        }
+        let surroundings =
+            Surroundings { public_url: config.public_url, issuer, state: config.state, clock: clock.clone() };
+        let providers = Providers::new(Prepared::open(config.providers, None, &surroundings)?);
+        let issuer = surroundings.issuer.clone();
         let sessions = Sessions {
             store,
             providers,
@@ -335,6 +333,7 @@ impl Identities {
             credential_life: config.credential_life,
             own_roots: config.own_roots,
             authority,
+            surroundings,
         })
     }
 }
@@ -357,15 +356,12 @@ fn open_seal(state: &Path) -> Result<Seal, IdentityError> {
         .map_err(|error| IdentityError::Keys(format!("{}: {error}", state.join("seal.key").display())))
 }
 
-fn open_provider(
-    provider: ProviderConfig,
-    public_url: &url::Url,
-    issuer: &str,
-    clock: &Clock,
-) -> Result<Provider, String> {
+/// Opens one provider. Blocks on files and on secrets that are commands.
+pub(super) fn open_provider(provider: ProviderConfig, around: &Surroundings) -> Result<Provider, String> {
+    let Surroundings { public_url, issuer, clock, .. } = around;
     let ProviderConfig { name, kind } = provider;
     match kind {
-        ProviderKind::Oidc { issuer: idp, client_id, client_secret, scopes, groups_claim, ca } => {
+        ProviderKind::Oidc { issuer: idp, client_id, client_secret, scopes, groups_claim, ca, preset } => {
             let redirect_uri = format!("{issuer}{}", authorization::CALLBACK);
             let settings = oidc::Settings {
                 name,
@@ -374,12 +370,22 @@ fn open_provider(
                 client_secret,
                 scopes,
                 groups_claim,
+                preset,
                 redirect_uri,
             };
             RelyingParty::new(settings, ca.as_deref(), clock.clone()).map(|p| Provider::Oidc(Box::new(p)))
         }
-        ProviderKind::Workload { issuer, audience, jwks, subject_claim, groups_claim } => {
-            let settings = workload::Settings { name, issuer, audience, jwks, subject_claim, groups_claim };
+        ProviderKind::Saml(section) => {
+            let host = public_url.host_str().unwrap_or_default();
+            let key = ServiceKey::open(&around.state, host, clock.now())?;
+            let base = format!("{issuer}{}/{name}", authorization::SAML);
+            let entity_id = section.entity_id.clone().unwrap_or_else(|| base.clone());
+            let settings = saml::Settings { name, entity_id, acs: format!("{base}/acs"), config: *section };
+            ServiceProvider::new(settings, key, clock.clone()).map(|p| Provider::Saml(Box::new(p)))
+        }
+        ProviderKind::Workload { issuer, audience, jwks, subject_claim, groups_claim, ca } => {
+            let settings =
+                workload::Settings { name, issuer, audience, jwks, subject_claim, groups_claim, ca };
             Workload::new(settings).map(|w| Provider::Workload(Box::new(w)))
         }
         ProviderKind::Service { accounts } => Service::new(name, accounts).map(Provider::Service),

@@ -1,21 +1,31 @@
 //! JSON Web Key Sets (RFC 7517) of providers, and the signatures checked with them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{
     Algorithm, DecodingKey, Header, Validation,
-    jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse},
+    errors::ErrorKind,
+    jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse},
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::{sync::Mutex, time::Instant};
 
-use super::config::Jwks;
+use super::{config::Jwks, strict::Unique};
 use crate::gateway::outbound::{Outbound, acceptable};
 
-/// A token names a key nobody knows: the set is read again, but not more often than this.
-const COOL_DOWN: Duration = Duration::from_secs(30);
-/// The same while no set was ever read: a provider that was away for a moment must not lock everybody out for half a minute.
+/// Reads of the set that tokens with unknown keys may cause at once: one for the forged token, and still some for a real
+/// rotation behind it.
+const BURST: u32 = 4;
+/// One more such read is allowed after each of these: a flood of forged tokens costs four reads a minute, and what the
+/// provider rotates meanwhile is found by one of them.
+const REFILL: Duration = Duration::from_secs(15);
+/// A key that was just looked for in vain is not looked for again before this.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The shortest RSA modulus believed, in bits (RFC 7518 §3.3).
+const MIN_RSA_BITS: usize = 2048;
+/// While no set was ever read, the next attempt is not made before this: a provider that was away for a moment must not lock everybody out for half a minute.
 const FIRST_COOL_DOWN: Duration = Duration::from_secs(1);
 /// The set is read again after this, so that withdrawn keys are forgotten.
 const FRESH: Duration = Duration::from_secs(60 * 60);
@@ -46,9 +56,46 @@ pub(super) struct Keys(Mutex<Remembered>);
 #[derive(Default)]
 struct Remembered {
     origin: Option<Jwks>,
-    keys: Vec<Jwk>,
+    set: Set,
     read_at: Option<Instant>,
     tried_at: Option<Instant>,
+    budget: Budget,
+    missed: Vec<(Option<String>, Instant)>,
+}
+
+/// The keys of one reading.
+#[derive(Clone, Default)]
+struct Set {
+    keys: Arc<Vec<Jwk>>,
+    /// Grows with each reading.
+    reading: u64,
+}
+
+/// Reads that unknown keys may cause.
+struct Budget {
+    left: u32,
+    counted_at: Instant,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { left: BURST, counted_at: Instant::now() }
+    }
+}
+
+impl Budget {
+    fn take(&mut self) -> bool {
+        while self.left < BURST && self.counted_at.elapsed() >= REFILL {
+            self.left = self.left.saturating_add(1);
+            self.counted_at += REFILL;
+        }
+        if self.left == BURST {
+            self.counted_at = Instant::now();
+        }
+        let allowed = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        allowed
+    }
 }
 
 impl Keys {
@@ -69,65 +116,85 @@ impl Keys {
         if header.crit.is_some() {
             return Err(invalid("the token demands extensions that are unknown"));
         }
-        let candidates = self.candidates(outbound, origin, &header).await?;
-        for key in &candidates {
-            if let Ok(claims) = verify_with(key, &header, token) {
-                return Ok(claims);
-            }
+        let set = self.set(outbound, origin).await?;
+        let why = match verify_with(&set, &header, token) {
+            Ok(claims) => return Ok(claims),
+            Err(why) => why,
+        };
+        match self.newer(outbound, origin, &header, &set).await {
+            Some(newer) => verify_with(&newer, &header, token).map_err(invalid),
+            None => Err(invalid(why)),
         }
-        Err(invalid(if candidates.is_empty() {
-            "the token is signed with a key that the issuer does not publish"
-        } else {
-            "the token's signature is wrong"
-        }))
     }
 
-    async fn candidates(
-        &self,
-        outbound: &Outbound,
-        origin: &Jwks,
-        header: &Header,
-    ) -> Result<Vec<Jwk>, KeysError> {
-        // Held while the set is read: of many callers with a new key, one asks and the others wait for its answer.
+    /// The set as it is known, read when it never was or long ago.
+    async fn set(&self, outbound: &Outbound, origin: &Jwks) -> Result<Set, KeysError> {
+        // Held while the set is read: of many callers one asks and the others wait for its answer.
         let mut known = self.0.lock().await;
         if known.origin.as_ref() != Some(origin) {
             *known = Remembered { origin: Some(origin.clone()), ..Remembered::default() };
         }
-        let fitting = |known: &Remembered| -> Vec<Jwk> {
-            known.keys.iter().filter(|key| fits(key, header)).cloned().collect()
-        };
         let age = known.read_at.map(|at| at.elapsed());
-        let found = fitting(&known);
-        let wanted = found.is_empty() || age.is_none_or(|age| age > FRESH);
-        let pause = if known.read_at.is_some() { COOL_DOWN } else { FIRST_COOL_DOWN };
-        let cool = known.tried_at.is_none_or(|at| at.elapsed() >= pause);
-        if wanted && cool {
-            known.tried_at = Some(Instant::now());
-            match read(outbound, origin).await {
-                Ok(keys) => (known.keys, known.read_at) = (keys, Some(Instant::now())),
-                Err(error) if age.is_none_or(|age| age > STALE) => {
-                    return Err(KeysError::Unreachable(error));
-                }
+        if age.is_some_and(|age| age <= FRESH) {
+            return Ok(known.set.clone());
+        }
+        let pause = if age.is_some() { REFILL } else { FIRST_COOL_DOWN };
+        if known.tried_at.is_none_or(|at| at.elapsed() >= pause) {
+            match known.read(outbound, origin).await {
+                Ok(()) => return Ok(known.set.clone()),
+                Err(error) if age.is_none_or(|age| age > STALE) => return Err(KeysError::Unreachable(error)),
                 Err(error) => {
                     tracing::warn!(%error, "signing keys could not be read again; the known ones are used")
                 }
             }
-            return Ok(fitting(&known));
-        }
-        if age.is_none_or(|age| age > STALE) {
+        } else if age.is_none_or(|age| age > STALE) {
             return Err(KeysError::Unreachable("the last attempt failed moments ago".to_owned()));
         }
-        Ok(found)
+        Ok(known.set.clone())
+    }
+
+    /// A set newer than `seen`, for a token that no key of that one fits: the provider may have rotated its keys since.
+    async fn newer(&self, outbound: &Outbound, origin: &Jwks, header: &Header, seen: &Set) -> Option<Set> {
+        let mut known = self.0.lock().await;
+        if known.set.reading != seen.reading {
+            return Some(known.set.clone());
+        }
+        known.missed.retain(|(_, at)| at.elapsed() < PATIENCE);
+        let looked_for = known.missed.iter().any(|(kid, _)| *kid == header.kid);
+        if looked_for || !known.budget.take() {
+            return None;
+        }
+        let read = known.read(outbound, origin).await;
+        if !known.set.keys.iter().any(|key| fits(key, header)) {
+            known.missed.push((header.kid.clone(), Instant::now()));
+        }
+        match read {
+            Ok(()) => Some(known.set.clone()),
+            Err(error) => {
+                tracing::warn!(%error, "signing keys could not be read again; the known ones are used");
+                None
+            }
+        }
+    }
+}
+
+impl Remembered {
+    async fn read(&mut self, outbound: &Outbound, origin: &Jwks) -> Result<(), String> {
+        self.tried_at = Some(Instant::now());
+        let keys = Arc::new(read(outbound, origin).await?);
+        self.set = Set { keys, reading: self.set.reading.wrapping_add(1) };
+        self.read_at = Some(Instant::now());
+        Ok(())
     }
 }
 
 #[derive(Deserialize)]
-struct Set {
+struct Published {
     keys: Vec<Value>,
 }
 
 async fn read(outbound: &Outbound, origin: &Jwks) -> Result<Vec<Jwk>, String> {
-    let set: Set = match origin {
+    let set: Published = match origin {
         Jwks::Url(url) if !acceptable(url) => {
             return Err(format!("{url}: plain http is for loopback alone: use an https URL"));
         }
@@ -146,13 +213,46 @@ async fn read(outbound: &Outbound, origin: &Jwks) -> Result<Vec<Jwk>, String> {
     Ok(set.keys.into_iter().take(MAX_KEYS).filter_map(|key| serde_json::from_value(key).ok()).collect())
 }
 
-/// Whether a key is for this token: its identifier, its kind and its use fit the header.
+/// The claims, if a key of the set signed them; else why not.
+fn verify_with(set: &Set, header: &Header, token: &str) -> Result<Map<String, Value>, &'static str> {
+    let candidates: Vec<&Jwk> = set.keys.iter().filter(|key| fits(key, header)).collect();
+    if candidates.is_empty() {
+        return Err("the token is signed with a key that the issuer does not publish for it");
+    }
+    if candidates.iter().all(|key| weak(key)) {
+        return Err("the issuer's RSA key is shorter than 2048 bits; have it replaced there");
+    }
+    for key in candidates.iter().filter(|key| !weak(key)) {
+        match claims(key, header, token) {
+            Ok(claims) => return Ok(claims.0),
+            Err(error) if matches!(error.kind(), ErrorKind::Json(_)) => {
+                return Err("the token's claims are no JSON object, or one of them stands there twice");
+            }
+            Err(_) => {}
+        }
+    }
+    Err("the token's signature is wrong")
+}
+
+/// Whether a key is for this token: its identifier, its kind and its use fit the header. A key without an identifier may
+/// be the one: the signature decides.
 fn fits(key: &Jwk, header: &Header) -> bool {
     let common = &key.common;
-    let named = header.kid.is_none() || header.kid == common.key_id;
-    let for_signing = matches!(common.public_key_use, None | Some(PublicKeyUse::Signature));
+    let named = header.kid.is_none() || common.key_id.is_none() || header.kid == common.key_id;
+    let for_signing = matches!(common.public_key_use, None | Some(PublicKeyUse::Signature))
+        && common.key_operations.as_ref().is_none_or(|uses| uses.contains(&KeyOperations::Verify));
     let own_algorithm = common.key_algorithm.is_none_or(|own| own.to_string() == format!("{:?}", header.alg));
     named && for_signing && own_algorithm && kind_fits(&key.algorithm, header.alg)
+}
+
+/// Whether the key can be broken.
+fn weak(key: &Jwk) -> bool {
+    let AlgorithmParameters::RSA(rsa) = &key.algorithm else { return false };
+    let modulus = URL_SAFE_NO_PAD.decode(&rsa.n).unwrap_or_default();
+    let first = modulus.iter().position(|byte| *byte != 0).unwrap_or(modulus.len());
+    let leading = modulus.get(first).map_or(0, |byte| byte.leading_zeros() as usize);
+    let bits = modulus.len().saturating_sub(first).saturating_mul(8).saturating_sub(leading);
+    bits < MIN_RSA_BITS
 }
 
 /// Which algorithms a kind of key is for. Symmetric ones appear nowhere: a public key must never be taken for a secret.
@@ -170,11 +270,8 @@ fn kind_fits(key: &AlgorithmParameters, algorithm: Algorithm) -> bool {
     }
 }
 
-fn verify_with(
-    key: &Jwk,
-    header: &Header,
-    token: &str,
-) -> Result<Map<String, Value>, jsonwebtoken::errors::Error> {
+/// The claims, if this key signed them. They are read after the signature was checked.
+fn claims(key: &Jwk, header: &Header, token: &str) -> Result<Unique, jsonwebtoken::errors::Error> {
     let key = DecodingKey::from_jwk(key)?;
     let mut validation = Validation::new(header.alg);
     // Claims are the caller's to check, against the clock that was handed in.

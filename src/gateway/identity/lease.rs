@@ -1,7 +1,7 @@
 //! Leases: the authority of live connections, extended in place, ended by revocation or time.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
     time::{Duration, SystemTime},
@@ -137,6 +137,16 @@ impl Leases {
         // Collected first: the last owner of a lease may drop it here, which locks the map again.
         for lease in self.of(session) {
             lease.end(reason.clone());
+        }
+    }
+
+    /// Ends every lease of callers of these providers.
+    pub(super) fn end_of(&self, providers: &HashSet<&str>, reason: &Refusal) {
+        let live: Vec<Arc<Lease>> = self.map().values().flatten().filter_map(Weak::upgrade).collect();
+        for lease in live {
+            if providers.contains(lease.held.load().caller.provider.as_str()) {
+                lease.end(reason.clone());
+            }
         }
     }
 

@@ -1,4 +1,5 @@
-//! The few pages people see: which provider, which dev user, which device, what went wrong. No script, no foreign byte.
+//! The few pages people see: which provider, which dev user, which device, what went wrong. No foreign byte, and no script
+//! but the one that sends a form on.
 
 use askama::Template;
 use axum::{
@@ -14,9 +15,18 @@ const STYLE: &str = include_str!("pages/style.css");
 
 #[derive(Template)]
 #[template(path = "choose.html", config = "src/gateway/identity/pages/askama.toml")]
-struct Choose {
+struct Choose<'a> {
     style: &'static str,
-    links: Vec<(String, String)>,
+    choices: Vec<Choice>,
+    back: Option<&'a str>,
+}
+
+/// A provider on the page.
+pub(super) struct Choice {
+    pub(super) name: String,
+    pub(super) href: String,
+    /// Why it cannot be asked now.
+    pub(super) trouble: Option<String>,
 }
 
 #[derive(Template)]
@@ -26,6 +36,20 @@ struct Dev<'a> {
     action: &'a str,
     login: &'a str,
     users: &'a [DevUser],
+}
+
+/// Sends the form at once where scripts run; elsewhere its button does.
+const SUBMIT: &str = "document.forms[0].submit()";
+
+#[derive(Template)]
+#[template(path = "saml.html", config = "src/gateway/identity/pages/askama.toml")]
+struct Saml<'a> {
+    style: &'static str,
+    script: &'static str,
+    provider: &'a str,
+    action: &'a str,
+    request: &'a str,
+    relay: &'a str,
 }
 
 #[derive(Template)]
@@ -76,9 +100,9 @@ struct Done<'a> {
     text: &'a str,
 }
 
-/// Links by the names of providers.
-pub(super) fn choose(links: Vec<(String, String)>) -> Response {
-    render(StatusCode::OK, &Choose { style: STYLE, links }, "'none'")
+/// The providers, and the laptop's address for somebody who gives up, where a laptop can be told.
+pub(super) fn choose(choices: Vec<Choice>, back: Option<&str>) -> Response {
+    render(StatusCode::OK, &Choose { style: STYLE, choices, back }, "'none'")
 }
 
 /// The users of a `dev` provider, as a form that leads to what the sign-in is for.
@@ -120,6 +144,15 @@ pub(super) fn device_denied() -> Response {
     render(StatusCode::OK, &Done { style: STYLE, title: "Denied", text }, "'none'")
 }
 
+/// A form that takes a SAML request to its provider.
+pub(super) fn saml(provider: &str, action: &Url, request: &str, relay: &str) -> Response {
+    let page = Saml { style: STYLE, script: SUBMIT, provider, action: action.as_str(), request, relay };
+    // The provider may send the form on to its sign-in's host, which browsers hold to this policy too.
+    let leads_to = format!("{} https:", action.origin().ascii_serialization());
+    let script = format!("'sha256-{}'", STANDARD.encode(sha256(SUBMIT.as_bytes())));
+    render_with(StatusCode::OK, &page, STYLE, &leads_to, &script)
+}
+
 /// What went wrong and what to do.
 pub(super) fn error(status: StatusCode, why: &str, remedy: &str) -> Response {
     render(status, &Error { style: STYLE, why, remedy }, "'none'")
@@ -136,8 +169,18 @@ pub(in crate::gateway) fn render_styled(
     style: &str,
     form_action: &str,
 ) -> Response {
+    render_with(status, page, style, form_action, "'none'")
+}
+
+fn render_with(
+    status: StatusCode,
+    page: &impl Template,
+    style: &str,
+    form_action: &str,
+    script: &str,
+) -> Response {
     let policy = format!(
-        "default-src 'none'; style-src 'sha256-{}'; form-action {form_action}; base-uri 'none'; frame-ancestors 'none'",
+        "default-src 'none'; style-src 'sha256-{}'; script-src {script}; form-action {form_action}; base-uri 'none'; frame-ancestors 'none'",
         STANDARD.encode(sha256(style.as_bytes()))
     );
     match (page.render(), HeaderValue::from_str(&policy)) {
@@ -177,7 +220,16 @@ mod tests {
 
     #[tokio::test]
     async fn the_style_in_the_page_is_the_one_the_policy_allows() {
-        let (policy, html) = read(choose(vec![("company".to_owned(), "/x?a=1&b=2".to_owned())])).await;
+        let (policy, html) = read(choose(
+            vec![Choice {
+                name: "company".to_owned(),
+                href: "/x?a=1&b=2".to_owned(),
+                trouble: Some("<b>".to_owned()),
+            }],
+            Some("http://127.0.0.1:5/callback?error=access_denied"),
+        ))
+        .await;
+        assert!(html.contains("company") && !html.contains("<b><"), "{html}");
         let style = html.split("<style>").nth(1).unwrap().split("</style>").next().unwrap();
         assert!(policy.contains(&STANDARD.encode(sha256(style.as_bytes()))));
     }

@@ -2,9 +2,12 @@
 
 use std::collections::HashSet;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Caller, dev::Dev, oidc::RelyingParty, service::Service, workload::Workload};
+use super::{
+    Caller, dev::Dev, oidc::RelyingParty, saml::ServiceProvider, service::Service, workload::Workload,
+};
 use crate::clock::Clock;
 
 /// Groups a caller may have.
@@ -14,13 +17,14 @@ const MAX_GROUP: usize = 256;
 /// The longest subject (OpenID Connect Core §2 says 255), in bytes.
 const MAX_SUBJECT: usize = 255;
 /// The longest email address (RFC 5321) or display name, in bytes.
-const MAX_TEXT: usize = 320;
+pub(super) const MAX_TEXT: usize = 320;
 /// How far a provider's clock may be off, in seconds.
-const LEEWAY: i64 = 60;
+const LEEWAY: i64 = 300;
 
 /// One `[[identity]]`, opened.
 pub(super) enum Provider {
     Oidc(Box<RelyingParty>),
+    Saml(Box<ServiceProvider>),
     Workload(Box<Workload>),
     Service(Service),
     Dev(Dev),
@@ -30,6 +34,7 @@ impl Provider {
     pub(super) fn name(&self) -> &str {
         match self {
             Self::Oidc(party) => party.name(),
+            Self::Saml(party) => party.name(),
             Self::Workload(workload) => workload.name(),
             Self::Service(service) => service.name(),
             Self::Dev(dev) => dev.name(),
@@ -39,6 +44,7 @@ impl Provider {
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Oidc(_) => "oidc",
+            Self::Saml(_) => "saml",
             Self::Workload(_) => "workload",
             Self::Service(_) => "service",
             Self::Dev(_) => "dev",
@@ -73,8 +79,21 @@ pub(super) enum ProviderError {
     Invalid(String),
 }
 
+impl ProviderError {
+    /// The sentence with the provider's name.
+    pub(super) fn of(&self, name: &str) -> String {
+        match self {
+            Self::Refused(why) => format!("the identity provider `{name}` refused: {why}"),
+            Self::Unreachable(why) => format!("the identity provider `{name}` cannot be asked: {why}"),
+            Self::Invalid(why) => {
+                format!("the answer of the identity provider `{name}` is not believed: {why}")
+            }
+        }
+    }
+}
+
 /// An identity as a provider claims it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Claimed {
     pub(super) subject: String,
     pub(super) email: Option<String>,
@@ -123,7 +142,7 @@ pub(super) fn display_name(claims: &Claims) -> Option<String> {
 
 /// The groups of a claim; `None` when the claim is absent. A claim of another shape means no groups, and is logged.
 pub(super) fn groups(claims: &Claims, name: &str, provider: &str) -> Option<Vec<String>> {
-    let value = claims.get(name)?;
+    let value = claim(claims, name)?;
     Some(read_groups(value).unwrap_or_else(|problem| {
         tracing::warn!(
             provider,
@@ -133,6 +152,33 @@ pub(super) fn groups(claims: &Claims, name: &str, provider: &str) -> Option<Vec<
         );
         Vec::new()
     }))
+}
+
+/// A claim by its name, or by a path of names with dots between them; the longest name that is there wins, so that a
+/// literal `https://example.com/groups` is never taken for a path.
+fn claim<'a>(claims: &'a Claims, path: &str) -> Option<&'a Value> {
+    claims.get(path).or_else(|| {
+        path.rmatch_indices('.').find_map(|(dot, _)| {
+            let (name, rest) = path.split_at_checked(dot)?;
+            claim(claims.get(name)?.as_object()?, rest.strip_prefix('.')?)
+        })
+    })
+}
+
+/// Whether a claim is said to be elsewhere (OpenID Connect Core §5.6.2): it is not missing, it must be fetched.
+pub(super) fn elsewhere(claims: &Claims, name: &str) -> bool {
+    claims.get("_claim_names").and_then(Value::as_object).is_some_and(|names| names.contains_key(name))
+}
+
+/// Groups that were fetched, within the same bounds as those of a claim.
+pub(super) fn fetched(groups: Vec<String>) -> Result<Vec<String>, ProviderError> {
+    let groups = Value::Array(groups.into_iter().map(Value::String).collect());
+    read_groups(&groups).map_err(|problem| ProviderError::Invalid(format!("its list of groups: {problem}")))
+}
+
+/// Whether another page may be asked for.
+pub(super) fn too_many(groups: usize) -> bool {
+    groups > MAX_GROUPS
 }
 
 fn read_groups(value: &Value) -> Result<Vec<String>, &'static str> {
@@ -158,7 +204,7 @@ fn read_groups(value: &Value) -> Result<Vec<String>, &'static str> {
     Ok(groups)
 }
 
-/// Checks `iss` exactly, `aud` to hold `audience`, and the times with a minute's leeway; returns `exp`.
+/// Checks `iss` exactly, `aud` to hold `audience`, and the times with five minutes' leeway; returns `exp`.
 pub(super) fn check_registered(
     claims: &Claims,
     issuer: &str,
@@ -175,7 +221,10 @@ pub(super) fn check_registered(
     let now = clock.unix_seconds();
     let exp = seconds(claims, "exp").ok_or_else(|| invalid("the token has no end"))?;
     if now >= exp.saturating_add(LEEWAY) {
-        return Err(invalid("the token's time is over"));
+        let over = now.saturating_sub(exp);
+        return Err(ProviderError::Invalid(format!(
+            "the token's time is over since {over} s; if it was made just now, compare the clocks"
+        )));
     }
     for start in ["nbf", "iat"] {
         match (claims.contains_key(start), seconds(claims, start)) {

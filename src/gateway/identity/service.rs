@@ -269,9 +269,12 @@ const MOST_OF_ALL: u32 = 100;
 /// Addresses and accounts that are counted at once.
 const MAX_COUNTED: usize = 10_000;
 
+/// Where attempts come from, and the account's hash.
+type Attempt = (Option<IpAddr>, [u8; 32]);
+
 /// Who failed to prove an account lately.
 #[derive(Default)]
-pub(super) struct Failures(Mutex<HashMap<(Option<IpAddr>, [u8; 32]), Count>>);
+pub(super) struct Failures(Mutex<HashMap<Attempt, Count>>);
 
 struct Count {
     since: Instant,

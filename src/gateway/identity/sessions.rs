@@ -15,10 +15,11 @@ use super::{
     lease::Leases,
     oidc::{Expected, RelyingParty},
     provider::{Provider, ProviderError},
+    providers::Providers,
     seal::Seal,
 };
 use crate::{
-    clock::Clock,
+    clock::{Clock, from_unix_millis},
     id,
     secret::{ExposeSecret, SecretString},
     wire::{Refusal, code},
@@ -27,7 +28,7 @@ use crate::{
 /// The sessions and everything that hangs on them.
 pub(super) struct Sessions {
     pub(super) store: Arc<dyn Store>,
-    pub(super) providers: Vec<Provider>,
+    pub(super) providers: Providers,
     pub(super) leases: Arc<Leases>,
     pub(super) seal: Seal,
     pub(super) clock: Clock,
@@ -57,8 +58,19 @@ impl Sessions {
     }
 
     /// The provider of that name.
-    pub(super) fn provider(&self, name: &str) -> Option<&Provider> {
-        self.providers.iter().find(|provider| provider.name() == name)
+    pub(super) fn provider(&self, name: &str) -> Option<Arc<Provider>> {
+        self.providers().into_iter().find(|provider| provider.name() == name)
+    }
+
+    /// When a session that begins now ends: after its life, or when its provider wants it to (milliseconds since 1970).
+    pub(super) fn end(&self, wanted: Option<i64>) -> SystemTime {
+        let end = self.clock.now() + self.life;
+        wanted.map_or(end, |wanted| from_unix_millis(wanted).min(end))
+    }
+
+    /// The providers as `gateway.toml` has them now, in its order.
+    pub(super) fn providers(&self) -> Vec<Arc<Provider>> {
+        self.providers.all()
     }
 
     /// Seals a provider's refresh token for a session.
@@ -183,7 +195,7 @@ impl Sessions {
 
     /// Asks the row's provider for the groups. Ends the session when the provider says no.
     async fn reread(&self, mut row: SessionRow) -> Result<SessionRow, Refusal> {
-        match self.provider(&row.caller.provider) {
+        match self.provider(&row.caller.provider).as_deref() {
             Some(Provider::Dev(dev)) => match dev.user(&row.caller.subject) {
                 Some(claimed) => row.caller.groups = claimed.groups,
                 None => return Err(self.ended_by_provider(&row, "the user is no more").await),
@@ -194,15 +206,15 @@ impl Sessions {
                 None => return Err(self.ended_by_provider(&row, "the account is no more").await),
             },
             // A workload's groups are in its token; the session ends with it.
-            Some(Provider::Workload(_)) | None => {}
+            // SAML has no way of asking again: groups are those of the login until the session's end.
+            Some(Provider::Workload(_) | Provider::Saml(_)) | None => {}
         }
         Ok(row)
     }
 
     async fn reread_oidc(&self, party: &RelyingParty, row: &mut SessionRow) -> Result<(), Refusal> {
         let Some(sealed) = &row.provider_refresh else {
-            tracing::debug!(session = row.id, "the provider gave no refresh token: groups stay as they are");
-            return Ok(());
+            return Err(self.ended_by_provider(row, "nothing is known of the login there").await);
         };
         let Some(token) = self.seal.open_sealed(&refresh_context(&row.id), sealed) else {
             return Err(self
@@ -214,12 +226,19 @@ impl Sessions {
             Err(_) => Err(ProviderError::Invalid("the sealed token is no text".to_owned())),
         };
         let answer = match answer {
-            Ok(answer) => answer,
+            Ok(Some(answer)) => answer,
+            Ok(None) => {
+                tracing::debug!(
+                    session = row.id,
+                    "the provider gave no refresh token: groups stay as they are"
+                );
+                return Ok(());
+            }
             Err(error) => return self.not_reread(row, error).await,
         };
-        if let Some(next) = &answer.refresh_token {
+        if answer.refresh_token.is_some() {
             // Where the provider rotates, the old token is dead: keep the new one before anything can fail.
-            row.provider_refresh = self.seal_refresh(&row.id, next);
+            row.provider_refresh = self.seal_refresh(&row.id, &party.keep(&answer));
             self.save(row).await?;
         }
         match party.identify(&answer, Expected::Subject(&row.caller.subject)).await {

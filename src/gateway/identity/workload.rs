@@ -1,6 +1,6 @@
 //! Workload tokens: JWTs that a cluster or a CI system gives its jobs, exchanged for a session (RFC 8693).
 
-use std::time::SystemTime;
+use std::{path::PathBuf, time::SystemTime};
 
 use serde::Deserialize;
 use tokio::sync::OnceCell;
@@ -37,6 +37,7 @@ pub(super) struct Settings {
     pub(super) jwks: Option<Jwks>,
     pub(super) subject_claim: String,
     pub(super) groups_claim: Option<String>,
+    pub(super) ca: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -47,14 +48,14 @@ struct Discovered {
 
 impl Workload {
     pub(super) fn new(settings: Settings) -> Result<Self, String> {
-        let Settings { name, issuer, audience, jwks, subject_claim, groups_claim } = settings;
+        let Settings { name, issuer, audience, jwks, subject_claim, groups_claim, ca } = settings;
         Ok(Self {
             name,
             issuer,
             audience,
             subject_claim,
             groups_claim,
-            outbound: Outbound::new(None)?,
+            outbound: Outbound::new(ca.as_deref())?,
             keys: Keys::default(),
             origin: OnceCell::new_with(jwks),
         })

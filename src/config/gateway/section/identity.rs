@@ -1,6 +1,8 @@
 //! `[[identity]]`: who says who is calling.
 
-use std::collections::BTreeMap;
+mod oidc;
+
+use std::{collections::BTreeMap, time::Duration};
 
 use toml::de::DeValue;
 use url::Url;
@@ -11,7 +13,10 @@ use crate::{
         reader::{Report, Table, Value, shown},
         value,
     },
-    gateway::identity::{DevUser, Jwks, ProviderConfig, ProviderKind, ServiceAccount, ServiceProof},
+    gateway::identity::{
+        DevUser, Jwks, MetadataOrigin, ProviderConfig, ProviderKind, SamlConfig, ServiceAccount,
+        ServiceProof, Signed,
+    },
 };
 
 #[derive(Clone, Copy)]
@@ -40,24 +45,19 @@ pub(in crate::config::gateway) fn read(
     let mut names = BTreeMap::new();
     let mut providers = Vec::new();
     for mut table in root.sections("identity", report) {
-        let kind =
-            table.need("kind", "\"oidc\", \"workload\", \"service\" or \"dev\"", report, |value, report| {
-                let kind = value.one_of(&KINDS, report)?;
-                if matches!(kind, Kind::Saml) {
-                    value.unsupported("kind \"saml\"", report);
-                    return None;
-                }
-                Some((kind, value.span().clone()))
-            });
+        let expected = "\"oidc\", \"saml\", \"workload\", \"service\" or \"dev\"";
+        let kind = table.need("kind", expected, report, |value, report| {
+            Some((value.one_of(&KINDS, report)?, value.span().clone()))
+        });
         // Without a kind nothing else in it can be judged.
         let Some((kind, span)) = kind else { continue };
         let name = name(&mut table, kind, &span, &mut names, report);
         let kind = match kind {
-            Kind::Oidc => oidc(&mut table, report),
+            Kind::Oidc => oidc::read(&mut table, report),
             Kind::Workload => workload(&mut table, report),
             Kind::Service => service(&mut table, report),
             Kind::Dev => dev(&mut table, &span, public_url, report),
-            Kind::Saml => None,
+            Kind::Saml => saml(&mut table, report),
         };
         table.finish(report);
         if let (Some(name), Some(kind)) = (name, kind) {
@@ -101,36 +101,49 @@ fn name(
     Some(name)
 }
 
-fn oidc(table: &mut Table<'_>, report: &mut Report) -> Option<ProviderKind> {
-    let issuer = table.need("issuer", "\"https://login.example.com\"", report, value::secure_url);
-    let client_id = table.need("client_id", "\"…\"", report, value::text);
-    let client_secret = table.read("client_secret", report, value::secret);
-    // Nothing said: the identity room asks for what people need, as far as the provider offers it.
-    let scopes = table.take("scopes").map_or_else(|| Some(Vec::new()), |value| scopes(&value, report));
-    let groups_claim = table.read("groups_claim", report, value::text);
+fn saml(table: &mut Table<'_>, report: &mut Report) -> Option<ProviderKind> {
+    const REQUIRED: [(&str, Signed); 3] =
+        [("assertion", Signed::Assertion), ("response", Signed::Response), ("either", Signed::Either)];
+    let metadata =
+        table.need("metadata", "\"idp-metadata.xml\", or its https URL", report, |value, report| {
+            if value.string(report)?.contains("://") {
+                value::secure_url(value, report).map(MetadataOrigin::Url)
+            } else {
+                file::existing(value, report).map(MetadataOrigin::File)
+            }
+        });
+    let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+    let metadata_certificate = table.read("metadata_certificate", report, file::certificates);
     let ca = table.read("ca", report, file::certificates);
-    Some(ProviderKind::Oidc {
-        issuer: issuer?,
-        client_id: client_id?,
-        client_secret,
-        scopes: scopes?,
-        groups_claim: groups_claim.unwrap_or_else(|| "groups".to_owned()),
+    let entity_id = table.read("entity_id", report, value::text);
+    let mut attribute = |key, report: &mut Report| table.read(key, report, value::text);
+    let groups_attribute = attribute("groups_attribute", report);
+    let email_attribute = attribute("email_attribute", report);
+    let name_attribute = attribute("name_attribute", report);
+    let subject = attribute("subject", report);
+    let sign_requests = table.read("sign_requests", report, |value, report| value.truth(report));
+    let require_signed =
+        table.read("require_signed", report, |value, report| value.one_of(&REQUIRED, report));
+    let clock_skew = table.read("clock_skew", report, |value, report| {
+        value::duration(value, Duration::ZERO..=minutes(5), report)
+    });
+    let session = table.read("session", report, |value, report| {
+        value::duration(value, minutes(5)..=minutes(30 * 24 * 60), report)
+    });
+    Some(ProviderKind::Saml(Box::new(SamlConfig {
+        metadata: metadata?,
+        metadata_certificate,
         ca,
-    })
-}
-
-fn scopes(value: &Value<'_>, report: &mut Report) -> Option<Vec<String>> {
-    let scopes = value::texts(value, report)?;
-    if !scopes.iter().any(|scope| scope == "openid") {
-        value.wrong("without `openid`, which makes it OpenID Connect", "add \"openid\"", report);
-        return None;
-    }
-    if let Some(wrong) = scopes.iter().find(|scope| scope.contains(char::is_whitespace)) {
-        let what = format!("a list with \"{}\", which is not one scope", shown(wrong));
-        value.wrong(&what, "write each scope as a string of its own", report);
-        return None;
-    }
-    Some(scopes)
+        entity_id,
+        groups_attribute: groups_attribute.unwrap_or_else(|| "groups".to_owned()),
+        email_attribute: email_attribute.unwrap_or_else(|| "email".to_owned()),
+        name_attribute: name_attribute.unwrap_or_else(|| "displayName".to_owned()),
+        subject,
+        sign_requests,
+        require_signed: require_signed.unwrap_or(Signed::Either),
+        clock_skew: clock_skew.unwrap_or(minutes(3)),
+        session,
+    })))
 }
 
 fn workload(table: &mut Table<'_>, report: &mut Report) -> Option<ProviderKind> {
@@ -146,6 +159,7 @@ fn workload(table: &mut Table<'_>, report: &mut Report) -> Option<ProviderKind> 
     let jwks = jwks.map(|value| keys(&value, report));
     let subject_claim = table.read("subject_claim", report, value::text);
     let groups_claim = table.read("groups_claim", report, value::text);
+    let ca = table.read("ca", report, file::certificates);
     // Some issuers are no URL; then the keys cannot be discovered and must be named.
     let issuer = issuer.and_then(|value| {
         if known {
@@ -163,6 +177,7 @@ fn workload(table: &mut Table<'_>, report: &mut Report) -> Option<ProviderKind> 
         },
         subject_claim: subject_claim.unwrap_or_else(|| "sub".to_owned()),
         groups_claim,
+        ca,
     })
 }
 

@@ -50,11 +50,14 @@ struct Asked {
     body: Bytes,
 }
 
+/// Status, a header's name or nothing, its value: what a server answers next.
+type Told = (u16, &'static str, &'static str);
+
 /// A server on loopback that answers as it was told, and 200 `{"ok":true}` with what Slack would add after that.
 #[derive(Clone, Default)]
 struct Server {
     asked: Arc<Mutex<Vec<Asked>>>,
-    answers: Arc<Mutex<VecDeque<(u16, &'static str, &'static str)>>>,
+    answers: Arc<Mutex<VecDeque<Told>>>,
     email: Arc<Mutex<Value>>,
     rung: Arc<Notify>,
 }
@@ -326,6 +329,7 @@ fn workload() -> identity::ProviderConfig {
         jwks: Some(identity::Jwks::Url("https://corp.example.test/jwks".parse().unwrap())),
         subject_claim: "sub".into(),
         groups_claim: None,
+        ca: None,
     };
     identity::ProviderConfig { name: "corp".into(), kind }
 }

@@ -65,12 +65,12 @@ async fn enter(identities: &Identities, claim: &Claim, source: Option<IpAddr>) -
         Ok(found) => found,
         Err((provider, reason)) => {
             identities.failures.note(source, &claim.account);
-            identities.login_failed(provider, reason);
+            identities.login_failed(&provider, reason);
             return Err(Failure::new("invalid_client", "no such account, or not its secret or signature"));
         }
     };
     let sessions = &identities.sessions;
-    let caller = proven.claimed.caller(provider, true, sessions.new_id());
+    let caller = proven.claimed.caller(&provider, true, sessions.new_id());
     let session_end = sessions.clock.now() + sessions.life;
     let beginning = Beginning {
         caller: caller.clone(),
@@ -83,25 +83,25 @@ async fn enter(identities: &Identities, claim: &Claim, source: Option<IpAddr>) -
 }
 
 /// The account behind a claim, and its provider's name; else why not, for the log.
-async fn prove<'a>(
-    identities: &'a Identities,
+async fn prove(
+    identities: &Identities,
     claim: &Claim,
-) -> Result<Result<(&'a str, Proven), (&'a str, &'static str)>, Failure> {
+) -> Result<Result<(String, Proven), (String, &'static str)>, Failure> {
     let endpoint = format!("{}{TOKEN}", identities.issuer);
     let sessions = &identities.sessions;
     let shown = match &claim.proof {
         Proof::Secret(secret) => Shown::Secret(secret),
         Proof::Assertion(jwt) => Shown::Assertion(jwt),
     };
-    let mut found = Err(("service", "this gateway has no service accounts"));
-    for provider in &sessions.providers {
-        let Provider::Service(service) = provider else { continue };
+    let mut found = Err(("service".to_owned(), "this gateway has no service accounts"));
+    for provider in sessions.providers() {
+        let Provider::Service(service) = &*provider else { continue };
         match service.prove(&claim.account, &shown, &endpoint, &sessions.clock) {
             Ok(proven) => {
-                found = Ok((service.name(), proven));
+                found = Ok((service.name().to_owned(), proven));
                 break;
             }
-            Err(reason) if found.is_err() => found = Err((service.name(), reason)),
+            Err(reason) if found.is_err() => found = Err((service.name().to_owned(), reason)),
             Err(_) => {}
         }
     }
@@ -111,7 +111,7 @@ async fn prove<'a>(
         let end = crate::clock::from_unix_millis(end.saturating_mul(1000));
         let fresh = sessions.store.claim_pending(&key, sessions.clock.now(), end).await.map_err(database)?;
         if !fresh {
-            return Ok(Err((provider, "the assertion was used before")));
+            return Ok(Err((provider.clone(), "the assertion was used before")));
         }
     }
     Ok(found)

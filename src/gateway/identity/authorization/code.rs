@@ -31,6 +31,9 @@ pub(super) struct Grant {
     pub(super) challenge: String,
     /// The provider's refresh token, sealed for the session.
     pub(super) provider_refresh: Option<Vec<u8>>,
+    /// When the provider wants the session to end at the latest, in milliseconds since 1970.
+    #[serde(default)]
+    pub(super) ends: Option<i64>,
 }
 
 /// What a client presents with a code.
@@ -98,7 +101,7 @@ pub(in crate::gateway::identity) async fn redeem(
     if !proves(presented.verifier, &grant.challenge) {
         return Err(CodeError::Invalid("code_verifier does not fit code_challenge"));
     }
-    let expires_at = now + sessions.life;
+    let expires_at = sessions.end(grant.ends);
     let session = grant.caller.session.clone();
     let refresh = sessions
         .begin(Beginning {
@@ -142,7 +145,7 @@ fn proves(verifier: &str, challenge: &str) -> bool {
 }
 
 /// Codes are found by their hashes: a stolen database holds none.
-fn key(kind: &str, code: &str) -> String {
+pub(super) fn key(kind: &str, code: &str) -> String {
     format!("{kind}:{}", URL_SAFE_NO_PAD.encode(sha256(code.as_bytes())))
 }
 

@@ -21,7 +21,7 @@ use crate::{
 /// `GET /.well-known/hoopctl`.
 pub(super) async fn hoopctl(State(identities): State<Arc<Identities>>) -> Json<Discovery> {
     let issuer = &identities.issuer;
-    let providers = identities.sessions.providers.iter();
+    let providers = identities.sessions.providers();
     Json(Discovery {
         schema: 1,
         issuer: issuer.clone(),
@@ -33,6 +33,7 @@ pub(super) async fn hoopctl(State(identities): State<Arc<Identities>>) -> Json<D
         device_authorization_endpoint: Some(format!("{issuer}{AUTHORIZATION}")),
         credential_endpoint: format!("{issuer}/api/v1/credentials"),
         providers: providers
+            .iter()
             .map(|provider| Provider {
                 name: provider.name().to_owned(),
                 kind: provider.kind().to_owned(),

@@ -117,8 +117,8 @@ async fn workload(identities: &Identities, token: &str) -> Result<(Caller, Syste
     let sessions = &identities.sessions;
     let mut failure = Failure::new("invalid_grant", "the token is of no issuer that this gateway believes");
     // Several providers may share an issuer and differ in their audience.
-    for provider in &sessions.providers {
-        let Provider::Workload(workload) = provider else { continue };
+    for provider in sessions.providers() {
+        let Provider::Workload(workload) = &*provider else { continue };
         if !workload.claims_issuer(token) {
             continue;
         }

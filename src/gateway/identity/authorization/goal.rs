@@ -21,12 +21,13 @@ use crate::{
 
 const NOBODY_WAITS: &str = "Nobody waits for this sign-in any more.";
 
-/// Somebody signed in.
+/// Somebody signed in, for a session that ends at `ends` (milliseconds since 1970) at the latest.
 pub(super) async fn reach(
     identities: &Identities,
     sign_in: &SignIn,
     claimed: Claimed,
     refresh: Option<SecretString>,
+    ends: Option<i64>,
 ) -> Response {
     let sessions = &identities.sessions;
     let session = sessions.new_id();
@@ -42,6 +43,7 @@ pub(super) async fn reach(
                 redirect_uri: redirect_uri.clone(),
                 challenge: challenge.clone(),
                 provider_refresh,
+                ends,
             };
             match code::issue(identities, &grant).await {
                 Ok(code) => send_code(identities, &to, state.as_deref(), &code),
@@ -50,7 +52,7 @@ pub(super) async fn reach(
         }
         Goal::Device { request } => {
             let user = caller.user().to_owned();
-            let grant = device::Grant { caller, provider_refresh };
+            let grant = device::Grant { caller, provider_refresh, ends };
             match device::approve(identities, request, grant).await {
                 Ok(true) => pages::device_done(&user),
                 Ok(false) => refused_page(NOBODY_WAITS),

@@ -10,6 +10,7 @@ mod goal;
 mod params;
 mod request;
 mod revoke;
+mod saml;
 mod sign_in;
 mod token;
 
@@ -39,6 +40,8 @@ pub(super) const CALLBACK: &str = "/login/callback";
 const DEV: &str = "/login/dev";
 /// Where the gateway's own pages take the codes they asked for.
 const CONSOLE_CALLBACK: &str = "/console/callback";
+/// Where SAML lives: `/saml/{provider}/…`.
+pub(super) const SAML: &str = "/saml";
 pub(super) const AUTHORIZE: &str = "/oauth2/authorize";
 const TOKEN: &str = "/oauth2/token";
 const REVOKE: &str = "/oauth2/revoke";
@@ -57,6 +60,9 @@ pub(super) fn router(identities: Arc<Identities>) -> Router {
         .route(REVOKE, post(revoke::revoke))
         .route(CALLBACK, get(sign_in::callback))
         .route(DEV, post(sign_in::dev))
+        .route(&format!("{SAML}/{{name}}/metadata"), get(saml::metadata))
+        .route(&format!("{SAML}/{{name}}/acs"), post(saml::acs))
+        .route(&format!("{SAML}/{{name}}/continue"), get(saml::resume))
         .with_state(Arc::clone(&identities))
         .merge(device::router(identities))
         .layer(middleware::from_fn(guard))
@@ -85,6 +91,11 @@ pub(in crate::gateway) async fn guard(request: Request, next: Next) -> Response 
 
 /// Reads a form's body, bounded in length and time.
 pub(in crate::gateway) async fn read_form(headers: &HeaderMap, body: Body) -> Result<Bytes, &'static str> {
+    read_form_of(headers, body, MAX_FORM).await
+}
+
+/// Reads a form's body of at most `longest` bytes, bounded in time.
+async fn read_form_of(headers: &HeaderMap, body: Body, longest: usize) -> Result<Bytes, &'static str> {
     let form = headers
         .get(header::CONTENT_TYPE)
         .and_then(|kind| kind.to_str().ok())
@@ -93,9 +104,9 @@ pub(in crate::gateway) async fn read_form(headers: &HeaderMap, body: Body) -> Re
     if !form {
         return Err("the body must be application/x-www-form-urlencoded");
     }
-    match tokio::time::timeout(FORM_TIME, axum::body::to_bytes(body, MAX_FORM)).await {
+    match tokio::time::timeout(FORM_TIME, axum::body::to_bytes(body, longest)).await {
         Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(_)) => Err("the body is longer than 64 KiB or was cut"),
+        Ok(Err(_)) => Err("the body is too long or was cut"),
         Err(_) => Err("the body did not arrive in time"),
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     secret::SecretString,
 };
 
-const NOT_BEGUN: &str =
+pub(super) const NOT_BEGUN: &str =
     "This sign-in was not begun in this browser, or more than ten minutes ago. Nothing was signed in.";
 
 /// `GET /login/callback`: the provider sends the browser back.
@@ -37,22 +37,27 @@ pub(super) async fn callback(
         return refused_page("The identity provider's answer has no state.");
     };
     let Some(sign_in) = begun(&identities, &headers, key) else { return refused_page(NOT_BEGUN) };
-    let Some(Provider::Oidc(party)) = identities.sessions.provider(&sign_in.provider) else {
+    let provider = identities.sessions.provider(&sign_in.provider);
+    let Some(Provider::Oidc(party)) = provider.as_deref() else {
         return refused_page(NOT_BEGUN);
     };
     let response = match claimed(party, &params, &sign_in).await {
-        Ok((claimed, refresh)) => goal::reach(&identities, &sign_in, claimed, refresh).await,
+        Ok((claimed, refresh)) => goal::reach(&identities, &sign_in, claimed, refresh, None).await,
         Err(error) => {
             identities.login_failed(party.name(), &error);
-            let kind = match error {
-                ProviderError::Refused(_) => "access_denied",
-                ProviderError::Unreachable(_) => "temporarily_unavailable",
-                ProviderError::Invalid(_) => "server_error",
-            };
-            goal::miss(&identities, &sign_in.goal, kind, &error.to_string()).await
+            goal::miss(&identities, &sign_in.goal, kind(&error), &error.of(party.name())).await
         }
     };
     without_cookie(response, key)
+}
+
+/// The word of RFC 6749 §4.1.2.1 for a provider's error.
+pub(super) fn kind(error: &ProviderError) -> &'static str {
+    match error {
+        ProviderError::Refused(_) => "access_denied",
+        ProviderError::Unreachable(_) => "temporarily_unavailable",
+        ProviderError::Invalid(_) => "server_error",
+    }
 }
 
 /// `POST /login/dev`: somebody on this machine chose a user.
@@ -63,7 +68,7 @@ pub(super) async fn dev(State(identities): State<Arc<Identities>>, request: Requ
     }
     match chosen(&identities, &head.headers, body).await {
         Ok((key, sign_in, claimed)) => {
-            let response = goal::reach(&identities, &sign_in, claimed, None).await;
+            let response = goal::reach(&identities, &sign_in, claimed, None, None).await;
             without_cookie(response, &key)
         }
         Err(why) => refused_page(why),
@@ -101,7 +106,8 @@ async fn chosen(
     // The key is known to the page and the cookie alone, and fits one cookie: it is the form's CSRF token.
     let key = params.one("login").ok().flatten().ok_or(NOT_BEGUN)?;
     let sign_in = begun(identities, headers, key).ok_or(NOT_BEGUN)?;
-    let Some(Provider::Dev(dev)) = identities.sessions.provider(&sign_in.provider) else {
+    let provider = identities.sessions.provider(&sign_in.provider);
+    let Some(Provider::Dev(dev)) = provider.as_deref() else {
         return Err(NOT_BEGUN);
     };
     let user = params.one("user").ok().flatten().and_then(|name| dev.user(name));
@@ -110,7 +116,7 @@ async fn chosen(
 }
 
 /// The sign-in of this browser.
-fn begun(identities: &Identities, headers: &HeaderMap, key: &str) -> Option<SignIn> {
+pub(super) fn begun(identities: &Identities, headers: &HeaderMap, key: &str) -> Option<SignIn> {
     let sessions = &identities.sessions;
     SignIn::of(headers, &sessions.seal, key, sessions.clock.now())
 }
@@ -136,7 +142,13 @@ async fn claimed(
     let answer = party.redeem(code, &sign_in.verifier.clone().into()).await?;
     let claimed = party.identify(&answer, Expected::Nonce(&sign_in.nonce)).await?;
     let claimed = claimed.ok_or_else(|| ProviderError::Invalid("its answer names nobody".to_owned()))?;
-    Ok((claimed, answer.refresh_token))
+    if answer.refresh_token.is_none() {
+        tracing::warn!(
+            provider = party.name(),
+            "the provider gave no refresh token: groups stay as they are until the session's end"
+        );
+    }
+    Ok((claimed, Some(party.keep(&answer))))
 }
 
 pub(super) fn without_cookie(mut response: Response, key: &str) -> Response {

@@ -100,6 +100,11 @@ async fn read(outbound: &Outbound, issuer: &Url) -> Result<Metadata, String> {
     let base = issuer.as_str().trim_end_matches('/');
     let url = Url::parse(&format!("{base}/.well-known/openid-configuration")).map_err(|e| e.to_string())?;
     let metadata: Metadata = outbound.json(&url, None).await.map_err(|e| e.to_string())?;
+    if metadata.issuer.contains('{') {
+        return Err(format!(
+            "{url} is of many tenants; name your own in gateway.toml: https://login.microsoftonline.com/TENANT-ID/v2.0"
+        ));
+    }
     if !same_issuer(issuer, &metadata.issuer) {
         return Err(format!(
             "{url} is of the issuer `{}`; write that in gateway.toml if it is the right one",

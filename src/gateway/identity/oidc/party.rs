@@ -16,23 +16,21 @@ use url::Url;
 
 use super::{
     super::{
-        config::Jwks,
+        config::{Jwks, Preset},
         jwks::Keys,
         provider::{
-            Claimed, Claims, ProviderError, audiences, check_registered, display_name, email, groups,
-            subject, text,
+            Claimed, Claims, ProviderError, audiences, check_registered, display_name, subject, text,
         },
+        strict::Unique,
     },
     discovery::{Discovery, Metadata},
+    google::People,
 };
 use crate::{
     clock::Clock,
     gateway::outbound::{Outbound, OutboundError, acceptable},
     secret::{self, ExposeSecret, SecretString},
 };
-
-/// What is asked for when the configuration names nothing; what a provider does not advertise of it is left out.
-const COMMON_SCOPES: [&str; 5] = ["openid", "profile", "email", "groups", "offline_access"];
 
 /// What `[[identity]] kind = "oidc"` says.
 pub(in super::super) struct Settings {
@@ -42,24 +40,28 @@ pub(in super::super) struct Settings {
     pub(in super::super) client_secret: Option<secret::Source>,
     pub(in super::super) scopes: Vec<String>,
     pub(in super::super) groups_claim: String,
+    pub(in super::super) preset: Preset,
     /// The gateway's `/login/callback`.
     pub(in super::super) redirect_uri: String,
 }
 
 /// The gateway as client of one OpenID provider.
 pub(in super::super) struct RelyingParty {
-    settings: Settings,
-    outbound: Outbound,
+    pub(super) settings: Settings,
+    pub(super) outbound: Outbound,
+    /// Google's directory, where it is asked for groups.
+    pub(super) people: Option<People>,
+    pub(super) clock: Clock,
     discovery: Discovery,
     keys: Keys,
-    clock: Clock,
 }
 
 /// What a token endpoint gave: verified only by [`RelyingParty::identify`].
 pub(in super::super) struct Answer {
     id_token: Option<SecretString>,
-    access_token: SecretString,
-    /// The provider's refresh token; where it rotates, the old one is worthless now: store this before anything else.
+    pub(super) access_token: SecretString,
+    /// The provider's refresh token; where it rotates, the old one is worthless now: [`RelyingParty::keep`] this before
+    /// anything else.
     pub(in super::super) refresh_token: Option<SecretString>,
 }
 
@@ -99,10 +101,17 @@ impl RelyingParty {
         if !acceptable(&settings.issuer) {
             return Err(format!("{} is not https (plain http is for loopback alone)", settings.issuer));
         }
+        if let Some((what, remedy)) = settings.preset.unusable(&settings.issuer) {
+            return Err(format!("{} is {what}; {remedy}", settings.issuer));
+        }
+        let people = match &settings.preset {
+            Preset::Google { directory: Some(directory), .. } => Some(People::new(directory.clone())?),
+            _ => None,
+        };
         // A missing secret shall be found at start, not at the first login.
         settings.client_secret.as_ref().map(secret::Source::read).transpose().map_err(|e| e.to_string())?;
         let outbound = Outbound::new(ca)?;
-        Ok(Self { settings, outbound, discovery: Discovery::default(), keys: Keys::default(), clock })
+        Ok(Self { settings, outbound, people, discovery: Discovery::default(), keys: Keys::default(), clock })
     }
 
     pub(in super::super) fn name(&self) -> &str {
@@ -124,9 +133,9 @@ impl RelyingParty {
             .authorize_url(|| CsrfToken::new(state.to_owned()))
             .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier))
             .add_extra_param("nonce", nonce);
-        if scopes.iter().any(|scope| scope == "offline_access") {
-            // OpenID Connect Core §11: without it the request for offline access is to be ignored.
-            request = request.add_extra_param("prompt", "consent");
+        let offline = scopes.iter().any(|scope| scope == "offline_access");
+        for (name, value) in self.settings.preset.parameters(offline) {
+            request = request.add_extra_param(name, value);
         }
         Ok(request.add_scopes(scopes.into_iter().map(Scope::new)).url().0)
     }
@@ -157,15 +166,33 @@ impl RelyingParty {
         answer.map(|answer| Answer::of(&answer)).map_err(failed)
     }
 
-    /// Trades a refresh token for fresh tokens.
-    pub(in super::super) async fn refresh(&self, token: &str) -> Result<Answer, ProviderError> {
+    /// What to keep of an answer for renewals: the refresh token, if there is one, bound to this issuer and client. A
+    /// session is not carried over to what another provider of the same name says later.
+    pub(in super::super) fn keep(&self, answer: &Answer) -> SecretString {
+        let token = answer.refresh_token.as_ref().map_or("", |token| token.expose_secret());
+        format!("{}{token}", self.binding()).into()
+    }
+
+    /// Trades what was kept for fresh tokens; `None` when the provider gave no refresh token.
+    pub(in super::super) async fn refresh(&self, kept: &str) -> Result<Option<Answer>, ProviderError> {
+        let Some(token) = kept.strip_prefix(&self.binding()) else {
+            return Err(ProviderError::Refused("the login was at another issuer or client".to_owned()));
+        };
+        if token.is_empty() {
+            return Ok(None);
+        }
         let metadata = self.metadata().await?;
         let client = self.client(&metadata).await?;
         let answer = client
             .exchange_refresh_token(&RefreshToken::new(token.to_owned()))
             .request_async(&self.outbound)
             .await;
-        answer.map(|answer| Answer::of(&answer)).map_err(failed)
+        answer.map(|answer| Some(Answer::of(&answer))).map_err(failed)
+    }
+
+    /// Whether the provider can be asked, as far as its metadata tell.
+    pub(in super::super) async fn available(&self) -> Result<(), ProviderError> {
+        self.metadata().await.map(drop)
     }
 
     /// Who an answer names. `None` when it names nobody: some providers send no ID token at a refresh and have no userinfo.
@@ -199,39 +226,20 @@ impl RelyingParty {
         {
             return Err(ProviderError::Refused("it answered for another person".to_owned()));
         }
+        self.settings.preset.admits(&claims)?;
         let groups = self.groups(&metadata, answer, &claims, &subject).await?;
-        Ok(Some(Claimed { email: email(&claims), name: display_name(&claims), subject, groups }))
+        let email = self.settings.preset.email(&claims);
+        Ok(Some(Claimed { email, name: display_name(&claims), subject, groups }))
     }
 
-    /// From the ID token, else from userinfo; a claim that is nowhere means none.
-    async fn groups(
+    pub(super) async fn userinfo(
         &self,
         metadata: &Metadata,
         answer: &Answer,
-        claims: &Claims,
-        subject: &str,
-    ) -> Result<Vec<String>, ProviderError> {
-        let (name, claim) = (self.settings.name.as_str(), self.settings.groups_claim.as_str());
-        if let Some(groups) = groups(claims, claim, name) {
-            return Ok(groups);
-        }
-        if let Some(info) = self.userinfo(metadata, answer).await? {
-            // OpenID Connect Core §5.3.2: without this, another person's answer could be slipped in.
-            if text(&info, "sub", 512) != Some(subject) {
-                return Err(invalid("userinfo is about another person"));
-            }
-            if let Some(groups) = groups(&info, claim, name) {
-                return Ok(groups);
-            }
-        }
-        tracing::warn!(provider = name, claim, "the groups claim is missing: the caller has no groups");
-        Ok(Vec::new())
-    }
-
-    async fn userinfo(&self, metadata: &Metadata, answer: &Answer) -> Result<Option<Claims>, ProviderError> {
+    ) -> Result<Option<Claims>, ProviderError> {
         let Some(url) = &metadata.userinfo_endpoint else { return Ok(None) };
-        let claims = self.outbound.json(url, Some(answer.access_token.expose_secret())).await;
-        claims.map(Some).map_err(|e| ProviderError::Unreachable(e.to_string()))
+        let claims = self.outbound.json::<Unique>(url, Some(answer.access_token.expose_secret())).await;
+        claims.map(|claims| Some(claims.0)).map_err(|e| ProviderError::Unreachable(e.to_string()))
     }
 
     /// The claims of an ID token of this issuer for this client, in its time (OpenID Connect Core §3.1.3.7).
@@ -239,7 +247,9 @@ impl RelyingParty {
         let origin = Jwks::Url(metadata.jwks_uri.clone());
         let claims = self.keys.verify(&self.outbound, &origin, token).await?;
         let client_id = self.settings.client_id.as_str();
-        check_registered(&claims, &metadata.issuer, client_id, &self.clock)?;
+        let said =
+            text(&claims, "iss", 512).filter(|said| self.settings.preset.also_issues(&metadata.issuer, said));
+        check_registered(&claims, said.unwrap_or(&metadata.issuer), client_id, &self.clock)?;
         if !claims.contains_key("iat") {
             return Err(invalid("the ID token does not say when it was made"));
         }
@@ -254,23 +264,19 @@ impl RelyingParty {
         self.discovery.metadata(&self.outbound, &self.settings.issuer).await
     }
 
+    /// As configured; else what the vendor needs, as far as it advertises it.
     fn scopes(&self, metadata: &Metadata) -> Vec<String> {
-        let configured = &self.settings.scopes;
-        let mut scopes = vec!["openid".to_owned()];
-        let wanted: Vec<&str> = if configured.is_empty() {
-            COMMON_SCOPES.to_vec()
-        } else {
-            configured.iter().map(String::as_str).collect()
-        };
-        for scope in wanted {
-            let known = !COMMON_SCOPES.contains(&scope) || metadata.offers(scope);
-            if !known {
-                tracing::debug!(provider = self.settings.name, scope, "not advertised, so not asked for");
-            } else if !scopes.iter().any(|one| one == scope) {
-                scopes.push(scope.to_owned());
-            }
+        let Settings { scopes, preset, .. } = &self.settings;
+        if !scopes.is_empty() {
+            return scopes.clone();
         }
-        scopes
+        let offered = |scope: &&&str| **scope == "openid" || metadata.offers(scope) || preset.unlisted(scope);
+        preset.scopes().iter().filter(offered).map(|scope| preset.spelled(scope)).collect()
+    }
+
+    /// What comes before a refresh token that is kept.
+    fn binding(&self) -> String {
+        format!("{}\n{}\n", self.settings.issuer, self.settings.client_id)
     }
 
     async fn client(&self, metadata: &Metadata) -> Result<OidcClient, ProviderError> {

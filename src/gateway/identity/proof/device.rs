@@ -14,7 +14,7 @@ const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 const POLL: Duration = Duration::from_secs(5);
 
 /// A terminal asks to be logged in.
-async fn ask(world: &World, extra: &[(&str, &str)]) -> DeviceAuthorization {
+pub(super) async fn ask(world: &World, extra: &[(&str, &str)]) -> DeviceAuthorization {
     let answer = try_ask(world, &mut Browser::new(), extra).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
     serde_json::from_str(&answer.body).unwrap()
@@ -25,7 +25,7 @@ async fn try_ask(world: &World, terminal: &mut Browser, extra: &[(&str, &str)]) 
     world.post(terminal, "/oauth2/device_authorization", &form).await
 }
 
-async fn poll(world: &World, device_code: &str) -> Answer {
+pub(super) async fn poll(world: &World, device_code: &str) -> Answer {
     let form = [("grant_type", GRANT), ("client_id", CLIENT_ID), ("device_code", device_code)];
     world.post(&mut Browser::new(), "/oauth2/token", &form).await
 }
@@ -51,7 +51,7 @@ async fn submit_from(
 }
 
 /// Enters the code and presses a button; what comes then.
-async fn answer(world: &World, browser: &mut Browser, code: &str, button: &str) -> Answer {
+pub(super) async fn answer(world: &World, browser: &mut Browser, code: &str, button: &str) -> Answer {
     let key = submit(world, browser, "/device", &[("user_code", code)]).await.hidden("consent");
     submit(world, browser, "/device/answer", &[("consent", &key), ("answer", button)]).await
 }
@@ -298,6 +298,30 @@ async fn a_person_chooses_among_providers_unless_the_terminal_did() {
     let page = world.get(&mut browser, &format!("/login/callback?error=access_denied&state={state}")).await;
     assert!(page.headers.get(header::LOCATION).is_none() && page.body.contains("Not signed in"));
     assert_eq!(poll(&world, &device.device_code).await.error(), "access_denied");
+}
+
+#[tokio::test]
+async fn a_provider_that_is_down_is_named_to_who_agreed_and_the_terminal_still_waits() {
+    let (clock, hand) = manual();
+    let dir = tempfile::tempdir().unwrap();
+    let down = super::outage::nobody().await;
+    let world = World::open(dir, clock, hand, vec![down, dev()]).await;
+    let device = ask(&world, &[]).await;
+    let mut browser = Browser::new();
+    let page = answer(&world, &mut browser, &device.user_code, "continue").await;
+    assert_eq!(page.body.matches("cannot be asked now").count(), 1, "{}", page.body);
+    assert!(!page.body.contains("Give up"), "there is no laptop to tell: {}", page.body);
+    let link = page.body.split("href=\"").nth(1).unwrap().split('"').next().unwrap().replace("&#38;", "&");
+    let again = world.get(&mut browser, &link).await;
+    assert_eq!(again.body.matches("class=\"choice\"").count(), 2, "{}", again.body);
+    assert_eq!(world.happenings().len(), 1);
+    assert_eq!(poll(&world, &device.device_code).await.error(), "authorization_pending");
+
+    // The terminal wanted this one: there is nothing else to choose.
+    let device = ask(&world, &[("provider", "partner")]).await;
+    let told = answer(&world, &mut Browser::new(), &device.user_code, "continue").await;
+    assert!(told.body.contains("partner") && told.body.contains("still waits"), "{}", told.body);
+    assert_eq!(poll(&world, &device.device_code).await.error(), "authorization_pending");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use axum::{
     Json, Router,
     extract::{Form, State},
     http::{HeaderMap, StatusCode, header},
-    response::{IntoResponse, Response},
+    response::{Html, IntoResponse, Response},
     routing::{get, post},
 };
 use base64::{
@@ -51,6 +51,17 @@ impl Key {
     }
 }
 
+impl Key {
+    /// A token over a text that no JSON writer would write.
+    pub(super) fn sign_text(&self, claims: &str) -> String {
+        let header = json!({"alg": "ES256", "kid": self.kid}).to_string();
+        let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+        let signature =
+            jsonwebtoken::crypto::sign(message.as_bytes(), &self.signing, Algorithm::ES256).unwrap();
+        format!("{message}.{signature}")
+    }
+}
+
 type Change = Box<dyn Fn(&mut Value) + Send>;
 type Forge = Box<dyn Fn(&Value, &Key) -> String + Send>;
 
@@ -67,6 +78,13 @@ pub(super) struct Inner {
     /// Signs in place of the provider.
     pub(super) forge: Option<Forge>,
     pub(super) userinfo: Option<Value>,
+    /// In place of it, as it stands.
+    pub(super) userinfo_text: Option<String>,
+    /// What the token endpoint says in place of tokens.
+    pub(super) strange: Option<Strange>,
+    pub(super) token_reads: usize,
+    /// Whether a refresh token is given.
+    pub(super) gives_refresh: bool,
     /// The error of the next token requests.
     pub(super) token_error: Option<(StatusCode, &'static str)>,
     pub(super) metadata: Value,
@@ -74,6 +92,14 @@ pub(super) struct Inner {
     pub(super) refresh: Vec<String>,
     codes: HashMap<String, (String, String)>,
     clock: Clock,
+}
+
+/// Token endpoints that are none.
+#[derive(Clone, Copy)]
+pub(super) enum Strange {
+    Never,
+    Huge,
+    Page,
 }
 
 #[derive(Clone)]
@@ -101,6 +127,10 @@ impl Idp {
             change: None,
             forge: None,
             userinfo: None,
+            userinfo_text: None,
+            strange: None,
+            token_reads: 0,
+            gives_refresh: true,
             token_error: None,
             metadata,
             refresh: Vec::new(),
@@ -109,6 +139,7 @@ impl Idp {
         })));
         let app = Router::new()
             .route("/.well-known/openid-configuration", get(metadata_of))
+            .route("/oauth2/default/.well-known/openid-configuration", get(metadata_of))
             .route("/jwks", get(jwks))
             .route("/token", post(token))
             .route("/userinfo", get(userinfo))
@@ -160,11 +191,13 @@ impl Inner {
         let refresh = id::token().expose_secret().to_owned();
         self.refresh = vec![refresh.clone()];
         let id_token = self.id_token(nonce);
-        Json(json!({
-            "access_token": "idp-access", "token_type": "Bearer", "expires_in": 300,
-            "id_token": id_token, "refresh_token": refresh,
-        }))
-        .into_response()
+        let mut tokens = json!({
+            "access_token": "idp-access", "token_type": "Bearer", "expires_in": 300, "id_token": id_token,
+        });
+        if self.gives_refresh {
+            tokens["refresh_token"] = json!(refresh);
+        }
+        Json(tokens).into_response()
     }
 }
 
@@ -186,6 +219,9 @@ async fn userinfo(State(idp): State<Idp>, headers: HeaderMap) -> Response {
     if headers.get(header::AUTHORIZATION).is_none_or(|value| value != "Bearer idp-access") {
         return StatusCode::UNAUTHORIZED.into_response();
     }
+    if let Some(text) = &idp.lock().userinfo_text {
+        return ([(header::CONTENT_TYPE, "application/json")], text.clone()).into_response();
+    }
     match &idp.lock().userinfo {
         Some(claims) => Json(claims.clone()).into_response(),
         None => Json(json!({"sub": "u-alice"})).into_response(),
@@ -197,7 +233,15 @@ async fn token(
     headers: HeaderMap,
     Form(form): Form<HashMap<String, String>>,
 ) -> Response {
+    let strange = idp.lock().strange;
+    match strange {
+        Some(Strange::Never) => std::future::pending().await,
+        Some(Strange::Huge) => return vec![b' '; 2 << 20].into_response(),
+        Some(Strange::Page) => return Html("<h1>Sign in to the hotel's network</h1>").into_response(),
+        None => {}
+    }
     let mut inner = idp.lock();
+    inner.token_reads += 1;
     if let Some((status, error)) = inner.token_error {
         return refused(status, error);
     }

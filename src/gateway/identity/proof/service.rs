@@ -1,6 +1,6 @@
 //! Service accounts.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
@@ -11,7 +11,10 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use rcgen::{KeyPair, PublicKeyData};
 use serde_json::{Value, json};
 
-use super::world::{Answer, Browser, SESSION, World, csr, dev, manual, open_error};
+use super::{
+    reload::reload,
+    world::{Answer, Browser, SESSION, World, csr, dev, manual, open_error},
+};
 use crate::{
     gateway::identity::{Happening, ProviderConfig, ProviderKind, ServiceAccount, ServiceProof, Store},
     secret,
@@ -235,4 +238,48 @@ async fn without_service_accounts_there_are_none() {
     let world = World::open(tempfile::tempdir().unwrap(), clock, hand, vec![dev()]).await;
     let answer = post(&world, &[("client_id", "nightly"), ("client_secret", &good())]).await;
     assert_eq!(answer.error(), "invalid_client");
+}
+
+#[tokio::test]
+async fn a_changed_secret_or_key_is_taken_up_at_a_reload_and_an_unchanged_one_is_kept() {
+    let files = tempfile::tempdir().unwrap();
+    let keys = [KeyPair::generate().unwrap(), KeyPair::generate().unwrap()];
+    let configured = provider(files.path(), &good(), &keys[0]);
+    let (clock, hand) = manual();
+    let world = World::open(tempfile::tempdir().unwrap(), clock, hand, vec![configured.clone()]).await;
+    let opened = || world.identities.sessions.provider("scripts").unwrap();
+    let first = opened();
+    reload(&world, vec![configured.clone()]).await;
+    assert!(Arc::ptr_eq(&first, &opened()));
+
+    let newer = "fedcba9876543210".repeat(4);
+    provider(files.path(), &newer, &keys[1]);
+    reload(&world, vec![configured.clone()]).await;
+    let (old, new) = (good(), newer.clone());
+    let enter =
+        async |secret: &str| post(&world, &[("client_id", "nightly"), ("client_secret", secret)]).await;
+    assert_eq!(enter(&old).await.error(), "invalid_client");
+    enter(&new).await.tokens();
+    assert_eq!(assert(&world, &signed(&keys[0], &claims())).await.error(), "invalid_client");
+    assert(&world, &signed(&keys[1], &claims())).await.tokens();
+
+    // A bad one changes nothing.
+    std::fs::write(files.path().join("secret"), "short").unwrap();
+    assert!(world.identities.prepare(vec![configured.clone()]).await.is_err());
+    enter(&new).await.tokens();
+
+    // Another place, and then another content of it: a command is asked at each reload.
+    let elsewhere = files.path().join("elsewhere");
+    std::fs::write(&elsewhere, &old).unwrap();
+    let mut moved = configured;
+    if let ProviderKind::Service { accounts } = &mut moved.kind {
+        let command = vec!["cat".to_owned(), elsewhere.display().to_string()];
+        accounts[0].proof = ServiceProof::Secret(secret::Source::Command(command));
+    }
+    reload(&world, vec![moved.clone()]).await;
+    assert_eq!(enter(&new).await.error(), "invalid_client");
+    enter(&old).await.tokens();
+    std::fs::write(&elsewhere, &new).unwrap();
+    reload(&world, vec![moved]).await;
+    enter(&new).await.tokens();
 }

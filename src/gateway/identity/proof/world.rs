@@ -27,7 +27,7 @@ use crate::{
     gateway::{
         certs::Authority,
         identity::{
-            Config, DevUser, Happening, Identities, IdentityError, ProviderConfig, ProviderKind,
+            Config, DevUser, Happening, Identities, IdentityError, Preset, ProviderConfig, ProviderKind,
             sessions::sha256,
         },
     },
@@ -110,6 +110,7 @@ pub(super) fn oidc(idp: &Idp, dir: &std::path::Path) -> ProviderConfig {
         scopes: Vec::new(),
         groups_claim: "groups".to_owned(),
         ca: None,
+        preset: Preset::Generic,
     };
     ProviderConfig { name: "company".to_owned(), kind }
 }
@@ -126,6 +127,21 @@ impl World {
         let idp = Idp::start(clock.clone()).await;
         let providers = vec![oidc(&idp, dir.path())];
         (Self::open(dir, clock, hand, providers).await, idp)
+    }
+
+    /// A company at a vendor.
+    pub(super) async fn of(
+        preset: impl FnOnce(&std::path::Path) -> Preset,
+        groups_claim: &str,
+    ) -> (Self, Idp) {
+        let (clock, hand) = manual();
+        let dir = tempfile::tempdir().unwrap();
+        let idp = Idp::start(clock.clone()).await;
+        let mut provider = oidc(&idp, dir.path());
+        if let ProviderKind::Oidc { preset: own, groups_claim: claim, .. } = &mut provider.kind {
+            (*own, *claim) = (preset(dir.path()), groups_claim.to_owned());
+        }
+        (Self::open(dir, clock, hand, vec![provider]).await, idp)
     }
 
     pub(super) async fn open(
@@ -257,6 +273,8 @@ impl Answer {
         let to = self.location();
         assert!(to.as_str().starts_with(REDIRECT), "{to}");
         let query: HashMap<_, _> = to.query_pairs().into_owned().collect();
+        let plain = |c: char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\');
+        assert!(query.get("error_description").is_none_or(|text| text.chars().all(plain)), "{to}");
         assert_eq!(query.get("state").map(String::as_str), Some("laptop-state"), "{to}");
         assert_eq!(query.get("iss").map(String::as_str), Some(ISSUER), "{to}");
         query.get(name).unwrap_or_else(|| panic!("no {name} in {to}")).clone()

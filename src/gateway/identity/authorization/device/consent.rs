@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     super::{
-        authorize::{begin, offered},
+        authorize::{begin, choices, offered, provider_failed},
         params::Params,
         read_form,
         sign_in::without_cookie,
@@ -25,6 +25,7 @@ use crate::{
     gateway::identity::{
         browser::{self, Goal},
         pages::{self, DeviceConsent},
+        provider::Provider,
     },
     id,
     secret::ExposeSecret,
@@ -141,23 +142,34 @@ async fn go_on(
     };
     // What the device asked for goes before what a link says.
     let wanted = waiting.provider.as_deref().or(chosen);
-    match offered(identities, wanted).as_deref() {
-        Ok([provider]) => {
-            let goal = Goal::Device { request: consent.request.clone() };
-            begin(identities, extensions, provider, goal).await
-        }
-        Ok(several) => {
-            let links = several.iter().map(|provider| {
-                let query = url::form_urlencoded::Serializer::new(String::new())
-                    .append_pair("consent", key)
-                    .append_pair("provider", provider.name())
-                    .finish();
-                (provider.name().to_owned(), format!("{SIGN_IN}?{query}"))
-            });
-            pages::choose(links.collect())
-        }
-        Err(why) => refused(why),
+    let offered_now = match offered(identities, wanted) {
+        Ok(offered) => offered,
+        Err(why) => return refused(&why),
+    };
+    let [provider] = offered_now.as_slice() else { return choose(&offered_now, key).await };
+    let goal = Goal::Device { request: consent.request.clone() };
+    let error = match begin(identities, extensions, provider, &goal).await {
+        Ok(response) => return response,
+        Err(error) => error,
+    };
+    let others = offered(identities, None).unwrap_or_default();
+    if waiting.provider.is_none() && others.len() > 1 {
+        identities.login_failed(provider.name(), &error);
+        return choose(&others, key).await;
     }
+    provider_failed(identities, provider.name(), &goal, &error).await
+}
+
+/// The page of providers: each a link that goes on with this consent.
+async fn choose(providers: &[Arc<Provider>], key: &str) -> Response {
+    let href = |provider: &Provider| {
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("consent", key)
+            .append_pair("provider", provider.name())
+            .finish();
+        format!("{SIGN_IN}?{query}")
+    };
+    pages::choose(choices(providers, href).await, None)
 }
 
 /// "Is this you?"

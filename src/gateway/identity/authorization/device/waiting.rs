@@ -64,6 +64,9 @@ pub(in crate::gateway::identity::authorization) struct Grant {
     pub(in crate::gateway::identity::authorization) caller: Caller,
     /// The provider's refresh token, sealed for the session.
     pub(in crate::gateway::identity::authorization) provider_refresh: Option<Vec<u8>>,
+    /// When the provider wants the session to end at the latest, in milliseconds since 1970.
+    #[serde(default)]
+    pub(in crate::gateway::identity::authorization) ends: Option<i64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -175,7 +178,7 @@ async fn log_in(
     grant: Grant,
 ) -> Result<(Caller, SystemTime, Option<SecretString>), Failure> {
     let sessions = &identities.sessions;
-    let expires_at = sessions.clock.now() + sessions.life;
+    let expires_at = sessions.end(grant.ends);
     let beginning = Beginning {
         caller: grant.caller.clone(),
         expires_at,
