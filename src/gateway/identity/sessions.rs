@@ -7,6 +7,7 @@ use std::{
 };
 
 use aws_lc_rs::digest;
+use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedMutexGuard;
 
 use super::{
@@ -42,6 +43,13 @@ pub(super) struct Sessions {
     pub(super) recent: Recent,
 }
 
+/// At whose hands somebody signed in, until the session begins.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub(super) struct SignedIn {
+    /// The provider's people, as [`SessionRow::people`].
+    people: Option<[u8; 32]>,
+}
+
 /// A session about to begin.
 pub(super) struct Beginning {
     pub(super) caller: Caller,
@@ -49,6 +57,7 @@ pub(super) struct Beginning {
     /// Whether a refresh token is given out.
     pub(super) refreshable: bool,
     pub(super) provider_refresh: Option<Vec<u8>>,
+    pub(super) signed_in: SignedIn,
 }
 
 impl Sessions {
@@ -78,9 +87,14 @@ impl Sessions {
         self.seal.seal(&refresh_context(session), token.expose_secret().as_bytes())
     }
 
+    /// A sign-in with that provider that is believed from now on; made before the provider is asked.
+    pub(super) fn signed_in(&self, provider: &str) -> SignedIn {
+        SignedIn { people: self.providers.people(provider).map(|people| people.hash) }
+    }
+
     /// Begins a session; returns its refresh token.
     pub(super) async fn begin(&self, beginning: Beginning) -> Result<Option<SecretString>, Refusal> {
-        let Beginning { caller, expires_at, refreshable, provider_refresh } = beginning;
+        let Beginning { caller, expires_at, refreshable, provider_refresh, signed_in } = beginning;
         let token = refreshable.then(|| self.seal.marked_token(&caller.session));
         let row = SessionRow {
             id: caller.session.clone(),
@@ -90,8 +104,10 @@ impl Sessions {
             previous_refresh_sha256: None,
             revoked: false,
             provider_refresh,
+            people: signed_in.people,
             caller,
         };
+        self.check(&row)?;
         self.store.insert_session(&row).await.map_err(database)?;
         (self.witness)(Happening::Login(row.caller));
         Ok(token)
@@ -170,13 +186,16 @@ impl Sessions {
         if self.clock.now() >= row.expires_at {
             return Err(self.login("the login session's time is over"));
         }
-        if self.provider(&row.caller.provider).is_none() {
-            return Err(self.login(format!(
-                "the login session is of the identity provider `{}`, which this gateway has no more",
-                row.caller.provider
-            )));
+        let provider = &row.caller.provider;
+        match self.providers.people(provider) {
+            Some(people) if people.had(row.people.as_ref()) => Ok(()),
+            Some(_) => Err(self.login(format!(
+                "the login session is of an earlier identity provider `{provider}`, and another has its name now"
+            ))),
+            None => Err(self.login(format!(
+                "the login session is of the identity provider `{provider}`, which this gateway has no more"
+            ))),
         }
-        Ok(())
     }
 
     /// The use of a token that was used before: one of the two users is a thief, and nobody can say which.

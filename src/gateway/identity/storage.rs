@@ -23,6 +23,9 @@ pub struct SessionRow {
     pub revoked: bool,
     /// The provider's own refresh token, for groups at renewal; sealed with a key of `<state>`.
     pub provider_refresh: Option<Vec<u8>>,
+    /// SHA-256 of what tells the provider's people from those of another provider of the same name; `None` in rows of
+    /// before it was kept.
+    pub people: Option<[u8; 32]>,
 }
 
 /// Whose sessions are looked for.
