@@ -54,7 +54,7 @@ pub trait Store: Send + Sync {
     /// Replaces the row if its `refresh_sha256` is still `expected` (compare and swap) and it is not revoked;
     /// false when another was faster, or when it is revoked: a revocation is never overwritten.
     async fn update_session(&self, row: &SessionRow, expected: Option<[u8; 32]>) -> Result<bool, StoreError>;
-    /// Ends sessions by session id, or by user (subject, email or name); returns the ids ended.
+    /// Ends sessions by session id, or by user (subject, email in any case of its ASCII letters, or name); returns the ids ended.
     async fn revoke(&self, who: &str) -> Result<Vec<String>, StoreError>;
     /// Somebody's sessions that are neither revoked nor past their end at `now`, newest first, at most 16; none of workloads.
     async fn live_sessions(&self, whose: Whose<'_>, now: SystemTime) -> Result<Vec<SessionRow>, StoreError>;

@@ -41,7 +41,7 @@ const UPDATE: &str = "UPDATE sessions SET subject = $2, email = $3, name = $4, g
                       created_at = $8, expires_at = $9, refresh_sha256 = $10, previous_refresh_sha256 = $11, revoked = $12, \
                       provider_refresh = $13, people = $14 WHERE id = $1 AND revoked = 0 AND refresh_sha256 IS $15";
 const REVOKE: &str = "UPDATE sessions SET revoked = 1 \
-                      WHERE revoked = 0 AND (id = $1 OR subject = $1 OR email = $1 OR name = $1) RETURNING id";
+                      WHERE revoked = 0 AND (id = $1 OR subject = $1 OR lower(email) = lower($1) OR name = $1) RETURNING id";
 
 /// The most one-time things kept: unfinished logins cost anybody nothing, so their number is bounded and the oldest give way.
 const MAX_PENDING: i64 = 10_000;
