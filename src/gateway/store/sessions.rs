@@ -332,7 +332,7 @@ mod tests {
         for (id, user) in [("ses_1", "alice"), ("ses_2", "alice"), ("ses_3", "bob")] {
             store.insert_session(&row(id, user)).await.unwrap();
         }
-        let mut ended = store.revoke("alice@example.test").await.unwrap();
+        let mut ended = store.revoke("Alice@Example.TEST").await.unwrap();
         ended.sort();
         assert_eq!(ended, ["ses_1", "ses_2"]);
         assert!(store.revoke("sub-alice").await.unwrap().is_empty(), "already ended");
