@@ -242,6 +242,7 @@ impl World {
             previous_refresh_sha256: None,
             revoked: false,
             provider_refresh: None,
+            people: None,
             caller,
         };
         self.store.identity().insert_session(&row).await.unwrap();
