@@ -69,8 +69,8 @@ fn pending(asked: &Approval) -> Failure {
     let by = by(&asked.approvers, asked.needed);
     let message = format!("`{}` needs an approval{by}; it was asked for as {}", asked.model, asked.id);
     Failure::new(Kind::ApprovalPending, code::APPROVAL_REQUIRED, message).remedy(format!(
-        "run this again once it is given; hoopctl approvals show {} says whether it is",
-        asked.id
+        "send this link to somebody who may approve, and run this again once {} is approved: {}",
+        asked.id, asked.url
     ))
 }
 
@@ -110,7 +110,7 @@ impl<'a> Waiting<'a> {
                     self.pending.push(id.clone());
                 }
                 if self.spinner.is_none() {
-                    self.spinner = Some(self.printer.progress(&format!("waiting for approval {id}{by} …")));
+                    self.spinner = Some(self.printer.progress(&format!("waiting for a yes{by} …")));
                 }
             }
             Notice::ApprovalGranted { id, until } => {

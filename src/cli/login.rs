@@ -91,7 +91,7 @@ async fn log_in(args: Login, with: Arc<Invocation>) -> Outcome {
         let wrong = |remedy| Failure::usage(format!("{text:?} is not a gateway's address")).remedy(remedy);
         settings.gateway = Some(gateway_url(text).map_err(wrong)?);
     }
-    let machine = machine(&args, settings.machine.take());
+    let machine = machine(&args, settings.machine.take())?;
     let method = method(&args, machine, here);
     let laptop = Laptop::open(settings)?;
     let conversation = Conversation { with: Arc::clone(&with), person };
@@ -124,12 +124,23 @@ fn first_trust(args: &Login) -> Result<FirstTrust, Failure> {
 }
 
 /// What this login's surroundings give, unless its flags ask for a person's login.
-fn machine(args: &Login, found: Option<Machine>) -> Option<Machine> {
-    match &args.workload_token_file {
-        Some(file) => Some(Machine::file(file.clone())),
-        None if asked(args).is_some() || args.callback_port.is_some() => None,
-        None => found,
+///
+/// # Errors
+/// When a browser shall come back to this machine, and it has a machine's credentials.
+fn machine(args: &Login, found: Option<Machine>) -> Result<Option<Machine>, Failure> {
+    if let Some(file) = &args.workload_token_file {
+        return Ok(Some(Machine::file(file.clone())));
     }
+    let flags = [(args.browser, "--browser"), (args.callback_port.is_some(), "--callback-port")];
+    let flag = flags.into_iter().find_map(|(given, flag)| given.then_some(flag));
+    if let (Some(flag), Some(machine)) = (flag, &found) {
+        let by = machine.found_by();
+        let message = format!("no browser is opened where a machine's credentials are: {by} is here");
+        return Err(Failure::usage(message).remedy(format!(
+            "leave {flag} out to log in as the machine; as a person, remove {by} or use --device"
+        )));
+    }
+    Ok(found.filter(|_| asked(args).is_none()))
 }
 
 /// The way asked for by its flag.
@@ -332,11 +343,15 @@ mod tests {
     #[test]
     fn a_named_file_goes_before_the_surroundings_and_a_persons_flags_before_both() {
         let found = || Some(Machine::token("token".into()));
-        let named = machine(&args("--workload-token-file /run/token"), found()).unwrap();
+        let named = machine(&args("--workload-token-file /run/token"), found()).unwrap().unwrap();
         assert!(named.to_string().contains("/run/token"));
-        assert!(machine(&args(""), found()).is_some());
-        assert!(machine(&args("--no-browser"), found()).is_none());
-        assert!(machine(&args("--callback-port 1"), found()).is_none());
-        assert!(machine(&args(""), None).is_none());
+        assert!(machine(&args(""), found()).unwrap().is_some());
+        assert!(machine(&args("--no-browser"), found()).unwrap().is_none());
+        for flag in ["--callback-port 1", "--browser", "--no-browser --callback-port 1"] {
+            let error = machine(&args(flag), found()).unwrap_err();
+            assert!(format!("{error:?}").contains("HOOPCTL_WORKLOAD_TOKEN"), "{error:?}");
+            assert!(machine(&args(flag), None).unwrap().is_none());
+        }
+        assert!(machine(&args(""), None).unwrap().is_none());
     }
 }

@@ -56,6 +56,11 @@ impl Https {
         Ok(Self { gateway: gateway.clone(), config: Arc::new(config), warm: Mutex::new(None) })
     }
 
+    /// The gateway's address.
+    pub(super) fn gateway(&self) -> &Url {
+        &self.gateway
+    }
+
     /// Makes the connection now, to learn whether the gateway is there and believed.
     pub(super) async fn connect(&self) -> Result<(), ConnectError> {
         let sender = self.dial().await?;

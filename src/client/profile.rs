@@ -92,12 +92,31 @@ pub(super) struct Made {
     pub(super) method: String,
     /// Whether a person asked for it: then it is this profile's way.
     pub(super) asked: bool,
+    /// The way that was asked for earlier, where this login went another without being asked to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) wanted: Option<String>,
 }
 
 impl Made {
+    /// That way, because somebody asked for it.
+    pub(super) fn asked(method: &str) -> Self {
+        Self { method: method.to_owned(), asked: true, wanted: None }
+    }
+
+    /// That way, because it was the one that fits; what was asked for earlier is kept for logins to come.
+    pub(super) fn fitting(method: &str, earlier: Option<&Self>) -> Self {
+        let wanted = earlier.and_then(Self::wanted).map(str::to_owned);
+        Self { method: method.to_owned(), asked: false, wanted }
+    }
+
     /// By what the process's surroundings gave it.
-    pub(super) fn by_machine() -> Self {
-        Self { method: MACHINE.to_owned(), asked: false }
+    pub(super) fn by_machine(earlier: Option<&Self>) -> Self {
+        Self::fitting(MACHINE, earlier)
+    }
+
+    /// The way that this profile's person asked for last.
+    pub(super) fn wanted(&self) -> Option<&str> {
+        if self.asked { Some(&self.method) } else { self.wanted.as_deref() }
     }
 }
 
@@ -224,6 +243,16 @@ mod tests {
     use crate::client::{Kind, testing};
 
     #[test]
+    fn a_login_that_nobody_asked_to_go_its_way_keeps_the_way_that_was_asked_for() {
+        let asked = Made::asked("device");
+        let other = Made::fitting("browser", Some(&asked));
+        assert_eq!((other.method.as_str(), other.wanted()), ("browser", Some("device")));
+        assert_eq!(Made::by_machine(Some(&other)).wanted(), Some("device"));
+        assert_eq!(Made::fitting("browser", None).wanted(), None);
+        assert_eq!(Made::asked("paste").wanted(), Some("paste"));
+    }
+
+    #[test]
     fn a_profile_round_trips_and_only_its_owner_can_read_it() {
         let home = tempfile::tempdir().unwrap();
         let places = Places::of(&testing::settings(home.path())).unwrap();
@@ -232,7 +261,7 @@ mod tests {
             gateway: Url::parse("https://gateway.example.test").unwrap(),
             trust: Believed::Pinned,
             credential_store: Backend::File,
-            login: Some(Made { method: "device".into(), asked: true }),
+            login: Some(Made::asked("device")),
             who: Some(Who {
                 user: "alice@example.test".into(),
                 groups: vec!["ml".into()],

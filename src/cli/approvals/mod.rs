@@ -118,7 +118,7 @@ async fn answer(what: What, link: &Link, with: &Invocation) -> Result<(), Failur
     match what {
         What::List(List { state, limit }) => {
             let page: Page = link.api("GET", &listing(&state, limit), None::<&()>).await?;
-            show::list(&page.approvals, now, &with.printer)?;
+            show::list(&page.approvals, &state, now, &with.printer)?;
             if page.next.is_some() {
                 with.printer.note(&format!("there are more than these {limit}: --limit shows up to 200"));
             }

@@ -5,13 +5,24 @@ use std::time::{Duration, SystemTime};
 use super::super::{asking, error::Failure, printer::Printer, sanitize, table::Table};
 use crate::{clock::parse_rfc3339, config::laptop::Output, wire::api::Approval};
 
-/// A table, the oldest last.
-pub(super) fn list(approvals: &[Approval], now: SystemTime, printer: &Printer) -> Result<(), Failure> {
+const MINUTE: Duration = Duration::from_mins(1);
+
+/// A table, the oldest last; `state` is what was asked for.
+pub(super) fn list(
+    approvals: &[Approval],
+    state: &str,
+    now: SystemTime,
+    printer: &Printer,
+) -> Result<(), Failure> {
     if printer.manner().output != Output::Human {
         return printer.documents(approvals);
     }
     if approvals.is_empty() {
-        printer.note("nothing waits, neither of yours nor for you");
+        printer.note(&match state {
+            "pending" => "nothing waits, neither of yours nor for you".to_owned(),
+            "all" => "there are no requests that you may see".to_owned(),
+            state => format!("there are no {state} requests that you may see"),
+        });
         return Ok(());
     }
     let mut table = Table::new(&["ID", "STATE", "MODEL", "WHO", "YES", "ENDS", "FOR YOU", "REASON"]);
@@ -64,7 +75,7 @@ pub(super) fn one(approval: &Approval, now: SystemTime, printer: &Printer) -> Re
         printer.line(&format!("{label:<9}{}", sanitize::line(&value)))?;
     }
     if approval.decidable && approval.state == "pending" {
-        printer.note(&format!("next: hoopctl approvals approve {0}, or deny {0}", approval.id));
+        printer.note(&format!("next: hoopctl approvals approve {} (or deny)", approval.id));
     }
     Ok(())
 }
@@ -100,10 +111,10 @@ pub(super) fn requested(approval: &Approval, now: SystemTime, printer: &Printer)
         return printer.document(approval);
     }
     printer.line(&sanitize::line(&format!(
-        "{}: {} {}, {}",
+        "{}: {} is {}, ends {}",
         approval.id,
-        state(approval),
         approval.model,
+        state(approval),
         ends(approval, now)
     )))?;
     if approval.state == "pending" {
@@ -133,7 +144,9 @@ fn yes(approval: &Approval) -> String {
 fn ends(approval: &Approval, now: SystemTime) -> String {
     let left = parse_rfc3339(&approval.expires_at).and_then(|end| end.duration_since(now).ok());
     match left.filter(|_| matches!(approval.state.as_str(), "pending" | "approved")) {
-        Some(left) => format!("in {}", duration(left.max(Duration::from_secs(1)).as_secs())),
+        Some(left) if left < MINUTE => format!("in {} s", left.as_secs().max(1)),
+        // To the nearest minute: half an hour that has just begun is not "29 min".
+        Some(left) => format!("in {}", duration((left + MINUTE / 2).as_secs())),
         None => "over".to_owned(),
     }
 }
@@ -182,7 +195,7 @@ mod tests {
     #[test]
     fn people_see_who_wants_what_and_how_long() {
         let (printer, out, _) = paper::printer(Output::Human);
-        list(&[approval("pending")], now(), &printer).unwrap();
+        list(&[approval("pending")], "pending", now(), &printer).unwrap();
         assert!(
             out.text().contains(
                 "apr_1  pending  fraud  alice@example.test  1/2  in 30 min  to decide  incident\\u{1b}[2J 7\n"
@@ -227,7 +240,7 @@ mod tests {
     #[test]
     fn programs_get_the_shape_of_the_contract() {
         let (printer, out, _) = paper::printer(Output::Jsonl);
-        list(&[approval("pending")], now(), &printer).unwrap();
+        list(&[approval("pending")], "pending", now(), &printer).unwrap();
         let value: serde_json::Value = serde_json::from_str(out.text().trim()).unwrap();
         for key in
             ["schema", "id", "state", "model", "requester", "reason", "approvals", "needed", "expires_at"]

@@ -38,6 +38,10 @@ where
         if word.is_some() && reason.len() < MAX_REASON {
             reason.extend(piece.iter().take(MAX_REASON - reason.len()));
         }
+        if terminal && word.is_some() {
+            // Told in words below: a person reads it once.
+            continue;
+        }
         last = piece.last().copied().unwrap_or(last);
         match &mut screen {
             Some(screen) => out.write_all(screen.push(&piece).as_bytes()).await?,
@@ -189,6 +193,12 @@ mod tests {
         let json = failure.json().unwrap();
         assert_eq!(json["error"]["message"], "no policy");
         assert_eq!(json["error"]["remedy"], "ask");
+        for (terminal, printed) in [(false, true), (true, false)] {
+            let exchange = answered(vec![head, body]).await.unwrap();
+            let mut out = Vec::new();
+            show(exchange, &mut out, terminal).await.unwrap_err();
+            assert_eq!(!out.is_empty(), printed, "a program gets the body, a person is told once");
+        }
     }
 
     #[tokio::test]

@@ -34,6 +34,10 @@ const ASK: Duration = Duration::from_secs(10);
 const MAX_ANSWER: usize = 256 * 1024;
 /// Audiences that are asked for one after another.
 const MAX_AUDIENCES: usize = 8;
+/// How audiences begin that can only mean gateways.
+const OURS: &str = "hoopctl";
+/// Other audiences that tokens may be fetched for, with commas between.
+const AUDIENCE_VARIABLE: &str = "HOOPCTL_WORKLOAD_AUDIENCE";
 /// Life of a signed assertion, in seconds.
 const ASSERTION_LIFE: i64 = 60;
 /// The longest key file, in bytes.
@@ -41,7 +45,11 @@ const MAX_KEY: u64 = 64 * 1024;
 
 /// What the surroundings give. Tokens are read at each use: they rotate.
 #[derive(Clone)]
-pub struct Machine(Means);
+pub struct Machine {
+    means: Means,
+    /// The variable, flag or file that it was found by.
+    found_by: &'static str,
+}
 
 #[derive(Clone)]
 enum Means {
@@ -49,8 +57,8 @@ enum Means {
     Token(SecretString),
     /// A file that holds a JWT now.
     File(PathBuf),
-    /// GitHub Actions with `id-token: write`: a URL that gives a JWT for an audience.
-    GitHub { url: String, bearer: SecretString },
+    /// GitHub Actions with `id-token: write`: a URL that gives a JWT for an audience; `own` are audiences that were named here.
+    GitHub { url: String, bearer: SecretString, own: Vec<String> },
     /// An account of the gateway's own.
     Service { account: String, proof: Option<Proof> },
 }
@@ -70,7 +78,7 @@ impl fmt::Debug for Machine {
 /// Where the credentials come from, for people; never what they are.
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
+        match &self.means {
             Means::Token(_) => f.write_str("a workload's token in the environment"),
             Means::File(path) => write!(f, "the workload's token in {}", path.display()),
             Means::GitHub { .. } => f.write_str("GitHub Actions"),
@@ -88,36 +96,44 @@ fn detect_in(env: &dyn Fn(&str) -> Option<OsString>, projected: &std::path::Path
     let said = |name: &str| env(name).filter(|value| !value.is_empty());
     let text = |name: &str| said(name).and_then(|value| value.into_string().ok());
     let secret = |name: &str| text(name).map(SecretString::from);
-    let means = if let Some(token) = secret("HOOPCTL_WORKLOAD_TOKEN") {
-        Means::Token(token)
+    let (means, found_by) = if let Some(token) = secret("HOOPCTL_WORKLOAD_TOKEN") {
+        (Means::Token(token), "HOOPCTL_WORKLOAD_TOKEN")
     } else if let Some(file) = said("HOOPCTL_WORKLOAD_TOKEN_FILE") {
-        Means::File(file.into())
+        (Means::File(file.into()), "HOOPCTL_WORKLOAD_TOKEN_FILE")
     } else if let Some(account) = text("HOOPCTL_SERVICE_ACCOUNT") {
         let key = said("HOOPCTL_SERVICE_KEY_FILE").map(|file| Proof::KeyFile(file.into()));
-        Means::Service { account, proof: secret("HOOPCTL_SERVICE_SECRET").map(Proof::Secret).or(key) }
+        let proof = secret("HOOPCTL_SERVICE_SECRET").map(Proof::Secret).or(key);
+        (Means::Service { account, proof }, "HOOPCTL_SERVICE_ACCOUNT")
     } else if let (Some(url), Some(bearer)) =
         (text("ACTIONS_ID_TOKEN_REQUEST_URL"), secret("ACTIONS_ID_TOKEN_REQUEST_TOKEN"))
     {
-        Means::GitHub { url, bearer }
+        let own = text(AUDIENCE_VARIABLE).unwrap_or_default();
+        let own = own.split(',').map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned).collect();
+        (Means::GitHub { url, bearer, own }, "ACTIONS_ID_TOKEN_REQUEST_URL")
     } else if let Some(token) = secret("HOOPCTL_ID_TOKEN") {
-        Means::Token(token)
+        (Means::Token(token), "HOOPCTL_ID_TOKEN")
     } else if projected.is_file() {
-        Means::File(projected.to_path_buf())
+        (Means::File(projected.to_path_buf()), PROJECTED)
     } else {
         return None;
     };
-    Some(Machine(means))
+    Some(Machine { means, found_by })
 }
 
 impl Machine {
     /// The token in a file that somebody named.
     pub fn file(path: PathBuf) -> Self {
-        Self(Means::File(path))
+        Self { means: Means::File(path), found_by: "--workload-token-file" }
     }
 
     /// A token itself.
     pub fn token(token: SecretString) -> Self {
-        Self(Means::Token(token))
+        Self { means: Means::Token(token), found_by: "HOOPCTL_WORKLOAD_TOKEN" }
+    }
+
+    /// The variable, flag or file that it was found by.
+    pub fn found_by(&self) -> &'static str {
+        self.found_by
     }
 
     /// Trades what the surroundings give for the gateway's tokens.
@@ -127,7 +143,7 @@ impl Machine {
         discovery: &Discovery,
         clock: &Clock,
     ) -> Result<Granted, ClientError> {
-        match &self.0 {
+        match &self.means {
             Means::Token(token) => oauth::exchange(https, discovery, token).await,
             Means::File(path) => {
                 let source = Source::File(path.clone());
@@ -141,7 +157,7 @@ impl Machine {
                 .await?;
                 oauth::exchange(https, discovery, &token).await
             }
-            Means::GitHub { url, bearer } => by_audience(https, discovery, url, bearer).await,
+            Means::GitHub { url, bearer, own } => by_audience(https, discovery, url, bearer, own).await,
             Means::Service { account, proof } => {
                 let proof = proof.clone().ok_or_else(|| {
                     ClientError::usage(format!(
@@ -161,9 +177,10 @@ async fn by_audience(
     discovery: &Discovery,
     url: &str,
     bearer: &SecretString,
+    own: &[String],
 ) -> Result<Granted, ClientError> {
     let mut refused = None;
-    for audience in audiences(discovery) {
+    for audience in meant(audiences(discovery), https.gateway(), own)? {
         let token = id_token(url, bearer, &audience).await?;
         match oauth::exchange(https, discovery, &token).await {
             Err(error) if error.code == "invalid_grant" => refused = Some(error),
@@ -185,6 +202,28 @@ fn audiences(discovery: &Discovery) -> Vec<String> {
         audiences.push(discovery.issuer.clone());
     }
     audiences
+}
+
+/// Those of the audiences that tokens may be fetched for: a gateway that is not what it seems could name another
+/// service's, and log in there with what it is sent.
+fn meant(named: Vec<String>, gateway: &Url, own: &[String]) -> Result<Vec<String>, ClientError> {
+    let origin = gateway.origin().ascii_serialization();
+    let ours = |audience: &String| {
+        audience.starts_with(OURS)
+            || audience.trim_end_matches('/') == origin
+            || gateway.host_str() == Some(audience)
+            || own.contains(audience)
+    };
+    let (ours, others): (Vec<_>, Vec<_>) = named.into_iter().partition(ours);
+    if ours.is_empty() {
+        let others = others.join(",");
+        let message = format!(
+            "the gateway wants a token of GitHub Actions for {others:?}, which may be another service's name"
+        );
+        return Err(ClientError::usage(message)
+            .remedy(format!("if it is this gateway's, set {AUDIENCE_VARIABLE} to it")));
+    }
+    Ok(ours)
 }
 
 /// Asks GitHub for a token for this audience.

@@ -140,7 +140,7 @@ pub(super) async fn login(
         Method::Person(person) => visit.receive(&person, remembered, talk).await?,
         Method::Machine(machine) => {
             let granted = machine.grant(&https, &discovery, &laptop.settings.clock).await?;
-            let profile = Profile { login: Some(Made::by_machine()), ..visit.profile };
+            let profile = Profile { login: Some(Made::by_machine(remembered.as_ref())), ..visit.profile };
             Visit { profile, ..visit }.complete(granted).await?;
         }
     }
@@ -181,7 +181,7 @@ pub(super) async fn by_machine(laptop: &Arc<Laptop>) -> Result<Held, ClientError
             gateway,
             trust: Believed::Platform,
             credential_store: Backend::Memory,
-            login: Some(Made::by_machine()),
+            login: Some(Made::by_machine(None)),
             who: None,
         },
     };
@@ -212,16 +212,18 @@ impl Visit<'_> {
     ) -> Result<(), ClientError> {
         let provider = person.provider.as_deref();
         provider.map_or(Ok(()), |name| known_provider(self.discovery, name))?;
-        let remembered = remembered.filter(|made| made.asked).and_then(|made| Way::named(&made.method));
+        let wanted = remembered.as_ref().and_then(Made::wanted).and_then(Way::named);
         let wishes = way::Wishes {
             asked: person.asked,
             loopback: person.callback_port.is_some(),
-            remembered,
+            remembered: wanted,
             device: self.discovery.device_authorization_endpoint.is_some(),
         };
         let choice = way::choose(&wishes, &person.here)?;
         talk.note(&choice.line());
-        self.profile.login = Some(Made { method: choice.way.name().to_owned(), asked: choice.asked });
+        let way = choice.way.name();
+        self.profile.login =
+            Some(if choice.asked { Made::asked(way) } else { Made::fitting(way, remembered.as_ref()) });
         if choice.way == Way::Device {
             return device::login(self, provider, &person.name, talk).await;
         }

@@ -162,6 +162,7 @@ mod tests {
             previous_refresh_sha256: None,
             revoked: false,
             provider_refresh: None,
+            people: None,
         };
         let sessions = world.store.identity();
         sessions.insert_session(&bob).await.unwrap();

@@ -74,6 +74,7 @@ impl World {
             previous_refresh_sha256: None,
             revoked: false,
             provider_refresh: None,
+            people: None,
         };
         self.gateway.rooms.store.identity().insert_session(&row).await.unwrap();
         caller

@@ -43,8 +43,9 @@ impl Identities {
         }
         let session = caller.session.clone();
         let lease = self.sessions.leases.grant(caller.as_ref().clone(), end, clock.clone());
-        // A revocation between the look at the session and the grant found no lease to end.
-        self.sessions.live(&session).await?;
+        // A revocation or a renewal between the look at the session and the grant found no lease to tell.
+        let row = self.sessions.live(&session).await?;
+        lease.extend(Arc::new(row.caller), end.min(row.expires_at));
         self.bearers.keep(key, &lease, clock.now());
         Ok(lease)
     }

@@ -68,7 +68,7 @@ pub type MayUse = Box<dyn Fn(&Caller, &str) -> bool + Send + Sync>;
 /// The identity room.
 pub struct Identities {
     pub(super) issuer: String,
-    pub(super) sessions: Sessions,
+    pub(super) sessions: Arc<Sessions>,
     pub(super) tokens: Tokens,
     pub(super) bearers: Bearers,
     pub(super) failures: Failures,
@@ -139,8 +139,9 @@ impl Identities {
         }
         let end = expires_at.min(row.expires_at);
         let lease = self.sessions.leases.grant(row.caller, end, self.sessions.clock.clone());
-        // A revocation between the first look and the grant found no lease to end.
-        self.sessions.live(&named.session).await?;
+        // A revocation or a renewal between the first look and the grant found no lease to tell.
+        let row = self.sessions.live(&named.session).await?;
+        lease.extend(Arc::new(row.caller), expires_at.min(row.expires_at));
         Ok(lease)
     }
 
@@ -192,13 +193,16 @@ impl Identities {
         }
     }
 
-    /// Ends a session (id) or all of a user (subject, email or name): refresh, certificates and live leases.
+    /// Ends a session (id) or all of a user (subject, email or name): refresh, certificates, live leases,
+    /// and sign-ins not yet collected.
     /// Returns the ids of the sessions that ended.
     ///
     /// # Errors
     /// `internal` when the database fails: then nothing is known to have ended.
     pub async fn revoke(&self, who: &str, by: &str) -> Result<Vec<String>, Refusal> {
-        self.sessions.revoke(who, by).await
+        let marked = self.sessions.mark_ended(who).await;
+        let ended = self.sessions.revoke(who, by).await?;
+        marked.map(|()| ended)
     }
 
     /// Says once who decides which models a caller may use. Before that, tokens are bound to none.
@@ -308,7 +312,7 @@ impl Identities {
             Surroundings { public_url: config.public_url, issuer, state: config.state, clock: clock.clone() };
         let providers = Providers::new(Prepared::open(config.providers, None, &surroundings)?);
         let issuer = surroundings.issuer.clone();
-        let sessions = Sessions {
+        let sessions = Arc::new(Sessions {
             store,
             providers,
             leases: Arc::new(Leases::default()),
@@ -319,7 +323,7 @@ impl Identities {
             remedy: format!("run `hoopctl login {issuer}`"),
             busy: std::sync::Mutex::default(),
             recent: Recent::default(),
-        };
+        });
         Ok(Self {
             issuer,
             sessions,

@@ -72,6 +72,11 @@ impl Lease {
         self.held.store(Arc::new(Held { caller, expires_at }));
     }
 
+    /// Groups just read: the lease lasts as long as before, also when it is extended at this moment.
+    fn regroup(&self, caller: &Arc<Caller>) {
+        self.held.rcu(|held| Held { caller: Arc::clone(caller), expires_at: held.expires_at });
+    }
+
     /// A lease that no gateway keeps, for other rooms' tests.
     #[cfg(test)]
     pub(crate) fn detached(caller: Caller, expires_at: SystemTime) -> Arc<Self> {
@@ -153,7 +158,7 @@ impl Leases {
     /// Gives every lease of a session the groups just read.
     pub(super) fn update(&self, caller: &Arc<Caller>) {
         for lease in self.of(&caller.session) {
-            lease.extend(Arc::clone(caller), lease.expires_at());
+            lease.regroup(caller);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashSet,
-    fs, mem,
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -32,7 +32,37 @@ struct Entry {
     config: ProviderConfig,
     /// Of the files and secrets it read when it was opened.
     files: Vec<[u8; 32]>,
+    people: People,
     provider: Arc<Provider>,
+}
+
+/// Whom the subjects of a provider mean.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct People {
+    pub(super) hash: [u8; 32],
+    /// Whether anything beside the kind tells them from others.
+    told_apart: bool,
+}
+
+impl People {
+    /// Whether a session begun with the people of that hash is one of these; without a hash only where nothing could
+    /// have been compared.
+    pub(super) fn had(&self, hash: Option<&[u8; 32]>) -> bool {
+        hash.map_or(!self.told_apart, |hash| *hash == self.hash)
+    }
+
+    fn of(kind: &ProviderKind) -> Self {
+        let (told_apart, said) = match kind {
+            ProviderKind::Oidc { issuer, client_id, .. } => (true, format!("oidc\n{issuer}\n{client_id}")),
+            ProviderKind::Saml(saml) => (true, format!("saml\n{}\n{:?}", saml.metadata, saml.subject)),
+            ProviderKind::Workload { issuer, subject_claim, .. } => {
+                (true, format!("workload\n{issuer}\n{subject_claim}"))
+            }
+            ProviderKind::Service { .. } => (false, "service".to_owned()),
+            ProviderKind::Dev { .. } => (false, "dev".to_owned()),
+        };
+        Self { hash: sha256(said.as_bytes()), told_apart }
+    }
 }
 
 /// What opening a provider needs beside its own configuration.
@@ -53,6 +83,11 @@ impl Providers {
     /// Every provider, in the order of the file.
     pub(super) fn all(&self) -> Vec<Arc<Provider>> {
         self.0.load().iter().map(|entry| Arc::clone(&entry.provider)).collect()
+    }
+
+    /// The people of the provider of that name.
+    pub(super) fn people(&self, name: &str) -> Option<People> {
+        self.0.load().iter().find(|entry| entry.config.name == name).map(|entry| entry.people)
     }
 }
 
@@ -77,7 +112,8 @@ impl Prepared {
                 Some(same) => Arc::clone(&same.provider),
                 None => Arc::new(open_provider(config.clone(), around).map_err(problem)?),
             };
-            entries.push(Entry { config, files, provider });
+            let people = People::of(&config.kind);
+            entries.push(Entry { config, files, people, provider });
         }
         Ok(Self(entries))
     }
@@ -108,7 +144,9 @@ impl Identities {
         let after = sessions.providers.0.load();
         let gone: HashSet<&str> = before
             .iter()
-            .filter(|old| !after.iter().any(|new| same_people(&old.config, &new.config)))
+            .filter(|old| {
+                !after.iter().any(|new| old.config.name == new.config.name && old.people == new.people)
+            })
             .map(|old| old.config.name.as_str())
             .collect();
         // Callers remembered by their tokens are checked against the new list.
@@ -120,19 +158,6 @@ impl Identities {
         let reason = sessions.login("its identity provider is no more in the gateway's configuration");
         sessions.leases.end_of(&gone, &reason);
     }
-}
-
-/// Whether subjects mean the same people with both.
-fn same_people(old: &ProviderConfig, new: &ProviderConfig) -> bool {
-    let issuer = |kind: &ProviderKind| match kind {
-        ProviderKind::Oidc { issuer, client_id, .. } => format!("{issuer} {client_id}"),
-        ProviderKind::Saml(saml) => format!("{} {:?}", saml.metadata, saml.subject),
-        ProviderKind::Workload { issuer, .. } => issuer.clone(),
-        ProviderKind::Service { .. } | ProviderKind::Dev { .. } => String::new(),
-    };
-    old.name == new.name
-        && mem::discriminant(&old.kind) == mem::discriminant(&new.kind)
-        && issuer(&old.kind) == issuer(&new.kind)
 }
 
 /// The files and secrets whose contents a provider remembers: with another content it is another provider.

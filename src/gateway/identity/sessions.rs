@@ -7,7 +7,9 @@ use std::{
 };
 
 use aws_lc_rs::digest;
-use tokio::sync::OwnedMutexGuard;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
+use tokio::{sync::OwnedMutexGuard, task::JoinHandle};
 
 use super::{
     Caller, Happening, SessionRow, Store, StoreError, Witness,
@@ -19,11 +21,14 @@ use super::{
     seal::Seal,
 };
 use crate::{
-    clock::{Clock, from_unix_millis},
+    clock::{Clock, from_unix_millis, unix_millis},
     id,
     secret::{ExposeSecret, SecretString},
     wire::{Refusal, code},
 };
+
+/// Longer than a sign-in waits to be collected: a device's answer does so for 12 minutes.
+const UNCOLLECTED: Duration = Duration::from_mins(15);
 
 /// The sessions and everything that hangs on them.
 pub(super) struct Sessions {
@@ -42,6 +47,15 @@ pub(super) struct Sessions {
     pub(super) recent: Recent,
 }
 
+/// At whose hands somebody signed in, until the session begins.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub(super) struct SignedIn {
+    /// The provider's people, as [`SessionRow::people`].
+    people: Option<[u8; 32]>,
+    /// When, in milliseconds since 1970.
+    at: i64,
+}
+
 /// A session about to begin.
 pub(super) struct Beginning {
     pub(super) caller: Caller,
@@ -49,6 +63,7 @@ pub(super) struct Beginning {
     /// Whether a refresh token is given out.
     pub(super) refreshable: bool,
     pub(super) provider_refresh: Option<Vec<u8>>,
+    pub(super) signed_in: SignedIn,
 }
 
 impl Sessions {
@@ -78,9 +93,17 @@ impl Sessions {
         self.seal.seal(&refresh_context(session), token.expose_secret().as_bytes())
     }
 
+    /// A sign-in with that provider that is believed from now on; made before the provider is asked.
+    pub(super) fn signed_in(&self, provider: &str) -> SignedIn {
+        SignedIn {
+            people: self.providers.people(provider).map(|people| people.hash),
+            at: unix_millis(self.clock.now()),
+        }
+    }
+
     /// Begins a session; returns its refresh token.
     pub(super) async fn begin(&self, beginning: Beginning) -> Result<Option<SecretString>, Refusal> {
-        let Beginning { caller, expires_at, refreshable, provider_refresh } = beginning;
+        let Beginning { caller, expires_at, refreshable, provider_refresh, signed_in } = beginning;
         let token = refreshable.then(|| self.seal.marked_token(&caller.session));
         let row = SessionRow {
             id: caller.session.clone(),
@@ -90,9 +113,16 @@ impl Sessions {
             previous_refresh_sha256: None,
             revoked: false,
             provider_refresh,
+            people: signed_in.people,
             caller,
         };
+        self.check(&row)?;
         self.store.insert_session(&row).await.map_err(database)?;
+        // Looked for when the session is there: whoever ends somebody marks first and looks for sessions then.
+        if self.ended_since(&row.caller, signed_in.at).await? {
+            self.store.revoke(&row.id).await.map_err(database)?;
+            return Err(self.login("the login was ended before it was collected"));
+        }
         (self.witness)(Happening::Login(row.caller));
         Ok(token)
     }
@@ -106,7 +136,15 @@ impl Sessions {
     }
 
     /// The session of a refresh token, with groups as the provider says them now, and the token that replaces it.
-    pub(super) async fn refresh(&self, token: &SecretString) -> Result<(SessionRow, SecretString), Refusal> {
+    pub(super) async fn refresh(
+        self: &Arc<Self>,
+        token: &SecretString,
+    ) -> Result<(SessionRow, SecretString), Refusal> {
+        let (own, token) = (Arc::clone(self), token.clone());
+        to_the_end(tokio::spawn(async move { own.refreshed(&token).await })).await
+    }
+
+    async fn refreshed(&self, token: &SecretString) -> Result<(SessionRow, SecretString), Refusal> {
         let used = hash(token);
         let found = self.store.session_by_refresh(&used).await.map_err(database)?;
         let Some(found) = found else {
@@ -133,12 +171,16 @@ impl Sessions {
     }
 
     /// The session with groups as the provider says them now.
-    pub(super) async fn renew(&self, id: &str) -> Result<SessionRow, Refusal> {
-        let _turn = self.turn(id).await;
-        let row = self.reread(self.live(id).await?).await?;
-        self.save(&row).await?;
-        self.renewed(&row);
-        Ok(row)
+    pub(super) async fn renew(self: &Arc<Self>, id: &str) -> Result<SessionRow, Refusal> {
+        let (own, id) = (Arc::clone(self), id.to_owned());
+        let renewal = async move {
+            let _turn = own.turn(&id).await;
+            let row = own.reread(own.live(&id).await?).await?;
+            own.save(&row).await?;
+            own.renewed(&row);
+            Ok(row)
+        };
+        to_the_end(tokio::spawn(renewal)).await
     }
 
     /// Ends a session or all of a user, with their leases. Returns how many.
@@ -158,6 +200,26 @@ impl Sessions {
         Ok(ended)
     }
 
+    /// Marks somebody as ended now, for sign-ins that are believed and not collected yet.
+    pub(super) async fn mark_ended(&self, who: &str) -> Result<(), Refusal> {
+        let now = self.clock.now();
+        let at = unix_millis(now).to_string();
+        self.store.put_pending(&ended_key(who), &at, now + UNCOLLECTED).await.map_err(database)
+    }
+
+    /// Whether somebody was ended after they signed in.
+    async fn ended_since(&self, caller: &Caller, signed_in: i64) -> Result<bool, Refusal> {
+        let now = self.clock.now();
+        let names = [Some(&caller.subject), caller.email.as_ref(), caller.name.as_ref()];
+        for name in names.into_iter().flatten() {
+            let mark = self.store.peek_pending(&ended_key(name), now).await.map_err(database)?;
+            if mark.is_some_and(|at| at.parse().is_ok_and(|at: i64| at >= signed_in)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The refusal that sends people to log in.
     pub(super) fn login(&self, why: impl Into<String>) -> Refusal {
         Refusal::new(code::LOGIN_REQUIRED, why).remedy(self.remedy.clone())
@@ -170,13 +232,16 @@ impl Sessions {
         if self.clock.now() >= row.expires_at {
             return Err(self.login("the login session's time is over"));
         }
-        if self.provider(&row.caller.provider).is_none() {
-            return Err(self.login(format!(
-                "the login session is of the identity provider `{}`, which this gateway has no more",
-                row.caller.provider
-            )));
+        let provider = &row.caller.provider;
+        match self.providers.people(provider) {
+            Some(people) if people.had(row.people.as_ref()) => Ok(()),
+            Some(_) => Err(self.login(format!(
+                "the login session is of an earlier identity provider `{provider}`, and another has its name now"
+            ))),
+            None => Err(self.login(format!(
+                "the login session is of the identity provider `{provider}`, which this gateway has no more"
+            ))),
         }
-        Ok(())
     }
 
     /// The use of a token that was used before: one of the two users is a thief, and nobody can say which.
@@ -314,6 +379,16 @@ impl Sessions {
     }
 }
 
+/// Waits for work that goes on when nobody waits any more: a provider may have rotated its refresh token already, and
+/// the new one must be kept whether or not the client is still there.
+async fn to_the_end<T>(work: JoinHandle<Result<T, Refusal>>) -> Result<T, Refusal> {
+    work.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "the renewal of a login session broke off");
+        Err(Refusal::new(code::INTERNAL, "the renewal of the login session broke off")
+            .remedy("try again; the gateway's log says more"))
+    })
+}
+
 /// The hash a refresh token is stored and found by.
 fn hash(token: &SecretString) -> [u8; 32] {
     sha256(token.expose_secret().as_bytes())
@@ -331,6 +406,10 @@ pub(super) fn database(error: StoreError) -> Refusal {
     tracing::error!(%error, "a login session could not be read or written");
     Refusal::new(code::INTERNAL, "the gateway's database failed")
         .remedy("try again; the gateway's log says more")
+}
+
+fn ended_key(who: &str) -> String {
+    format!("ended:{}", URL_SAFE_NO_PAD.encode(sha256(who.to_lowercase().as_bytes())))
 }
 
 fn refresh_context(session: &str) -> String {

@@ -23,6 +23,9 @@ pub struct SessionRow {
     pub revoked: bool,
     /// The provider's own refresh token, for groups at renewal; sealed with a key of `<state>`.
     pub provider_refresh: Option<Vec<u8>>,
+    /// SHA-256 of what tells the provider's people from those of another provider of the same name; `None` in rows of
+    /// before it was kept.
+    pub people: Option<[u8; 32]>,
 }
 
 /// Whose sessions are looked for.
@@ -51,7 +54,7 @@ pub trait Store: Send + Sync {
     /// Replaces the row if its `refresh_sha256` is still `expected` (compare and swap) and it is not revoked;
     /// false when another was faster, or when it is revoked: a revocation is never overwritten.
     async fn update_session(&self, row: &SessionRow, expected: Option<[u8; 32]>) -> Result<bool, StoreError>;
-    /// Ends sessions by session id, or by user (subject, email or name); returns the ids ended.
+    /// Ends sessions by session id, or by user (subject, email in any case of its ASCII letters, or name); returns the ids ended.
     async fn revoke(&self, who: &str) -> Result<Vec<String>, StoreError>;
     /// Somebody's sessions that are neither revoked nor past their end at `now`, newest first, at most 16; none of workloads.
     async fn live_sessions(&self, whose: Whose<'_>, now: SystemTime) -> Result<Vec<SessionRow>, StoreError>;

@@ -182,7 +182,7 @@ fn permitted(
     };
     if verdict.outcome == Outcome::Ask
         && let Ok(permit) = policies.authorize(&question, true)
-        && let Some(grant) = way.stages.granted(caller, model, permit.policies())
+        && let Some(grant) = way.stages.granted(caller, model, &policies, permit.policies())
     {
         return Ok((permit, Some(grant)));
     }
@@ -190,9 +190,18 @@ fn permitted(
 }
 
 impl Stages {
-    /// An approval of the caller for the model that is good for one of these policies.
-    pub(super) fn granted(&self, caller: &Caller, model: &Model, policies: &[String]) -> Option<Grant> {
-        let good = |grant: &Grant| grant.policies.iter().any(|met| policies.contains(met));
+    /// An approval of the caller for the model that is good for one of these policies, which still say what they said then.
+    pub(super) fn granted(
+        &self,
+        caller: &Caller,
+        model: &Model,
+        policies: &Policies,
+        permitting: &[String],
+    ) -> Option<Grant> {
+        let same = |met: &Terms| {
+            permitting.contains(&met.policy) && policies.terms(&met.policy).is_some_and(|now| now == met)
+        };
+        let good = |grant: &Grant| grant.terms.iter().any(same);
         self.approvals.grants(caller, &model.config.name, &model.identity).into_iter().find(good)
     }
 
@@ -245,7 +254,8 @@ impl Stages {
         question: &Question<'_>,
     ) -> Option<Grant> {
         let approved = policies.decide(question, true);
-        (approved.outcome == Outcome::Permit).then(|| self.granted(caller, model, &approved.policies))?
+        (approved.outcome == Outcome::Permit)
+            .then(|| self.granted(caller, model, policies, &approved.policies))?
     }
 }
 

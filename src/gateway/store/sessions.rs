@@ -19,7 +19,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT id, subject, email, name, groups, provider, workload, created_at, expires_at, refresh_sha256, ",
-            "previous_refresh_sha256, revoked, provider_refresh FROM sessions ",
+            "previous_refresh_sha256, revoked, provider_refresh, people FROM sessions ",
             $rest
         )
     };
@@ -34,14 +34,14 @@ const BY_SUBJECT: &str = select!(
     "WHERE provider = $1 AND subject = $2 AND revoked = 0 AND workload = 0 AND expires_at > $3 ORDER BY created_at DESC LIMIT 16"
 );
 const INSERT: &str = "INSERT INTO sessions (id, subject, email, name, groups, provider, workload, created_at, expires_at, \
-                      refresh_sha256, previous_refresh_sha256, revoked, provider_refresh) \
-                      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+                      refresh_sha256, previous_refresh_sha256, revoked, provider_refresh, people) \
+                      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
 /// A row revoked meanwhile stays so: whoever read it before must not bring it back to life.
 const UPDATE: &str = "UPDATE sessions SET subject = $2, email = $3, name = $4, groups = $5, provider = $6, workload = $7, \
                       created_at = $8, expires_at = $9, refresh_sha256 = $10, previous_refresh_sha256 = $11, revoked = $12, \
-                      provider_refresh = $13 WHERE id = $1 AND revoked = 0 AND refresh_sha256 IS $14";
+                      provider_refresh = $13, people = $14 WHERE id = $1 AND revoked = 0 AND refresh_sha256 IS $15";
 const REVOKE: &str = "UPDATE sessions SET revoked = 1 \
-                      WHERE revoked = 0 AND (id = $1 OR subject = $1 OR email = $1 OR name = $1) RETURNING id";
+                      WHERE revoked = 0 AND (id = $1 OR subject = $1 OR lower(email) = lower($1) OR name = $1) RETURNING id";
 
 /// The most one-time things kept: unfinished logins cost anybody nothing, so their number is bounded and the oldest give way.
 const MAX_PENDING: i64 = 10_000;
@@ -172,7 +172,7 @@ impl identity::Store for Store {
     }
 }
 
-/// A statement whose first 13 placeholders are the row's columns.
+/// A statement whose first 14 placeholders are the row's columns.
 fn bind(sql: &'static str, row: &SessionRow) -> Result<Query<'static, Sqlite, SqliteArguments>, StoreError> {
     let Caller { subject, email, name, groups, provider, workload, session: _ } = row.caller.clone();
     let groups = serde_json::to_string(&groups).map_err(|e| StoreError(e.to_string()))?;
@@ -189,7 +189,8 @@ fn bind(sql: &'static str, row: &SessionRow) -> Result<Query<'static, Sqlite, Sq
         .bind(row.refresh_sha256.map(Vec::from))
         .bind(row.previous_refresh_sha256.map(Vec::from))
         .bind(row.revoked)
-        .bind(row.provider_refresh.clone()))
+        .bind(row.provider_refresh.clone())
+        .bind(row.people.map(Vec::from)))
 }
 
 fn session(row: &SqliteRow) -> Result<SessionRow, StoreError> {
@@ -216,6 +217,7 @@ fn session(row: &SqliteRow) -> Result<SessionRow, StoreError> {
         previous_refresh_sha256: hash("previous_refresh_sha256")?,
         revoked: row.try_get("revoked").map_err(failed)?,
         provider_refresh: row.try_get("provider_refresh").map_err(failed)?,
+        people: hash("people")?,
     })
 }
 
@@ -254,6 +256,7 @@ mod tests {
             previous_refresh_sha256: None,
             revoked: false,
             provider_refresh: Some(vec![0, 255]),
+            people: Some([9; 32]),
         }
     }
 
@@ -329,7 +332,7 @@ mod tests {
         for (id, user) in [("ses_1", "alice"), ("ses_2", "alice"), ("ses_3", "bob")] {
             store.insert_session(&row(id, user)).await.unwrap();
         }
-        let mut ended = store.revoke("alice@example.test").await.unwrap();
+        let mut ended = store.revoke("Alice@Example.TEST").await.unwrap();
         ended.sort();
         assert_eq!(ended, ["ses_1", "ses_2"]);
         assert!(store.revoke("sub-alice").await.unwrap().is_empty(), "already ended");

@@ -40,6 +40,19 @@ fn explicit_credentials_go_before_those_of_platforms() {
 }
 
 #[test]
+fn tokens_are_fetched_for_this_gateway_alone() {
+    let gateway = Url::parse("https://gw.example.test:8443").unwrap();
+    let named = |audiences: &[&str]| audiences.iter().map(|&one| one.to_owned()).collect::<Vec<_>>();
+    let good = ["hoopctl", "hoopctl-prod", "https://gw.example.test:8443", "gw.example.test", "mine"];
+    let other = ["sts.amazonaws.com", "https://gw.example.test.example.com", "https://gw.example.test", ""];
+    let all: Vec<_> = good.iter().chain(&other).copied().collect();
+    assert_eq!(meant(named(&all), &gateway, &named(&["mine"])).unwrap(), good);
+    let error = meant(named(&other), &gateway, &[]).unwrap_err();
+    assert!(error.message.contains("sts.amazonaws.com"), "{error}");
+    assert!(error.remedy.unwrap().contains("HOOPCTL_WORKLOAD_AUDIENCE"));
+}
+
+#[test]
 fn nothing_secret_is_printed() {
     let env = |name: &str| (name == "HOOPCTL_WORKLOAD_TOKEN").then(|| OsString::from("very-secret"));
     assert!(!format!("{:?}", detect_in(&env, Path::new("/nowhere"))).contains("very-secret"));

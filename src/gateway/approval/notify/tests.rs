@@ -211,6 +211,7 @@ impl World {
     async fn asks(&self, reason: &str) -> String {
         let terms = Terms {
             policy: "jit".into(),
+            digest: String::new(),
             approvers: vec!["risk-leads".into()],
             lasts: Duration::from_hours(1),
             needed: 1,
@@ -241,6 +242,7 @@ impl World {
             previous_refresh_sha256: None,
             revoked: false,
             provider_refresh: None,
+            people: None,
             caller,
         };
         self.store.identity().insert_session(&row).await.unwrap();

@@ -77,6 +77,7 @@ async fn enter(identities: &Identities, claim: &Claim, source: Option<IpAddr>) -
         expires_at: session_end,
         refreshable: false,
         provider_refresh: None,
+        signed_in: sessions.signed_in(&provider),
     };
     sessions.begin(beginning).await?;
     answer(identities, Granted { caller: &caller, model: None, session_end, refresh: None }, None)

@@ -10,7 +10,7 @@ use crate::{
     clock::unix_millis,
     gateway::identity::{
         Caller, Identities,
-        sessions::{Beginning, database, sha256},
+        sessions::{Beginning, SignedIn, database, sha256},
     },
     id,
     secret::{self, ExposeSecret, SecretString},
@@ -34,6 +34,8 @@ pub(super) struct Grant {
     /// When the provider wants the session to end at the latest, in milliseconds since 1970.
     #[serde(default)]
     pub(super) ends: Option<i64>,
+    #[serde(default)]
+    pub(super) signed_in: SignedIn,
 }
 
 /// What a client presents with a code.
@@ -110,6 +112,7 @@ pub(in crate::gateway::identity) async fn redeem(
             // The gateway's own pages renew in place.
             refreshable: presented.client == Client::Laptop,
             provider_refresh: grant.provider_refresh,
+            signed_in: grant.signed_in,
         })
         .await?;
     // A second use while the session was being made found none to end, and left this mark.

@@ -11,7 +11,7 @@ use super::{
 use crate::gateway::identity::{
     Caller, Identities,
     provider::{Provider, ProviderError},
-    sessions::Beginning,
+    sessions::{Beginning, SignedIn},
 };
 
 pub(super) const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -76,7 +76,7 @@ async fn begin(
     token: &str,
     model: Option<&str>,
 ) -> Result<(Caller, SystemTime), Failure> {
-    let (caller, token_end) = workload(identities, token).await?;
+    let (caller, token_end, signed_in) = workload(identities, token).await?;
     if model.is_some_and(|model| !identities.may_use(&caller, model)) {
         return Err(no_target(identities));
     }
@@ -86,8 +86,13 @@ async fn begin(
     if expires_at <= now {
         return Err(Failure::new("invalid_grant", "the workload token's time is over"));
     }
-    let beginning =
-        Beginning { caller: caller.clone(), expires_at, refreshable: false, provider_refresh: None };
+    let beginning = Beginning {
+        caller: caller.clone(),
+        expires_at,
+        refreshable: false,
+        provider_refresh: None,
+        signed_in,
+    };
     sessions.begin(beginning).await?;
     Ok((caller, expires_at))
 }
@@ -113,7 +118,7 @@ async fn narrowed(
     Ok((row.caller, row.expires_at))
 }
 
-async fn workload(identities: &Identities, token: &str) -> Result<(Caller, SystemTime), Failure> {
+async fn workload(identities: &Identities, token: &str) -> Result<(Caller, SystemTime, SignedIn), Failure> {
     let sessions = &identities.sessions;
     let mut failure = Failure::new("invalid_grant", "the token is of no issuer that this gateway believes");
     // Several providers may share an issuer and differ in their audience.
@@ -122,9 +127,10 @@ async fn workload(identities: &Identities, token: &str) -> Result<(Caller, Syste
         if !workload.claims_issuer(token) {
             continue;
         }
+        let signed_in = sessions.signed_in(workload.name());
         match workload.identify(token, &sessions.clock).await {
             Ok((claimed, end)) => {
-                return Ok((claimed.caller(workload.name(), true, sessions.new_id()), end));
+                return Ok((claimed.caller(workload.name(), true, sessions.new_id()), end, signed_in));
             }
             Err(error) => {
                 identities.login_failed(workload.name(), &error);

@@ -15,6 +15,7 @@ use crate::{
         browser::{Goal, SignIn},
         pages,
         provider::Claimed,
+        sessions::SignedIn,
     },
     secret::{ExposeSecret, SecretString},
 };
@@ -25,7 +26,7 @@ const NOBODY_WAITS: &str = "Nobody waits for this sign-in any more.";
 pub(super) async fn reach(
     identities: &Identities,
     sign_in: &SignIn,
-    claimed: Claimed,
+    (claimed, signed_in): (Claimed, SignedIn),
     refresh: Option<SecretString>,
     ends: Option<i64>,
 ) -> Response {
@@ -44,6 +45,7 @@ pub(super) async fn reach(
                 challenge: challenge.clone(),
                 provider_refresh,
                 ends,
+                signed_in,
             };
             match code::issue(identities, &grant).await {
                 Ok(code) => send_code(identities, &to, state.as_deref(), &code),
@@ -52,7 +54,7 @@ pub(super) async fn reach(
         }
         Goal::Device { request } => {
             let user = caller.user().to_owned();
-            let grant = device::Grant { caller, provider_refresh, ends };
+            let grant = device::Grant { caller, provider_refresh, ends, signed_in };
             match device::approve(identities, request, grant).await {
                 Ok(true) => pages::device_done(&user),
                 Ok(false) => refused_page(NOBODY_WAITS),

@@ -1,4 +1,4 @@
-//! `POST /oauth2/revoke` (RFC 7009): a refresh or access token ends its whole login session.
+//! `POST /oauth2/revoke` (RFC 7009): a refresh token or a general access token ends its whole login session.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::gateway::identity::{
     sessions::{database, sha256},
 };
 
-/// 200, also for tokens that are unknown or over: what the client wants is already so.
+/// 200, also for tokens that are unknown or over: what the client wants is already so. A token of one model is refused (RFC 7009 §2.2.1).
 pub(super) async fn revoke(State(identities): State<Arc<Identities>>, request: Request) -> Response {
     match end(&identities, request).await {
         Ok(()) => StatusCode::OK.into_response(),
@@ -33,9 +33,19 @@ async fn end(identities: &Identities, request: Request) -> Result<(), Failure> {
         .await
         .map_err(database)?
         .map(|row| row.id);
-    let session = by_refresh
-        .or_else(|| sessions.seal.session_of(token).map(str::to_owned))
-        .or_else(|| identities.tokens.verify(token, &sessions.clock).ok().map(|access| access.sid));
+    let mut session = by_refresh.or_else(|| sessions.seal.session_of(token).map(str::to_owned));
+    if session.is_none()
+        && let Ok(access) = identities.tokens.verify(token, &sessions.clock)
+    {
+        if identities.tokens.bound(&access).is_some() {
+            // It is handed to tools that shall use one model: they must not be able to log the person out.
+            return Err(Failure::new(
+                "unsupported_token_type",
+                "a token of one model is not revoked by itself; it is over within minutes",
+            ));
+        }
+        session = Some(access.sid);
+    }
     if let Some(session) = session {
         identities.revoke(&session, "the user logged out").await?;
     }

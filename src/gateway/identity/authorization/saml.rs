@@ -28,7 +28,7 @@ use crate::{
         Identities,
         provider::{Claimed, Provider, ProviderError},
         saml::{Received, ServiceProvider},
-        sessions::database,
+        sessions::{SignedIn, database},
     },
     id,
     secret::ExposeSecret,
@@ -54,6 +54,8 @@ struct Arrived {
     in_response_to: String,
     claimed: Claimed,
     ends: Option<i64>,
+    #[serde(default)]
+    signed_in: SignedIn,
 }
 
 /// Why there is no answer, for the laptop of the sign-in.
@@ -140,7 +142,8 @@ pub(super) async fn resume(
         identities.login_failed(&name, &error);
         return refused_page(NOT_BEGUN);
     };
-    let response = goal::reach(&identities, &sign_in, arrived.claimed, None, arrived.ends).await;
+    let claimed = (arrived.claimed, arrived.signed_in);
+    let response = goal::reach(&identities, &sign_in, claimed, None, arrived.ends).await;
     without_cookie(response, &arrived.relay)
 }
 
@@ -152,6 +155,7 @@ async fn arrived(
     relay: &str,
 ) -> Result<String, ProviderError> {
     let sessions = &identities.sessions;
+    let signed_in = sessions.signed_in(party.name());
     let Received { claimed, in_response_to, assertion, delivered_until, session_end } =
         party.receive(response).await?;
     let stored = |error| ProviderError::Unreachable(database(error).message);
@@ -168,6 +172,7 @@ async fn arrived(
         in_response_to,
         claimed,
         ends: session_end.map(unix_millis),
+        signed_in,
     };
     let json = serde_json::to_string(&arrived).map_err(|error| ProviderError::Invalid(error.to_string()))?;
     let handle = id::token();

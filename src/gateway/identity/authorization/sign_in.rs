@@ -37,12 +37,15 @@ pub(super) async fn callback(
         return refused_page("The identity provider's answer has no state.");
     };
     let Some(sign_in) = begun(&identities, &headers, key) else { return refused_page(NOT_BEGUN) };
+    let signed_in = identities.sessions.signed_in(&sign_in.provider);
     let provider = identities.sessions.provider(&sign_in.provider);
     let Some(Provider::Oidc(party)) = provider.as_deref() else {
         return refused_page(NOT_BEGUN);
     };
     let response = match claimed(party, &params, &sign_in).await {
-        Ok((claimed, refresh)) => goal::reach(&identities, &sign_in, claimed, refresh, None).await,
+        Ok((claimed, refresh)) => {
+            goal::reach(&identities, &sign_in, (claimed, signed_in), refresh, None).await
+        }
         Err(error) => {
             identities.login_failed(party.name(), &error);
             goal::miss(&identities, &sign_in.goal, kind(&error), &error.of(party.name())).await
@@ -68,7 +71,8 @@ pub(super) async fn dev(State(identities): State<Arc<Identities>>, request: Requ
     }
     match chosen(&identities, &head.headers, body).await {
         Ok((key, sign_in, claimed)) => {
-            let response = goal::reach(&identities, &sign_in, claimed, None, None).await;
+            let signed_in = identities.sessions.signed_in(&sign_in.provider);
+            let response = goal::reach(&identities, &sign_in, (claimed, signed_in), None, None).await;
             without_cookie(response, &key)
         }
         Err(why) => refused_page(why),

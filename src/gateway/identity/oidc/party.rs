@@ -326,8 +326,8 @@ fn invalid(why: &str) -> ProviderError {
 
 /// A refusal of the person ends sessions; anything that may be the provider's or our own passing trouble does not.
 fn failed(error: RequestTokenError<OutboundError, BasicErrorResponse>) -> ProviderError {
-    const PERSONAL: [&str; 4] =
-        ["access_denied", "login_required", "interaction_required", "consent_required"];
+    const PERSONAL: [&str; 5] =
+        ["access_denied", "login_required", "interaction_required", "consent_required", "mfa_required"];
     match error {
         RequestTokenError::ServerResponse(response) => {
             let kind = response.error();

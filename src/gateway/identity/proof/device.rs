@@ -62,6 +62,22 @@ async fn agree_as(world: &World, browser: &mut Browser, code: &str, user: &str) 
 }
 
 #[tokio::test]
+async fn whoever_is_ended_collects_no_sign_in_of_before() {
+    let world = World::dev().await;
+    let device = ask(&world, &[]).await;
+    agree_as(&world, &mut Browser::new(), &device.user_code, "alice").await;
+    let code = world.dev_code("alice").await;
+    let bobs = world.dev_code("bob").await;
+    world.identities.revoke("alice", "test").await.unwrap();
+    assert_eq!(poll(&world, &device.device_code).await.error(), "invalid_grant");
+    assert_eq!(world.redeem(&code).await.error(), "invalid_grant");
+    assert!(world.store.rows().iter().all(|row| row.revoked));
+    world.redeem(&bobs).await.tokens();
+    world.hand.advance(Duration::from_secs(1));
+    world.dev_login("alice").await;
+}
+
+#[tokio::test]
 async fn a_terminal_is_logged_in_by_a_browser_elsewhere_and_once() {
     let world = World::dev().await;
     let device = ask(&world, &[]).await;

@@ -90,8 +90,9 @@ impl Store for Memory {
         let mut ended = Vec::new();
         for row in self.rows.lock().unwrap().values_mut().filter(|row| !row.revoked) {
             let caller = &row.caller;
-            let names = [Some(&row.id), Some(&caller.subject), caller.email.as_ref(), caller.name.as_ref()];
-            if names.into_iter().flatten().any(|name| name == who) {
+            let names = [Some(&row.id), Some(&caller.subject), caller.name.as_ref()];
+            let addressed = caller.email.as_deref().is_some_and(|email| email.eq_ignore_ascii_case(who));
+            if addressed || names.into_iter().flatten().any(|name| name == who) {
                 row.revoked = true;
                 ended.push(row.id.clone());
             }

@@ -87,6 +87,35 @@ async fn logging_out_ends_the_session_by_either_token() {
 }
 
 #[tokio::test]
+async fn a_token_of_one_model_logs_nobody_out() {
+    let world = World::dev().await;
+    let tokens = world.dev_login("alice").await;
+    let session = world.store.rows()[0].id.clone();
+    let bound = world.identities.token_of(&session, Some("llama")).await;
+    let form = [("client_id", CLIENT_ID), ("token", bound.as_str())];
+    let answer = world.post(&mut Browser::new(), "/oauth2/revoke", &form).await;
+    assert_eq!(answer.error(), "unsupported_token_type");
+    assert!(world.identities.bearer(&tokens.access_token).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_renewal_goes_on_when_nobody_waits_any_more() {
+    let (world, idp) = World::company().await;
+    world.company_login(&idp).await;
+    let session = world.store.rows()[0].id.clone();
+    let before = idp.lock().token_reads;
+    let sessions = &world.identities.sessions;
+    tokio::select! {
+        biased;
+        _ = sessions.renew(&session) => panic!("the provider was not asked"),
+        () = std::future::ready(()) => {}
+    }
+    // Waits for its turn, and so for the first.
+    sessions.renew(&session).await.unwrap();
+    assert_eq!(idp.lock().token_reads, before + 2);
+}
+
+#[tokio::test]
 async fn unknown_tokens_are_already_revoked() {
     let world = World::dev().await;
     let form = [("client_id", CLIENT_ID), ("token", "unknown")];

@@ -79,8 +79,9 @@ async fn an_unchanged_provider_keeps_its_keys_and_a_new_one_is_offered_at_once()
 
 #[tokio::test]
 async fn a_provider_that_became_another_issuers_ends_what_hung_on_the_old_one() {
-    let (world, idp, _) = started().await;
+    let (world, idp, provider) = started().await;
     let tokens = world.company_login(&idp).await;
+    let code = world.company_callback(&idp).await.sent("code");
     let caller = world.identities.bearer(&tokens.access_token).await.unwrap();
     let end = world.clock.now() + LIFE;
     let lease = world.identities.sessions.leases.grant((*caller).clone(), end, world.clock.clone());
@@ -89,7 +90,11 @@ async fn a_provider_that_became_another_issuers_ends_what_hung_on_the_old_one() 
     assert!(lease.ended().is_cancelled());
     assert_eq!(world.refresh(&tokens.refresh_token.unwrap()).await.error(), "invalid_grant");
     assert_eq!(other.lock().token_reads, 0, "a refresh token is shown to its own issuer alone");
-    assert!(world.store.rows()[0].revoked);
+    // Nothing that the old one's people hold is good for the new one's, and all of it is when the old one is back.
+    assert!(world.identities.bearer(&tokens.access_token).await.is_err());
+    assert_eq!(world.redeem(&code).await.error(), "invalid_grant", "signed in before, redeemed after");
+    reload(&world, vec![provider]).await;
+    assert!(world.identities.bearer(&tokens.access_token).await.is_ok());
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use crate::{
     clock::{from_unix_millis, unix_millis},
     gateway::identity::{
         Caller, Identities, StoreError,
-        sessions::{Beginning, database, sha256},
+        sessions::{Beginning, SignedIn, database, sha256},
     },
     id,
     secret::{ExposeSecret, SecretString},
@@ -67,6 +67,8 @@ pub(in crate::gateway::identity::authorization) struct Grant {
     /// When the provider wants the session to end at the latest, in milliseconds since 1970.
     #[serde(default)]
     pub(in crate::gateway::identity::authorization) ends: Option<i64>,
+    #[serde(default)]
+    pub(in crate::gateway::identity::authorization) signed_in: SignedIn,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -184,6 +186,7 @@ async fn log_in(
         expires_at,
         refreshable: true,
         provider_refresh: grant.provider_refresh,
+        signed_in: grant.signed_in,
     };
     let refresh = sessions.begin(beginning).await?;
     Ok((grant.caller, expires_at, refresh))
