@@ -190,6 +190,7 @@ mod tests {
             nearly: vec![],
             terms: vec![Terms {
                 policy: "fraud-jit".into(),
+                digest: String::new(),
                 approvers: vec!["risk-leads".into()],
                 lasts: DEFAULT_LASTS,
                 needed: 1,

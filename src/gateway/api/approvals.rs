@@ -312,8 +312,13 @@ mod tests {
     async fn world() -> (World, String) {
         let world = World::new().await;
         let alice = caller("alice", &[]);
-        let terms =
-            [Terms { policy: "jit".into(), approvers: vec!["risk".into()], lasts: HISTORY, needed: 1 }];
+        let terms = [Terms {
+            policy: "jit".into(),
+            digest: String::new(),
+            approvers: vec!["risk".into()],
+            lasts: HISTORY,
+            needed: 1,
+        }];
         let asking =
             Asking { caller: &alice, model: "m", model_identity: "one", terms: &terms, reason: Some("why") };
         let id = world.state.approvals.ask(asking).await.unwrap().id.clone();

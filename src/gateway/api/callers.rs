@@ -58,6 +58,11 @@ pub(super) async fn credentials(
     guest: Guest,
     request: Request,
 ) -> Result<Response, ApiError> {
+    if guest.transport.is_some() {
+        // A renewal reads the groups anew; this would go on with those of the login for as long as it lasts.
+        let wrong = "a connection renews its credential over its control stream";
+        return Err(Problem::new(code::BAD_REQUEST, wrong).into());
+    }
     let asked: CredentialRequest = body::read(request).await?;
     Ok(body::json(&state.identities.issue(&guest.caller, &asked.csr).await?)?)
 }

@@ -10,14 +10,15 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{Person, Request, State};
+use crate::gateway::policy::Terms;
 
 /// A valid approval of one caller for one model.
 #[derive(Clone, Debug)]
 pub struct Grant {
     /// The request's id.
     pub id: String,
-    /// The policies whose terms were met: it is good for a permit by one of them.
-    pub policies: Vec<String>,
+    /// The terms that were met: it is good for a permit by one of their policies, as long as that says the same.
+    pub terms: Vec<Terms>,
     /// Its end, to the second.
     pub until: SystemTime,
     ended: CancellationToken,
@@ -100,7 +101,12 @@ impl Book {
                     {
                         Some(Grant {
                             id: request.id.clone(),
-                            policies: policies.clone(),
+                            terms: request
+                                .terms
+                                .iter()
+                                .filter(|terms| policies.contains(&terms.policy))
+                                .cloned()
+                                .collect(),
                             until: *until,
                             ended: entry.ended.clone(),
                         })
@@ -112,6 +118,13 @@ impl Book {
             .collect();
         grants.sort_by_key(|grant| std::cmp::Reverse(grant.until));
         grants
+    }
+
+    /// Ends what lives by an approval whose time is over, whatever becomes of it in the store.
+    pub(super) fn end(&self, id: &str) {
+        if let Some(entry) = self.pages().live.get(id) {
+            entry.ended.cancel();
+        }
     }
 
     /// Everything live.

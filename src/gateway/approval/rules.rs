@@ -34,7 +34,10 @@ pub(super) fn standing(
         [] => verdict.outcome == Outcome::Permit,
         groups => !forbidden && groups.iter().any(|group| caller.groups.contains(group)),
     };
-    let standing: Vec<String> = request.terms.iter().filter(may).map(|terms| terms.policy.clone()).collect();
+    // A policy that was changed since asks anew: nobody speaks for what it no longer says.
+    let stands = |terms: &&Terms| policies.terms(&terms.policy).is_none_or(|now| now == *terms);
+    let standing: Vec<String> =
+        request.terms.iter().filter(stands).filter(may).map(|terms| terms.policy.clone()).collect();
     if standing.is_empty() {
         return Err(ApprovalError::NotApprover { user: caller.user().to_owned(), who: who(request) });
     }

@@ -26,6 +26,8 @@ const HOUR: Duration = Duration::from_hours(1);
 
 const POLICIES: &str = r#"
 @id("leads") permit(principal in Group::"leads", action == Action::"approve", resource);
+@id("strict") @approvers("risk") @approvals_needed("3")
+permit(principal, action == Action::"invoke", resource) when { context.approved };
 @id("barred") forbid(principal in Group::"barred", action == Action::"approve", resource);
 "#;
 
@@ -90,7 +92,7 @@ fn who(subject: &str, groups: &[&str]) -> Caller {
 
 fn terms(approvers: &[&str], needed: u32) -> Vec<Terms> {
     let approvers = approvers.iter().map(|group| (*group).to_owned()).collect();
-    vec![Terms { policy: "jit".into(), approvers, lasts: HOUR, needed }]
+    vec![Terms { policy: "jit".into(), digest: String::new(), approvers, lasts: HOUR, needed }]
 }
 
 #[tokio::test]
@@ -101,6 +103,16 @@ async fn a_hundred_requests_make_one_approval() {
     let first = asked[0].as_ref().unwrap().id.clone();
     assert!(asked.iter().all(|request| request.as_ref().unwrap().id == first));
     assert_eq!(*world.told.lock().unwrap(), [Kind::Requested]);
+}
+
+#[tokio::test]
+async fn what_was_asked_under_another_policy_of_the_same_name_cannot_be_given() {
+    let world = World::new().await;
+    // As it was filed before the policy asked for three yeses.
+    let before = Terms { policy: "strict".into(), ..terms(&["risk"], 1).remove(0) };
+    let request = world.ask(&who("alice", &[]), &[before]).await.unwrap();
+    let refused = world.approve(&request.id, &who("bob", &["risk"])).await;
+    assert!(matches!(refused, Err(ApprovalError::NotApprover { .. })), "{refused:?}");
 }
 
 #[tokio::test]
@@ -152,7 +164,7 @@ async fn it_takes_as_many_distinct_people_as_the_terms_say() {
     }
     assert!(world.approvals.grant(&alice, "m", "one").is_none());
     world.approve(&request.id, &who("carol", &["risk"])).await.unwrap();
-    assert_eq!(world.approvals.grant(&alice, "m", "one").unwrap().policies, ["jit"]);
+    assert_eq!(world.approvals.grant(&alice, "m", "one").unwrap().terms[0].policy, "jit");
     use Kind::{Approved, Granted, Requested};
     assert_eq!(*world.told.lock().unwrap(), [Requested, Approved, Approved, Granted]);
 }
@@ -210,7 +222,10 @@ async fn an_approval_ends_on_its_second_and_the_shortest_word_holds() {
     world.hand.advance(Duration::from_millis(1));
     assert!(world.approvals.grant(&alice, "m", "one").is_none());
     grant.ended().cancelled().await;
-    assert_eq!(world.told.lock().unwrap().last(), Some(&Kind::Ended));
+    // Streams end first; it is written down behind them.
+    while world.told.lock().unwrap().last() != Some(&Kind::Ended) {
+        tokio::task::yield_now().await;
+    }
     assert_eq!(world.approvals.get(&request.id).await.unwrap().unwrap().word(world.clock.now()), "expired");
 }
 

@@ -50,6 +50,10 @@ async fn act(console: &Console, decider: Decider<'_>, id: &str, form: &Form) -> 
     match form.one("decision") {
         Some("approve") => {
             let lasts = form.one("lasts").and_then(|text| text.parse().ok()).map(Duration::from_secs);
+            if lasts.is_none() && form.names("lasts") {
+                // Not from our page, and never to be taken for the whole time.
+                return Err(ApprovalError::Busy);
+            }
             // The whole time is no vote for a time.
             let shorter = lasts.filter(|lasts| *lasts < shape::longest(&request));
             console.approvals.approve(id, decider, shorter, comment).await.map(|_| ())

@@ -114,7 +114,13 @@ impl World {
     }
 
     async fn asks_as(&self, who: &str, reason: &str, needed: u32) -> String {
-        let terms = Terms { policy: "jit".into(), approvers: vec!["risk-leads".into()], lasts: HOUR, needed };
+        let terms = Terms {
+            policy: "jit".into(),
+            digest: String::new(),
+            approvers: vec!["risk-leads".into()],
+            lasts: HOUR,
+            needed,
+        };
         let caller = Caller {
             subject: who.into(),
             email: Some(who.into()),

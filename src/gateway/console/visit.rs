@@ -106,6 +106,11 @@ impl Form {
         Ok(form)
     }
 
+    /// Whether a field of that name is there at all.
+    pub(super) fn names(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| known == name)
+    }
+
     /// A field that stands there once and is not empty.
     pub(super) fn one(&self, name: &str) -> Option<&str> {
         let mut values = self.0.iter().filter(|(one, _)| one == name).map(|(_, value)| value.as_str());

@@ -80,20 +80,17 @@ struct Begun {
 pub(super) struct Visits(Mutex<HashMap<String, SystemTime>>);
 
 impl Visits {
-    /// Whether the session's groups are to be read anew; whoever is told so does it.
-    fn due(&self, session: &str, now: SystemTime) -> bool {
+    /// Whether the session's groups were read lately enough.
+    fn fresh(&self, session: &str, now: SystemTime) -> bool {
         let mut read = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // A clock that was set back makes everything due.
+        // A clock that was set back makes everything old.
         read.retain(|_, at| now.duration_since(*at).is_ok_and(|age| age < FRESH));
-        let due = !read.contains_key(session);
-        if due {
-            read.insert(session.to_owned(), now);
-        }
-        due
+        read.contains_key(session)
     }
 
-    fn failed(&self, session: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(session);
+    /// The session's groups have just been read.
+    fn note(&self, session: &str, now: SystemTime) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(session.to_owned(), now);
     }
 }
 
@@ -152,7 +149,7 @@ impl Identities {
             CodeError::Failed(refusal) => format!("The sign-in failed: {}.", refusal.message),
         })?;
         // The login has just said the groups.
-        self.visits.due(&caller.session, self.sessions.clock.now());
+        self.visits.note(&caller.session, self.sessions.clock.now());
         let failed = || "The sign-in could not be finished.".to_owned();
         let sealed = self.sessions.seal.seal(VISIT, caller.session.as_bytes()).ok_or_else(failed)?;
         let signed_in = set(COOKIE, &URL_SAFE_NO_PAD.encode(sealed), self.sessions.life);
@@ -225,16 +222,16 @@ impl Identities {
         }
     }
 
+    /// The caller with groups of lately. Nobody is told the old ones while they are being read: whoever asks at the same time waits
+    /// for the answer, or asks too.
     async fn current(&self, session: &str) -> Result<Caller, Refusal> {
-        let row = self.sessions.live(session).await?;
-        if !self.visits.due(session, self.sessions.clock.now()) {
-            return Ok(row.caller);
+        let now = self.sessions.clock.now();
+        if self.visits.fresh(session, now) {
+            return Ok(self.sessions.live(session).await?.caller);
         }
-        let renewed = self.sessions.renew(session).await;
-        if renewed.is_err() {
-            self.visits.failed(session);
-        }
-        renewed.map(|row| row.caller)
+        let row = self.sessions.renew(session).await?;
+        self.visits.note(session, now);
+        Ok(row.caller)
     }
 
     fn visiting(&self, headers: &HeaderMap) -> Option<String> {

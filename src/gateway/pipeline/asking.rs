@@ -1,6 +1,10 @@
 //! The stage of policy: a permit, at once or by an approval, or a wait for one in place.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use http::request::Parts;
 
@@ -18,7 +22,66 @@ use crate::{
         respond::Problem,
     },
     tunnel::Transport,
+    wire::code,
 };
+
+/// Exchanges of one caller that wait at once, over all its connections.
+pub(super) const MAX_WAITING: usize = 256;
+
+/// How many exchanges of each caller wait: each of them holds a stream and what was read of its body, for as long as people take.
+#[derive(Default)]
+pub(super) struct Waiters(Mutex<HashMap<Who, usize>>);
+
+/// A provider, and who somebody is there.
+type Who = (String, String);
+
+/// One exchange that waits; dropped when it no longer does.
+pub(super) struct Waiter<'a> {
+    among: &'a Waiters,
+    who: Who,
+}
+
+impl Waiters {
+    /// An exchange of the caller begins to wait.
+    ///
+    /// # Errors
+    /// When [`MAX_WAITING`] of the caller's do already.
+    pub(super) fn one_more(&self, caller: &Caller) -> Result<Waiter<'_>, Problem> {
+        let who = (caller.provider.clone(), caller.subject.clone());
+        let mut counts = self.lock();
+        let count = counts.entry(who.clone()).or_default();
+        if *count >= MAX_WAITING {
+            let message = format!("too many of your requests wait for an approval: {MAX_WAITING}");
+            return Err(Problem::new(code::LIMIT, message)
+                .remedy("wait until some of them are decided, or end those that nobody needs"));
+        }
+        *count += 1;
+        Ok(Waiter { among: self, who })
+    }
+
+    /// How many wait, of all callers.
+    #[cfg(test)]
+    pub(super) fn all(&self) -> usize {
+        self.lock().values().sum()
+    }
+
+    /// A poisoned lock guards plain numbers, which are whole between any two statements.
+    fn lock(&self) -> MutexGuard<'_, HashMap<Who, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        let mut counts = self.among.lock();
+        if let Some(count) = counts.get_mut(&self.who) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.who);
+            }
+        }
+    }
+}
 
 /// What policy is asked about a request.
 pub(super) struct Asked<'a> {
@@ -61,7 +124,7 @@ pub(super) async fn admit(
         if !way.arrival.asking.wait {
             return Err(Problem::approval_required(&request, &way.stages.approvals.page(&request.id)));
         }
-        wait(way, &request).await?;
+        wait(way, &caller, &request).await?;
         caller = way.arrival.lease.check(way.stages.clock.now())?;
         draft.resumed(&caller, way);
         let now_called = way.stages.model(&way.arrival.model);
@@ -70,7 +133,8 @@ pub(super) async fn admit(
 }
 
 /// Waits until somebody has decided, the caller's authority ends, or the gateway goes away.
-async fn wait(way: &Arc<Way>, request: &Arc<Request>) -> Result<(), Problem> {
+async fn wait(way: &Arc<Way>, caller: &Caller, request: &Arc<Request>) -> Result<(), Problem> {
+    let _counted = way.stages.waiting.one_more(caller)?;
     let approvals = &way.stages.approvals;
     let decision = approvals.decision(&request.id);
     let _waiting = way.signals.wait();
@@ -118,7 +182,7 @@ fn permitted(
     };
     if verdict.outcome == Outcome::Ask
         && let Ok(permit) = policies.authorize(&question, true)
-        && let Some(grant) = way.stages.granted(caller, model, permit.policies())
+        && let Some(grant) = way.stages.granted(caller, model, &policies, permit.policies())
     {
         return Ok((permit, Some(grant)));
     }
@@ -126,9 +190,18 @@ fn permitted(
 }
 
 impl Stages {
-    /// An approval of the caller for the model that is good for one of these policies.
-    pub(super) fn granted(&self, caller: &Caller, model: &Model, policies: &[String]) -> Option<Grant> {
-        let good = |grant: &Grant| grant.policies.iter().any(|met| policies.contains(met));
+    /// An approval of the caller for the model that is good for one of these policies, which still say what they said then.
+    pub(super) fn granted(
+        &self,
+        caller: &Caller,
+        model: &Model,
+        policies: &Policies,
+        permitting: &[String],
+    ) -> Option<Grant> {
+        let same = |met: &Terms| {
+            permitting.contains(&met.policy) && policies.terms(&met.policy).is_some_and(|now| now == met)
+        };
+        let good = |grant: &Grant| grant.terms.iter().any(same);
         self.approvals.grants(caller, &model.config.name, &model.identity).into_iter().find(good)
     }
 
@@ -181,7 +254,8 @@ impl Stages {
         question: &Question<'_>,
     ) -> Option<Grant> {
         let approved = policies.decide(question, true);
-        (approved.outcome == Outcome::Permit).then(|| self.granted(caller, model, &approved.policies))?
+        (approved.outcome == Outcome::Permit)
+            .then(|| self.granted(caller, model, policies, &approved.policies))?
     }
 }
 

@@ -146,9 +146,9 @@ async fn carry(mut switched: Switched, signals: Arc<Signals>, ended: Cancellatio
     drop(held);
 }
 
-/// Says no to a caller who is not known.
-pub(super) fn refuse(stages: &Stages, model: &str, head: &Parts, problem: &Problem) -> Response<Answer> {
-    let voice = path::voice(stages.model(model).as_deref(), head);
+/// Says no to a caller who is not known. The request alone gives the shape: a model's dialect would tell that there is such a model.
+pub(super) fn refuse(stages: &Stages, head: &Parts, problem: &Problem) -> Response<Answer> {
+    let voice = path::voice(None, head);
     problem.answer(voice, &id::new("req", stages.clock.now())).map(Answer::made)
 }
 

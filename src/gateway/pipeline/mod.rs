@@ -120,6 +120,7 @@ struct Stages {
     approvals: Approvals,
     scribe: Scribe,
     limits: Limits,
+    waiting: asking::Waiters,
     clock: Clock,
 }
 
@@ -157,7 +158,8 @@ impl Pipeline {
         let models = models::open(models, &limits)?;
         approvals.models_are(models::identities(&models));
         let models = ArcSwap::from_pointee(models);
-        Ok(Self(Arc::new(Stages { models, policies, approvals, scribe, limits, clock })))
+        let waiting = asking::Waiters::default();
+        Ok(Self(Arc::new(Stages { models, policies, approvals, scribe, limits, waiting, clock })))
     }
 
     /// New exchanges use these models from now on; those under way keep what they have.
@@ -226,7 +228,7 @@ impl Pipeline {
     }
 
     /// A "no" in the words of a caller who is not known: nothing of it is an exchange.
-    pub fn refuse(&self, model: &str, head: &Parts, problem: &Problem) -> Response<Answer> {
-        direct::refuse(&self.0, model, head, problem)
+    pub fn refuse(&self, head: &Parts, problem: &Problem) -> Response<Answer> {
+        direct::refuse(&self.0, head, problem)
     }
 }

@@ -78,14 +78,16 @@ async fn walk(
     // The model, or the name that was meant.
     let model = known(way, model, &caller)?;
     // A body announced as too long is not read at all.
-    let limit = model.config.body_limit.unwrap_or(u64::MAX);
-    announced(&body, limit)?;
+    let announced = body.size_hint().lower();
+    body_limit(&model, announced)?;
     // The model that the request itself names: read from its path or its first bytes, which are handed on as they came.
     let looked = understood(&model, &mut head, &mut body, draft).await?;
     // Policy: a permit, or what is missing; a person's yes is waited for in place.
     let asked = Asked { head: &head, requested_model: looked.model.as_deref() };
     let Admitted { caller, model, permit, grant } = asking::admit(way, model, caller, &asked, draft).await?;
     draft.permitted(&permit, grant.as_ref());
+    // The model may be configured otherwise after a wait.
+    let limit = body_limit(&model, announced)?;
     // Limits: room under all that hold for this caller, held until the exchange ends. What was refused so far has cost nothing.
     if let Some(counts) = &model.counts {
         draft.admitted(counts.admit(&model.config.limits, &caller, way.stages.limits.now())?);
@@ -109,8 +111,10 @@ pub(super) fn known(way: &Way, model: Option<Arc<Model>>, caller: &Caller) -> Re
     model.ok_or_else(|| Problem::model_unknown(wanted, way.stages.nearest(wanted, caller).as_deref()))
 }
 
-fn announced(body: &Incoming, limit: u64) -> Result<(), Problem> {
-    if body.size_hint().lower() > limit { Err(Problem::body_too_long(limit)) } else { Ok(()) }
+/// How long a request's body may be, bytes, when one of at least `announced` is.
+fn body_limit(model: &Model, announced: u64) -> Result<u64, Problem> {
+    let limit = model.config.body_limit.unwrap_or(u64::MAX);
+    if announced > limit { Err(Problem::body_too_long(limit)) } else { Ok(limit) }
 }
 
 /// Reads what the request shows of itself, where its dialect is understood.

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use aws_lc_rs::digest;
 use cedar_policy::{
     AuthorizationError, Authorizer, Decision, Effect, Entities, Entity, EntityUid, Policy, PolicySet,
     Request, RestrictedExpression,
@@ -69,6 +70,9 @@ pub struct Near {
 pub struct Terms {
     /// The policy's id.
     pub policy: String,
+    /// SHA-256 of the policy's text, hex: what was asked and given under one text is not for another that takes over its id.
+    #[serde(default)]
+    pub digest: String,
     /// Groups whose members may say yes; empty: whoever policy permits to `approve` the model.
     pub approvers: Vec<String>,
     /// How long a yes lasts at most. [`DEFAULT_LASTS`] where the policy does not say.
@@ -169,6 +173,11 @@ impl Policies {
         }
     }
 
+    /// What a policy wants of an approval now; `None` when there is no such policy.
+    pub fn terms(&self, policy: &str) -> Option<&Terms> {
+        self.terms.get(policy)
+    }
+
     /// How many policies there are.
     pub fn len(&self) -> usize {
         self.count
@@ -260,8 +269,10 @@ impl Policies {
 /// What the annotations of a checked policy say of approvals.
 fn terms(policy: &Policy) -> Terms {
     let annotation = |key| policy.annotation(key);
+    let digest = digest::digest(&digest::SHA256, policy.to_string().as_bytes());
     Terms {
         policy: policy.id().to_string(),
+        digest: digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect(),
         approvers: annotation("approvers")
             .map(|groups| approvers(groups).map(str::to_owned).collect())
             .unwrap_or_default(),

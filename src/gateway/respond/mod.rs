@@ -8,7 +8,6 @@ use std::borrow::Cow;
 
 use http::StatusCode;
 
-pub(crate) use dialect::is_grpc;
 pub use dialect::{Dialect, Voice};
 pub use shape::{CODE_HEADER, REQUEST_ID_HEADER};
 
@@ -167,9 +166,9 @@ impl From<&UpstreamError> for Problem {
             UpstreamError::RequestAmbiguous => {
                 return Self::new(
                     code::BAD_REQUEST,
-                    "the request names two models, and servers differ in which they take",
+                    "the request names two models or is not one JSON document, and servers differ in which model they take",
                 )
-                .remedy("send `model` once");
+                .remedy("send one JSON document with `model` once, as application/json");
             }
             UpstreamError::RequestTooLong { limit } => return Self::body_too_long(*limit),
         };

@@ -92,7 +92,7 @@ impl Ingress {
         let (mut head, body) = request.into_parts();
         let target = match Target::of(&head.uri) {
             Ok(target) => target,
-            Err(problem) => return Passed::Stranger(self.pipeline.refuse("", &head, &problem)),
+            Err(problem) => return Passed::Stranger(self.pipeline.refuse(&head, &problem)),
         };
         head.uri = target.uri;
         match self.admit(&target.model, &mut head, visit).await {
@@ -101,7 +101,7 @@ impl Ingress {
                 let request = Request::from_parts(head, body);
                 Passed::Known(self.pipeline.pass(request, arrival, &visit.line).await)
             }
-            Err(problem) => Passed::Stranger(self.pipeline.refuse(&target.model, &head, &problem)),
+            Err(problem) => Passed::Stranger(self.pipeline.refuse(&head, &problem)),
         }
     }
 

@@ -117,8 +117,8 @@ pub enum UpstreamError {
     /// The caller's request body ended early.
     #[error("the caller's request body ended before it was complete")]
     RequestCut,
-    /// The caller's request body named a second model while it streamed.
-    #[error("the request body names two models")]
+    /// While it streamed, the caller's request body showed that servers could read another model's name in it.
+    #[error("servers could take another model from the request body")]
     RequestAmbiguous,
     /// The caller's request body passed the model's limit while it streamed.
     #[error("the request body is longer than {limit} bytes")]

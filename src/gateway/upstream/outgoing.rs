@@ -153,7 +153,7 @@ impl fmt::Display for Cut {
         f.write_str(match self.0 {
             Fault::Caller => "the caller's request body ended early",
             Fault::TooLong => "the request body is longer than the model takes",
-            Fault::Ambiguous => "the request body names two models",
+            Fault::Ambiguous => "servers could take another model from the request body",
         })
     }
 }

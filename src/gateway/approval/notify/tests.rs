@@ -211,6 +211,7 @@ impl World {
     async fn asks(&self, reason: &str) -> String {
         let terms = Terms {
             policy: "jit".into(),
+            digest: String::new(),
             approvers: vec!["risk-leads".into()],
             lasts: Duration::from_hours(1),
             needed: 1,

@@ -81,6 +81,8 @@ pub(super) struct Scanner {
     /// The document is a list; its elements are told as documents.
     listed: bool,
     names: [u8; TRACKED],
+    /// A document has been read to its end.
+    whole: bool,
     /// The name or text being read, if it is kept.
     kept: bool,
     over: bool,
@@ -100,6 +102,7 @@ impl Scanner {
             tables: 0,
             listed: false,
             names: [UNKNOWN; TRACKED],
+            whole: false,
             kept: false,
             over: false,
             text: Vec::new(),
@@ -114,6 +117,16 @@ impl Scanner {
         self.state == State::Broken
     }
 
+    /// Whether a document has been read to its end.
+    pub(super) fn is_whole(&self) -> bool {
+        self.whole
+    }
+
+    /// Whether the document is a table or a list.
+    pub(super) fn holds_others(&self) -> bool {
+        self.listed || self.tables & 1 == 1
+    }
+
     /// Whether nothing of a document has come.
     pub(super) fn is_idle(&self) -> bool {
         self.state == State::Value && self.depth == 0
@@ -126,39 +139,53 @@ impl Scanner {
                 listener.broken();
             }
             (self.state, self.depth, self.tables, self.listed) = (State::Value, 0, 0, false);
+            self.whole = false;
         }
     }
 
     /// Reads a piece.
     pub(super) fn feed(&mut self, mut bytes: &[u8], listener: &mut impl Listener) {
-        while let Some((&byte, rest)) = bytes.split_first() {
-            match self.state {
-                State::Broken => return,
-                State::Text { name } => {
-                    let end = bytes.iter().position(|b| matches!(b, b'"' | b'\\'));
-                    let (text, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
-                    self.keep(text, name);
-                    let Some((mark, rest)) = rest.split_first() else { return };
-                    bytes = rest;
-                    if *mark == b'\\' {
-                        self.state = State::Escape { name };
-                    } else {
-                        self.text_ends(name, listener);
-                    }
+        while !bytes.is_empty() && !self.is_broken() {
+            bytes = self.advance(bytes, listener);
+        }
+    }
+
+    /// Reads a piece of the first document alone. What is behind its end, or where it is broken, is left.
+    pub(super) fn feed_first<'b>(&mut self, mut bytes: &'b [u8], listener: &mut impl Listener) -> &'b [u8] {
+        while !bytes.is_empty() && !self.is_broken() && !self.whole {
+            bytes = self.advance(bytes, listener);
+        }
+        bytes
+    }
+
+    /// Reads a byte or more, and returns what is left.
+    fn advance<'b>(&mut self, bytes: &'b [u8], listener: &mut impl Listener) -> &'b [u8] {
+        let Some((&byte, rest)) = bytes.split_first() else { return bytes };
+        match self.state {
+            State::Text { name } => {
+                let end = bytes.iter().position(|b| matches!(b, b'"' | b'\\'));
+                let (text, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
+                self.keep(text, name);
+                let Some((mark, rest)) = rest.split_first() else { return rest };
+                if *mark == b'\\' {
+                    self.state = State::Escape { name };
+                } else {
+                    self.text_ends(name, listener);
                 }
-                State::Number => {
-                    if self.digit(byte) {
-                        bytes = rest;
-                    } else {
-                        let number = self.number.map_or(Scalar::Other, Scalar::Number);
-                        self.tell(number, listener);
-                        self.value_ends(listener);
-                    }
+                rest
+            }
+            State::Number => {
+                if self.digit(byte) {
+                    return rest;
                 }
-                _ => {
-                    bytes = rest;
-                    self.step(byte, listener);
-                }
+                let number = self.number.map_or(Scalar::Other, Scalar::Number);
+                self.tell(number, listener);
+                self.value_ends(listener);
+                bytes
+            }
+            _ => {
+                self.step(byte, listener);
+                rest
             }
         }
     }
@@ -246,6 +273,7 @@ impl Scanner {
 
     fn value_ends(&mut self, listener: &mut impl Listener) {
         self.state = if self.depth == 0 { State::Value } else { State::After };
+        self.whole |= self.depth == 0;
         if self.depth == u32::from(self.listed) {
             listener.end();
         }

@@ -1,5 +1,6 @@
 //! What is understood of the bodies that pass: the model a request names, the tokens an answer counts. Nothing is changed or held back.
 
+mod form;
 mod json;
 mod requested;
 mod usage;
@@ -12,7 +13,7 @@ pub(super) use self::{
     requested::{Looked, look},
     usage::Reading,
 };
-use crate::gateway::respond::{Dialect, is_grpc};
+use crate::gateway::respond::Dialect;
 
 /// What is asked of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,9 +62,10 @@ const OLLAMA: [(&str, Work); 4] = [
 ];
 
 impl Call {
-    /// What the head of a request shows; `None` for requests whose bodies are nobody's business.
+    /// What the head of a request shows; `None` for requests whose bodies are nobody's business. Method and path alone decide: servers
+    /// may not look at the content type, so a caller who says `application/grpc` is counted like any other.
     pub(super) fn of(dialect: Dialect, head: &Parts) -> Option<Self> {
-        if dialect == Dialect::Http || head.method != Method::POST || is_grpc(&head.headers) {
+        if dialect == Dialect::Http || head.method != Method::POST {
             return None;
         }
         let path = plain(head.uri.path());
@@ -99,26 +101,36 @@ impl Call {
     }
 }
 
-/// A path as servers read it: escapes resolved, no empty segments.
+/// A path as servers read it: escapes resolved, no empty segments, no `.` and `..` (RFC 3986 §5.2.4). It serves to know the request by;
+/// what is sent stays as it came.
 fn plain(path: &str) -> Cow<'_, str> {
-    if !path.contains('%') && !path.contains("//") && !path.ends_with('/') {
+    if !path.contains('%') && !path.contains("//") && !path.contains("/.") && !path.ends_with('/') {
         return Cow::Borrowed(path);
     }
-    let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path.as_bytes();
+    let bytes = unescaped(path.as_bytes());
+    let mut segments: Vec<&[u8]> = Vec::new();
+    for segment in bytes.split(|byte| *byte == b'/') {
+        match segment {
+            b"" | b"." => (),
+            b".." => drop(segments.pop()),
+            _ => segments.push(segment),
+        }
+    }
+    let plain = segments.join(&b'/');
+    Cow::Owned(format!("/{}", String::from_utf8_lossy(&plain)))
+}
+
+/// Resolves `%XX` (RFC 3986 §2.1).
+fn unescaped(mut rest: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(rest.len());
     while let Some((&byte, after)) = rest.split_first() {
         let escaped = after.split_at_checked(2).filter(|_| byte == b'%');
         let escaped = escaped.and_then(|(digits, after)| Some((hex(digits)?, after)));
         let (byte, after) = escaped.unwrap_or((byte, after));
-        if byte != b'/' || bytes.last() != Some(&b'/') {
-            bytes.push(byte);
-        }
+        bytes.push(byte);
         rest = after;
     }
-    if bytes.len() > 1 && bytes.last() == Some(&b'/') {
-        bytes.pop();
-    }
-    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
+    bytes
 }
 
 fn hex(digits: &[u8]) -> Option<u8> {
@@ -191,6 +203,13 @@ mod tests {
             (Detect, "/v1/chat/completions", of_body(Work::Generate)),
             (Detect, "/openai/v1/responses", of_body(Work::Generate)),
             (Detect, "/v1//ch%61t/completions/", of_body(Work::Generate)),
+            (Detect, "/v1/x/../chat/./completions", of_body(Work::Generate)),
+            (Detect, "/v1/chat/completions/%2e", of_body(Work::Generate)),
+            (Detect, "/../v1/x%2F%2E%2e/chat/completions", of_body(Work::Generate)),
+            (Detect, "/v1/chat/completions/..", None),
+            (Detect, "/v1/.hidden/chat/completions", None),
+            (Ollama, "/x/../api/chat", of_body(Work::Generate)),
+            (Kserve, "/v2/models/good/../fraud/infer", of_path("fraud", Work::Other, false)),
             (Detect, "/v1/embeddings", of_body(Work::Embed)),
             (Detect, "/v1/messages", of_body(Work::Generate)),
             (Detect, "/api/chat", of_body(Work::Generate)),
@@ -220,6 +239,10 @@ mod tests {
         let get = Request::get("/v1/responses/r_1").body(()).unwrap().into_parts().0;
         assert_eq!(Call::of(Openai, &get), None, "what is fetched again is not counted again");
         let grpc = Request::post("/v1/messages").header("content-type", "application/grpc").body(()).unwrap();
-        assert_eq!(Call::of(Detect, &grpc.into_parts().0), None);
+        assert_eq!(
+            Call::of(Detect, &grpc.into_parts().0),
+            of_body(Work::Generate),
+            "a header hides no tokens"
+        );
     }
 }

@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, header};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
-use super::json::{Listener, MAX_TEXT, Scalar, Scanner, UNKNOWN};
+use super::{
+    form::Form,
+    json::{Listener, MAX_TEXT, Scalar, Scanner, UNKNOWN},
+};
 use crate::{
     gateway::{
         respond::Problem,
@@ -31,24 +34,26 @@ pub(in crate::gateway::pipeline) struct Looked {
     pub(in crate::gateway::pipeline) model: Option<String>,
     /// To be sent before the rest of the body.
     pub(in crate::gateway::pipeline) early: Vec<Frame<Bytes>>,
-    /// Reads the rest as it passes: a second name that differs must not follow.
+    /// Reads the rest as it passes: nothing may follow from which a server could take another name.
     pub(in crate::gateway::pipeline) watch: Option<Box<dyn Watch>>,
 }
 
 /// Reads a body up to the name, at most 64 KiB and 10 s of it.
 ///
 /// # Errors
-/// When the body names two models, one with an endless name, or breaks off.
+/// When the body names two models or one with an endless name, is more than the one JSON document it was read as, or breaks off.
 pub(in crate::gateway::pipeline) async fn look(
     body: &mut Incoming,
     headers: &HeaderMap,
 ) -> Result<Looked, Problem> {
     let mut looked = Looked::default();
-    let encoded = headers.get(http::header::CONTENT_ENCODING);
-    if encoded.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+    let encodings = headers.get_all(header::CONTENT_ENCODING);
+    let encoded = encodings.iter().any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"));
+    if encoded || is_of(headers, b"multipart/") {
         return Ok(looked);
     }
-    let mut finder = Finder::new();
+    // `curl -d` says form and sends JSON, which is what the servers of these dialects read.
+    let mut finder = Finder::new(is_of(headers, b"application/x-www-form-urlencoded"));
     let deadline = Instant::now() + PATIENCE;
     let mut read = 0;
     while read < WINDOW && !body.is_end_stream() && finder.searches() {
@@ -64,7 +69,7 @@ pub(in crate::gateway::pipeline) async fn look(
                     // No more than the window, so that what was found does not depend on how the bytes were cut.
                     let inside = data.get(..WINDOW - read).unwrap_or(data);
                     finder.read(inside);
-                    if finder.name().is_some() {
+                    if !finder.searches() {
                         finder.read(data.get(inside.len()..).unwrap_or_default());
                     }
                     read += data.len();
@@ -74,16 +79,27 @@ pub(in crate::gateway::pipeline) async fn look(
         }
     }
     looked.model = finder.judge()?.map(str::to_owned);
-    if looked.model.is_some() {
+    if finder.guards() {
         looked.watch = Some(Box::new(finder));
     }
     Ok(looked)
+}
+
+/// Whether any content type of the request begins so.
+fn is_of(headers: &HeaderMap, kind: &[u8]) -> bool {
+    let values = headers.get_all(header::CONTENT_TYPE).iter();
+    let mut kinds = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    kinds.any(|one| one.trim_ascii().get(..kind.len()).is_some_and(|start| start.eq_ignore_ascii_case(kind)))
 }
 
 /// Finds `model` at the root of a JSON document.
 struct Finder {
     scanner: Scanner,
     found: Found,
+    /// Something comes behind the document.
+    goes_on: bool,
+    /// Reads the same bytes where they say they are a form.
+    form: Option<Form>,
 }
 
 #[derive(Default)]
@@ -91,8 +107,6 @@ struct Found {
     name: Option<Name>,
     /// There was another one.
     twice: bool,
-    /// The document is over.
-    ended: bool,
 }
 
 #[derive(PartialEq, Eq)]
@@ -104,16 +118,29 @@ enum Name {
 }
 
 impl Finder {
-    fn new() -> Self {
-        Self { scanner: Scanner::new(), found: Found::default() }
+    fn new(form: bool) -> Self {
+        let form = form.then(Form::new);
+        Self { scanner: Scanner::new(), found: Found::default(), goes_on: false, form }
     }
 
     fn read(&mut self, bytes: &[u8]) {
-        self.scanner.feed(bytes, &mut self.found);
+        if let Some(form) = &mut self.form {
+            form.read(bytes);
+        }
+        let behind = self.scanner.feed_first(bytes, &mut self.found);
+        // A lone number or word is as likely the beginning of something else.
+        if self.scanner.is_whole() && self.scanner.holds_others() {
+            self.goes_on |= !behind.trim_ascii().is_empty();
+        }
     }
 
     fn searches(&self) -> bool {
-        self.found.name.is_none() && !self.found.ended && !self.scanner.is_broken()
+        self.found.name.is_none() && !self.scanner.is_whole() && !self.scanner.is_broken()
+    }
+
+    /// Whether what follows has to agree with what was found: a name, whatever its value, or that there is none.
+    fn guards(&self) -> bool {
+        self.found.name.is_some() || self.scanner.is_whole()
     }
 
     fn name(&self) -> Option<&str> {
@@ -123,11 +150,28 @@ impl Finder {
         }
     }
 
+    /// Why a server could take another model from the body.
+    fn doubt(&self) -> Option<&'static str> {
+        if self.found.twice {
+            return Some("names two models");
+        }
+        if self.goes_on {
+            return Some("goes on after its JSON document");
+        }
+        self.found.name.as_ref()?;
+        if self.scanner.is_broken() {
+            return Some("names a model and is no valid JSON");
+        }
+        let form = self.form.as_ref().is_some_and(Form::found);
+        form.then_some("says that it is a form, and names a model as JSON and as a form")
+    }
+
     /// The one name.
     fn judge(&self) -> Result<Option<&str>, Problem> {
-        if self.found.twice {
-            let message = "the request names two models, and servers differ in which they take";
-            return Err(Problem::new(code::BAD_REQUEST, message).remedy("send `model` once"));
+        if let Some(doubt) = self.doubt() {
+            let message = format!("the request {doubt}, and servers differ in which model they take");
+            let remedy = "send one JSON document with `model` once, as application/json";
+            return Err(Problem::new(code::BAD_REQUEST, message).remedy(remedy));
         }
         if self.found.name == Some(Name::TooLong) {
             let message = format!("the request's `model` is longer than {MAX_TEXT} bytes");
@@ -140,7 +184,7 @@ impl Finder {
 impl Watch for Finder {
     fn passes(&mut self, bytes: &[u8]) -> bool {
         self.read(bytes);
-        !self.found.twice
+        self.doubt().is_none()
     }
 }
 
@@ -155,7 +199,7 @@ impl Listener for Found {
     }
 
     fn value(&mut self, path: &[u8], value: Scalar<'_>) {
-        if path != [MODEL] || self.ended {
+        if path != [MODEL] {
             return;
         }
         let name = match value {
@@ -169,9 +213,7 @@ impl Listener for Found {
         }
     }
 
-    fn end(&mut self) {
-        self.ended = true;
-    }
+    fn end(&mut self) {}
 
     fn broken(&mut self) {}
 }
@@ -183,14 +225,18 @@ mod tests {
     use super::*;
 
     fn read(pieces: &[&[u8]]) -> (Option<String>, bool) {
-        let mut finder = Finder::new();
+        read_as(false, pieces)
+    }
+
+    fn read_as(form: bool, pieces: &[&[u8]]) -> (Option<String>, bool) {
+        let mut finder = Finder::new(form);
         for piece in pieces {
             finder.read(piece);
         }
         (finder.name().map(str::to_owned), finder.judge().is_err())
     }
 
-    const BODIES: [(&str, Option<&str>, bool); 16] = [
+    const BODIES: [(&str, Option<&str>, bool); 25] = [
         (r#"{"model":"gpt-4o","messages":[]}"#, Some("gpt-4o"), false),
         (
             r#"{"messages":[{"model":"inner","content":"{\"model\":\"x\"}"}],"model" : "outer"}"#,
@@ -206,7 +252,16 @@ mod tests {
         (r#"{"model":17}"#, None, false),
         (r#"[{"model":"a"}]"#, Some("a"), false),
         (r#"{"messages":[],}{"model":"b"}"#, None, false),
-        (r#"{"x":"y"}{"model":"b"}"#, None, false),
+        (r#"{"x":"y"}{"model":"b"}"#, None, true),
+        (r#"{"x":"y"}  &model=b"#, None, true),
+        (r#"{"model":"a"}&model=b"#, Some("a"), true),
+        (r#"{"model":"a"}"&model=b"#, Some("a"), true),
+        ("{\"model\":\"a\"}\r\n\t ", Some("a"), false),
+        (r#"{"model":"a","x":NaN,"model":"b"}"#, Some("a"), true),
+        (r#"[{"model":"a"},{"model":"b"}]"#, Some("a"), true),
+        ("[]{\"model\":\"b\"}", None, true),
+        ("17 bytes of something else", None, false),
+        ("\"text\" {}", None, false),
         (r#"{"x":-1.5e3,"y":true,"z":false,"n":null,"model":"m"}"#, Some("m"), false),
         ("--boundary\r\nmodel", None, false),
         ("", None, false),
@@ -228,6 +283,41 @@ mod tests {
         assert_eq!(read(&[deep.as_bytes()]), (Some("m".to_owned()), false));
         let deeper = format!(r#"{{"a":{}{},"model":"m"}}"#, "[".repeat(1000), "]".repeat(1000));
         assert_eq!(read(&[deeper.as_bytes()]), (None, false));
+    }
+
+    #[test]
+    fn json_that_says_it_is_a_form_is_read_and_names_no_model_as_a_form() {
+        for (body, name, refused) in [
+            (r#"{"model":"a","prompt":"R&D = x; y"}"#, Some("a"), false),
+            (r#"{"model":"a","prompt":"&model=b&"}"#, Some("a"), true),
+            (r#"{"model":"a","prompt":"&model=b"#, Some("a"), true),
+            (r#"{"prompt":"&model=b"}"#, None, false),
+            ("model=b&prompt=x", None, false),
+        ] {
+            assert_eq!(read_as(true, &[body.as_bytes()]), (name.map(str::to_owned), refused), "{body}");
+        }
+        assert!(!read(&[br#"{"model":"a","prompt":"&model=b&"}"#]).1, "JSON is not read as a form");
+    }
+
+    #[test]
+    fn a_key_without_a_name_is_watched_like_one_with() {
+        for (first, then) in
+            [(r#"{"model":null,"#, r#""model":"b"}"#), (r#"{"x":1}"#, r#"{"model":"b"}"#), ("[]", "x")]
+        {
+            let mut finder = Finder::new(false);
+            finder.read(first.as_bytes());
+            assert!(finder.guards() && finder.judge().is_ok(), "{first}");
+            assert!(!finder.passes(then.as_bytes()), "{first} {then}");
+        }
+    }
+
+    #[test]
+    fn any_content_type_counts() {
+        let mut headers = HeaderMap::new();
+        headers.append("content-type", "application/json".parse().unwrap());
+        assert!(!is_of(&headers, b"multipart/"));
+        headers.append("content-type", "text/plain, Multipart/Form-Data; boundary=x".parse().unwrap());
+        assert!(is_of(&headers, b"multipart/"));
     }
 
     proptest! {

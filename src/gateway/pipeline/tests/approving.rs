@@ -6,7 +6,7 @@ use http::StatusCode;
 use http_body_util::BodyExt;
 
 use super::{
-    super::Notices,
+    super::{ModelConfig, Notices},
     servers::Scripted,
     world::{World, alice, get, model, post, soon, text},
 };
@@ -111,6 +111,65 @@ async fn a_no_and_an_unwillingness_to_wait_are_refusals() {
     let answer = String::from_utf8(answer).unwrap().to_lowercase();
     assert!(answer.contains("x-hoopctl-code: approval_denied") && answer.contains("not now"), "{answer}");
     assert_eq!(server.waiting(), 0);
+}
+
+#[tokio::test]
+async fn a_body_is_held_to_the_limit_of_after_the_wait() {
+    let mut server = Scripted::start().await;
+    let configured = |limit| ModelConfig { body_limit: limit, ..model("m", &server.url) };
+    let (unlimited, short) = (configured(None), configured(Some(10)));
+    let world = World::with_policy(vec![unlimited], ASKING).await;
+    let announced = "content-length: 11\r\n\r\n01234567890";
+    let chunked = "transfer-encoding: chunked\r\n\r\n8\r\n01234567\r\n";
+    let mut clients = Vec::new();
+    for framing in [announced, chunked] {
+        let mut client = world.connect();
+        client.write(format!("POST / HTTP/1.1\r\nhost: x\r\n{framing}")).await;
+        clients.push(client);
+    }
+    let id = asked(&world).await;
+    soon(async {
+        while world.pipeline.0.waiting.all() < 2 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    world.pipeline.reload(vec![short]).unwrap();
+    world.approvals.approve(&id, Decider::from(&bob()), None, None).await.unwrap();
+    let mut grown = clients.pop().unwrap();
+    let head = clients.pop().unwrap().read_until("\r\n\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 413"), "{head}");
+    let mut line = soon(server.accept()).await;
+    line.head().await;
+    grown.write("8\r\n01234567\r\n").await;
+    let head = grown.read_until("\r\n\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 413"), "{head}");
+}
+
+#[tokio::test]
+async fn a_caller_waits_with_no_more_exchanges_than_it_may() {
+    let server = Scripted::start().await;
+    let world = World::with_policy(vec![model("m", &server.url)], ASKING).await;
+    let (other, most) = (bob(), super::super::asking::MAX_WAITING);
+    let waiters = &world.pipeline.0.waiting;
+    let mut held: Vec<_> = (1..most).map(|_| waiters.one_more(&alice()).unwrap()).collect();
+    let mut last = world.connect();
+    last.write("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    soon(async {
+        while waiters.all() < most {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let answer = world.connect().ask(get("/")).await;
+    assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(answer.headers()["x-hoopctl-code"], "limit");
+    assert!(text(answer.into_body()).await.contains("too many of your requests wait for an approval"));
+    held.push(waiters.one_more(&other).unwrap());
+    drop(held);
+    drop(last.io);
+    soon(last.served).await.unwrap();
+    assert_eq!(waiters.all(), 0, "room is given back");
 }
 
 #[tokio::test]

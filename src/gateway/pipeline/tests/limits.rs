@@ -130,4 +130,15 @@ async fn policy_decides_by_the_model_that_the_body_names_and_the_bytes_arrive_un
         let answer = world.connect().ask(post("/v1/chat/completions", body)).await;
         assert_eq!(answer.status(), status);
     }
+    let plain = r#"{"model":"gpt-mini"}"#.to_owned();
+    for (kind, body, status) in [
+        ("application/x-www-form-urlencoded", plain.clone(), StatusCode::OK),
+        ("application/x-www-form-urlencoded", format!("{plain}&model=gpt-4o"), StatusCode::BAD_REQUEST),
+        ("application/json", format!("{plain}{}x", " ".repeat(200_000)), StatusCode::BAD_REQUEST),
+        ("Multipart/form-data; boundary=x", plain, StatusCode::FORBIDDEN),
+    ] {
+        let mut request = post("/v1/chat/completions", body);
+        request.headers_mut().insert("content-type", kind.parse().unwrap());
+        assert_eq!(world.connect().ask(request).await.status(), status, "{kind}");
+    }
 }

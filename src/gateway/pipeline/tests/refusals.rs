@@ -3,13 +3,20 @@
 use std::time::SystemTime;
 
 use http::{Request, StatusCode};
+use http_body_util::BodyExt;
 use serde_json::Value;
 
 use super::{
     servers::{self, Scripted, mirror},
     world::{World, alice, empty, full, get, model, soon, text},
 };
-use crate::{gateway::identity::Lease, wire::stream::Door};
+use crate::{
+    gateway::{
+        identity::Lease,
+        respond::{Dialect, Problem},
+    },
+    wire::{code, stream::Door},
+};
 
 const ASKING: &str = r#"
 @id("seen") permit(principal, action == Action::"list", resource);
@@ -41,6 +48,21 @@ async fn policy_says_no_with_its_reason_and_the_model_sees_nothing() {
         assert_eq!(event.caller.unwrap().subject, "alice");
     }
     assert_eq!(server.waiting(), 0);
+}
+
+#[tokio::test]
+async fn a_stranger_is_told_nothing_of_the_models() {
+    let mut known = model("m", "http://127.0.0.1:9");
+    known.dialect = Dialect::Ollama;
+    let world = World::new(vec![known]).await;
+    let problem = Problem::new(code::LOGIN_REQUIRED, "who is there?");
+    let told = async |path: &str| {
+        let head = Request::post(path).body(()).unwrap().into_parts().0;
+        let body = world.pipeline.refuse(&head, &problem).into_body().collect().await.unwrap().to_bytes();
+        serde_json::from_slice::<Value>(&body).unwrap()["error"].clone()
+    };
+    assert!(told("/show").await.is_object(), "the model's own dialect would say a text");
+    assert!(told("/api/show").await.is_string(), "the request's own shape is kept");
 }
 
 #[tokio::test]
