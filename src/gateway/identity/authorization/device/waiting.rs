@@ -74,7 +74,7 @@ pub(in crate::gateway::identity::authorization) struct Grant {
 #[derive(Serialize, Deserialize)]
 enum Answer {
     Denied,
-    Approved(Grant),
+    Approved(Box<Grant>),
 }
 
 /// How a device has polled so far.
@@ -124,7 +124,7 @@ pub(in crate::gateway::identity::authorization) async fn approve(
     request: &str,
     grant: Grant,
 ) -> Result<bool, Refusal> {
-    decide(identities, request, &Answer::Approved(grant)).await
+    decide(identities, request, &Answer::Approved(Box::new(grant))).await
 }
 
 /// The person does not want the device to be logged in. False when it no longer waits.
@@ -162,7 +162,7 @@ pub(in crate::gateway::identity::authorization) async fn redeem(
     match take::<Answer>(identities, &key("answer", &request)).await? {
         Some(Answer::Approved(grant)) => {
             forget(identities, &request, &waiting).await?;
-            log_in(identities, grant).await
+            log_in(identities, *grant).await
         }
         Some(Answer::Denied) => {
             forget(identities, &request, &waiting).await?;
