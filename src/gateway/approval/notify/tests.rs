@@ -156,15 +156,14 @@ impl World {
         let config = store::Config { state: state.clone(), database: state.join("gateway.db") };
         let store = Store::open(&config).await.unwrap();
         let config = identity::Config {
-            public_url: "https://gateway.example.test".parse().unwrap(),
-            providers: vec![workload()],
+            public_url: "https://localhost".parse().unwrap(),
+            providers: vec![provider()],
             credential_life: Duration::from_mins(15),
             session_life: Duration::from_hours(12),
             token_life: Duration::from_mins(5),
             state: state.clone(),
             own_roots: true,
         };
-        std::fs::write(state.join("jwks.json"), r#"{"keys":[]}"#).unwrap();
         let authority = Arc::new(Authority::open(&state, clock.clone()).unwrap());
         let identities =
             Identities::open(config, store.identity(), authority, clock.clone(), Arc::new(|_| ()))
@@ -324,16 +323,12 @@ fn start(
 }
 
 /// A provider of the name `corp`, which is asked nothing.
-fn workload() -> identity::ProviderConfig {
-    let kind = identity::ProviderKind::Workload {
-        issuer: "https://corp.example.test".into(),
-        audience: "hoopctl".into(),
-        jwks: Some(identity::Jwks::Url("https://corp.example.test/jwks".parse().unwrap())),
-        subject_claim: "sub".into(),
-        groups_claim: None,
-        ca: None,
-    };
-    identity::ProviderConfig { name: "corp".into(), kind }
+/// Where everybody signed in, and what it says of their groups at a renewal.
+fn provider() -> identity::ProviderConfig {
+    let leads = vec!["risk-leads".to_owned()];
+    let user = |name: &str, groups| identity::DevUser { name: name.to_owned(), groups };
+    let users = vec![user("alice", leads.clone()), user("bob", leads), user("dave", Vec::new())];
+    identity::ProviderConfig { name: "corp".into(), kind: identity::ProviderKind::Dev { users } }
 }
 
 fn person(name: &str, groups: &[&str]) -> Caller {
