@@ -9,12 +9,15 @@ use std::{
         atomic::{AtomicU8, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use aws_lc_rs::digest;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use tokio::time;
 
 /// What is known of a request body while it passes.
 #[derive(Debug, Default)]
@@ -87,6 +90,24 @@ pub(crate) struct Outgoing {
     meter: Arc<Meter>,
     /// `None` once the body has ended.
     hash: Option<digest::Context>,
+    /// Writes the body as something else on the wire.
+    encoder: Option<Box<dyn Encode>>,
+    /// Nothing comes after `early`.
+    ended: bool,
+}
+
+/// Another form of a body on the wire. The [`Meter`] counts what the caller sent.
+pub(super) trait Encode: Send {
+    /// Takes in bytes of the body; what they make goes out when there is enough of it.
+    fn push(&mut self, data: Bytes);
+    /// The body has ended.
+    fn end(&mut self);
+    /// What can go out now.
+    fn pull(&mut self) -> Option<Bytes>;
+    /// Whether everything has gone out.
+    fn is_done(&self) -> bool;
+    /// Bytes on the wire in all.
+    fn length(&self) -> u64;
 }
 
 impl Outgoing {
@@ -103,9 +124,11 @@ impl Outgoing {
             hash: Some(digest::Context::new(&digest::SHA256)),
             meter: Arc::new(Meter { limit, ..Meter::default() }),
             body,
+            encoder: None,
+            ended: false,
         };
         // The connection stops asking as soon as `is_end_stream` says so; the digest must be ready by then.
-        if outgoing.is_end_stream() {
+        if outgoing.has_ended() {
             outgoing.close();
         }
         outgoing
@@ -114,6 +137,61 @@ impl Outgoing {
     /// Where the body's figures can be read.
     pub(crate) fn meter(&self) -> &Arc<Meter> {
         &self.meter
+    }
+
+    /// Reads ahead until the body has ended or `most` bytes are there; whether it has ended.
+    ///
+    /// # Errors
+    /// When the caller's bytes break or are not let through, or none come for `silence`.
+    pub(super) async fn gather(&mut self, most: u64, silence: Duration) -> Result<bool, Fault> {
+        let mut bytes = self.gathered().map(|data| data.len() as u64).sum::<u64>();
+        while !self.ended && !self.body.is_end_stream() {
+            if bytes > most {
+                return Ok(false);
+            }
+            let frame = match time::timeout(silence, self.body.frame()).await {
+                Ok(Some(Ok(frame))) => frame,
+                Ok(None) => {
+                    self.ended = true;
+                    break;
+                }
+                Ok(Some(Err(_))) | Err(_) => return Err(self.fault(Fault::Caller)),
+            };
+            if let Some(data) = frame.data_ref() {
+                bytes += data.len() as u64;
+                if self.watch.as_mut().is_some_and(|watch| !watch.passes(data)) {
+                    return Err(self.fault(Fault::Ambiguous));
+                }
+                if bytes > self.meter.limit {
+                    return Err(self.fault(Fault::TooLong));
+                }
+            }
+            self.early.push_back(frame);
+        }
+        if self.has_ended() {
+            self.close();
+        }
+        Ok(bytes <= most)
+    }
+
+    /// What was read ahead and has not gone out.
+    pub(super) fn gathered(&self) -> impl Iterator<Item = &Bytes> {
+        self.early.iter().filter_map(Frame::data_ref)
+    }
+
+    /// Bytes of the body as the caller sends it, if that is known.
+    pub(super) fn plain_length(&self) -> Option<u64> {
+        self.plain_hint().exact()
+    }
+
+    /// From now on the body goes out in another form, or as it is again.
+    pub(super) fn encode(&mut self, encoder: Option<Box<dyn Encode>>) {
+        self.encoder = encoder;
+    }
+
+    fn fault(&self, fault: Fault) -> Fault {
+        self.meter.cut(fault);
+        fault
     }
 
     fn close(&mut self) {
@@ -160,19 +238,14 @@ impl fmt::Display for Cut {
 
 impl std::error::Error for Cut {}
 
-impl Body for Outgoing {
-    type Data = Bytes;
-    type Error = Cut;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let this = &mut *self;
+impl Outgoing {
+    fn poll_plain(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        let this = self;
         let early = this.early.pop_front();
         let watched = early.is_none();
         let polled = match early {
             Some(frame) => Some(Ok(frame)),
+            None if this.ended => None,
             None => ready!(Pin::new(&mut this.body).poll_frame(cx)),
         };
         Poll::Ready(match polled {
@@ -182,7 +255,7 @@ impl Body for Outgoing {
                 {
                     return Poll::Ready(Some(Err(cut)));
                 }
-                if frame.is_trailers() || this.is_end_stream() {
+                if frame.is_trailers() || this.has_ended() {
                     this.close();
                 }
                 Some(Ok(frame))
@@ -199,18 +272,73 @@ impl Body for Outgoing {
         })
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.early.is_empty() && self.body.is_end_stream()
+    fn poll_encoded(
+        &mut self,
+        encoder: &mut dyn Encode,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        loop {
+            if let Some(bytes) = encoder.pull() {
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            }
+            if encoder.is_done() {
+                return Poll::Ready(None);
+            }
+            match ready!(self.poll_plain(cx)) {
+                // Trailers have no place in the other form.
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        encoder.push(data);
+                    }
+                }
+                Some(Err(cut)) => return Poll::Ready(Some(Err(cut))),
+                None => encoder.end(),
+            }
+        }
     }
 
-    fn size_hint(&self) -> SizeHint {
+    fn has_ended(&self) -> bool {
+        self.early.is_empty() && (self.ended || self.body.is_end_stream())
+    }
+
+    fn plain_hint(&self) -> SizeHint {
         let early: u64 = self.early.iter().filter_map(Frame::data_ref).map(|data| data.len() as u64).sum();
-        let rest = self.body.size_hint();
+        let rest = if self.ended { SizeHint::with_exact(0) } else { self.body.size_hint() };
         let mut hint = SizeHint::new();
         hint.set_lower(rest.lower().saturating_add(early));
         if let Some(upper) = rest.upper() {
             hint.set_upper(upper.saturating_add(early));
         }
         hint
+    }
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let this = &mut *self;
+        let Some(mut encoder) = this.encoder.take() else { return this.poll_plain(cx) };
+        let polled = this.poll_encoded(&mut *encoder, cx);
+        this.encoder = Some(encoder);
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.encoder {
+            Some(encoder) => encoder.is_done(),
+            None => self.has_ended(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.encoder {
+            Some(encoder) => SizeHint::with_exact(encoder.length()),
+            None => self.plain_hint(),
+        }
     }
 }
