@@ -12,8 +12,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::{
-    BodyError, Meter,
-    pool::{Http1, Pool, Ticket},
+    BodyError, Meter, http1::Http1, http2::Ticket, pool::Pool,
 };
 use crate::evidence::event::Leg;
 

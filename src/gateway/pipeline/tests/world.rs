@@ -78,7 +78,7 @@ pub(super) fn model(name: &str, url: &str) -> ModelConfig {
         name: name.to_owned(),
         dialect: Dialect::Detect,
         upstream: upstream::Config {
-            url: url.parse().unwrap(),
+            urls: vec![url.parse().unwrap()],
             relaxed: true,
             relaxed_networks: Vec::new(),
             ca: None,
@@ -87,6 +87,8 @@ pub(super) fn model(name: &str, url: &str) -> ModelConfig {
             server_name: None,
             credential: None,
             idle: Duration::from_secs(600),
+            pool: Default::default(),
+            health: Default::default(),
         },
         labels: Default::default(),
         finish_on_fin: false,
