@@ -137,6 +137,12 @@ pub enum UpstreamError {
         /// For the log.
         cause: String,
     },
+    /// There is no credential that the model would take, and none can be had. Says nothing about the model's server.
+    #[error("there is no usable credential for the model: {cause}")]
+    Credential {
+        /// For the log.
+        cause: String,
+    },
     /// The permit is for another model.
     #[error("the permit is for another model")]
     NotPermitted,
@@ -217,7 +223,7 @@ impl Upstream {
                 .iter()
                 .map(|url| Server::new(url, config, clock))
                 .collect::<Result<_, _>>()?,
-            credential: config.credential.as_ref().map(|c| Joined::new(model, c)).transpose()?,
+            credential: config.credential.as_ref().map(|c| Joined::new(model, c, clock)).transpose()?,
             relaxed: config.relaxed,
             idle: config.idle,
         })

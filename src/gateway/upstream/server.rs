@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{Request, StatusCode, Uri};
+use http::{Request, Uri};
 use hyper::upgrade::OnUpgrade;
 
 use super::{
@@ -82,7 +82,8 @@ impl Server {
             let last = line.fresh() || sendings >= MAX_SENDINGS;
             self.target.address(&mut request, self.target.path(&errand.uri), line.is_h2());
             if let Some(credential) = errand.credential {
-                credential.join(request.headers_mut());
+                // For every sending anew, on the complete request: signatures cover where it goes.
+                credential.join(&mut request).await.map_err(Unsent::Failed)?;
             }
             match within(errand, self.exchange(line, request, errand)).await {
                 Ok(answered) => return self.fitting(errand, answered),
@@ -130,10 +131,8 @@ impl Server {
                 cause: format!("it answered {status} unasked"),
             }));
         }
-        if status == StatusCode::UNAUTHORIZED
-            && let Some(credential) = errand.credential
-        {
-            credential.reread();
+        if let Some(credential) = errand.credential {
+            credential.answered(status);
         }
         Ok((answered, server))
     }
