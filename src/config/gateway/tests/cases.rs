@@ -409,7 +409,7 @@ pub(super) const CASES: &[(char, &str, usize, &str, &str)] = &[
         "no path of a socket",
         "unix:/run/model.sock",
     ),
-    ('B', "[gateway]\npublic_url = \"https://h\"\nrelaxed_networks = []", 3, "no network", "leave it out"),
+    ('G', "[gateway]\npublic_url = \"https://h\"\nrelaxed_networks = []", 3, "no network", "leave it out"),
     ('M', "pool = { max_idle = 10_001 }", 1, "`max_idle` is out of bounds", "from 0 to 10000"),
     ('M', "pool = { max_age = \"0s\" }", 1, "out of bounds", "from 1s to 86400s"),
     ('M', "pool = { idle = \"1m\" }", 1, "unknown key `idle` in `pool`", "idle_timeout"),
