@@ -63,7 +63,10 @@ pub(super) fn print(shown: &Shown<'_>, printer: &Printer, now: SystemTime) -> Re
     table.row(["transport", &transport]);
     if !shown.relaxed.is_empty() {
         let models = shown.relaxed.join(", ");
-        table.row(["relaxed (!)", &format!("{models}: the gateway may reach them in plaintext or unverified")]);
+        table.row([
+            "relaxed (!)",
+            &format!("{models}: the gateway may reach them in plaintext or unverified"),
+        ]);
     }
     printer.table(&table)
 }
@@ -177,7 +180,10 @@ mod tests {
         let relaxed = vec!["llama".into(), "b\u{1b}".into()];
         print(&Shown { status: &status(), relaxed }, &printer, now).unwrap();
         let text = out.text();
-        assert!(text.contains("relaxed (!)  llama, b\\u{1b}: the gateway may reach them in plaintext"), "{text}");
+        assert!(
+            text.contains("relaxed (!)  llama, b\\u{1b}: the gateway may reach them in plaintext"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -38,12 +38,18 @@ impl Collector for Upstreams {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let standings = self.0.standings();
         let gauges: [(&str, &str, fn(&Standing) -> i64); 4] = [
-            ("upstream_connections_open", "Connections to a model's server now", |one| count(one.connections.0)),
-            ("upstream_connections_idle", "Those of them that nobody uses now", |one| count(one.connections.1)),
-            ("upstream_circuit", "0: exchanges go there; 1: one tries; 2: none does", |one| match one.circuit {
-                Circuit::Closed => 0,
-                Circuit::HalfOpen => 1,
-                Circuit::Open => 2,
+            ("upstream_connections_open", "Connections to a model's server now", |one| {
+                count(one.connections.0)
+            }),
+            ("upstream_connections_idle", "Those of them that nobody uses now", |one| {
+                count(one.connections.1)
+            }),
+            ("upstream_circuit", "0: exchanges go there; 1: one tries; 2: none does", |one| {
+                match one.circuit {
+                    Circuit::Closed => 0,
+                    Circuit::HalfOpen => 1,
+                    Circuit::Open => 2,
+                }
             }),
             (
                 "upstream_relaxed",

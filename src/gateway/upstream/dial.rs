@@ -55,8 +55,7 @@ where
         async move { (address, connecting.await) }
     };
     let mut attempts = FuturesUnordered::new();
-    let mut failure =
-        (SocketAddr::from(([0, 0, 0, 0], 0)), io::Error::other("there is no address to dial"));
+    let mut failure = (SocketAddr::from(([0, 0, 0, 0], 0)), io::Error::other("there is no address to dial"));
     let mut next_at = Instant::now();
     let mut more = true;
     loop {

@@ -139,9 +139,10 @@ pub(super) async fn ask_to_leave(
 pub(super) fn personal(headers: &HeaderMap, name: HeaderName) -> bool {
     headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).any(|value| {
         // A comma also stands between parameters; what follows one of those is no scheme of these.
-        value.split(',').filter_map(|part| part.split_whitespace().next()).any(|scheme| {
-            OF_THE_CONNECTION.iter().any(|personal| scheme.eq_ignore_ascii_case(personal))
-        })
+        value
+            .split(',')
+            .filter_map(|part| part.split_whitespace().next())
+            .any(|scheme| OF_THE_CONNECTION.iter().any(|personal| scheme.eq_ignore_ascii_case(personal)))
     })
 }
 

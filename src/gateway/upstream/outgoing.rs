@@ -212,11 +212,7 @@ impl Flow {
         self.early.is_empty() && self.body.is_end_stream()
     }
 
-    fn poll_frame(
-        &mut self,
-        cx: &mut Context<'_>,
-        meter: &Meter,
-    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+    fn poll_frame(&mut self, cx: &mut Context<'_>, meter: &Meter) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         let early = self.early.pop_front();
         let watched = early.is_none();
         let polled = match early {

@@ -105,10 +105,13 @@ pub(super) fn pool(table: &mut Table<'_>, report: &mut Report) -> PoolConfig {
     let mut config = PoolConfig::default();
     let Some(mut table) = table.take("pool").and_then(|value| value.table(report)) else { return config };
     let max_idle = table.read("max_idle", report, |value, report| whole(value, 0..=10_000, report));
-    config.max_idle = max_idle.map_or(config.max_idle, |number| usize::try_from(number).unwrap_or(usize::MAX));
+    config.max_idle =
+        max_idle.map_or(config.max_idle, |number| usize::try_from(number).unwrap_or(usize::MAX));
     let hours = Duration::from_hours;
     let second = Duration::from_secs(1);
-    if let Some(age) = table.read("max_age", report, |v, report| value::duration(v, second..=hours(24), report)) {
+    if let Some(age) =
+        table.read("max_age", report, |v, report| value::duration(v, second..=hours(24), report))
+    {
         config.max_age = age;
     }
     if let Some(idle) =

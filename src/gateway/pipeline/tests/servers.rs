@@ -153,9 +153,8 @@ impl Leaf {
         alpn: &[&str],
         clients: Option<&Authority>,
     ) -> ServerConfig {
-        let builder = ServerConfig::builder_with_provider(tls::provider())
-            .with_protocol_versions(versions)
-            .unwrap();
+        let builder =
+            ServerConfig::builder_with_provider(tls::provider()).with_protocol_versions(versions).unwrap();
         let builder = match clients {
             Some(authority) => {
                 let mut roots = rustls::RootCertStore::empty();

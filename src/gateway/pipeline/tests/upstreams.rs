@@ -108,10 +108,8 @@ async fn a_request_that_may_have_been_seen_is_never_sent_again() {
 
 #[tokio::test]
 async fn an_answer_of_any_status_is_passed_on_and_a_sign_of_health() {
-    let busy = servers::http(None, async |_| {
-        Response::builder().status(503).body(full("busy")).unwrap()
-    })
-    .await;
+    let busy =
+        servers::http(None, async |_| Response::builder().status(503).body(full("busy")).unwrap()).await;
     let mut model = several(&[&busy, &nobody().await]);
     model.upstream.health.failures = 1;
     let world = World::new(vec![model]).await;
@@ -128,7 +126,8 @@ fn on_socket(path: &std::path::Path) {
     let listener = UnixListener::bind(path).unwrap();
     tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
-            let service = service_fn(async |request| Ok::<_, std::convert::Infallible>(mirror(request).await));
+            let service =
+                service_fn(async |request| Ok::<_, std::convert::Infallible>(mirror(request).await));
             let server = hyper::server::conn::http1::Builder::new();
             // A client that leaves is no failure of the server's.
             tokio::spawn(async move { server.serve_connection(TokioIo::new(socket), service).await.ok() });
