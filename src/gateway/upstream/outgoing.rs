@@ -3,9 +3,10 @@
 use std::{
     collections::VecDeque,
     fmt,
+    future::poll_fn,
     pin::Pin,
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU8, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
@@ -13,9 +14,8 @@ use std::{
 };
 
 use aws_lc_rs::digest;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time;
 
@@ -83,17 +83,12 @@ impl Meter {
 
 /// A request body as the upstream connection takes it.
 pub(crate) struct Outgoing {
-    /// Read before the request was sent.
-    early: VecDeque<Frame<Bytes>>,
-    body: Incoming,
-    watch: Option<Box<dyn Watch>>,
+    flow: Arc<Mutex<Flow>>,
+    /// The sending this handle is for; a later one has made it void.
+    turn: u32,
     meter: Arc<Meter>,
-    /// `None` once the body has ended.
-    hash: Option<digest::Context>,
     /// Writes the body as something else on the wire.
     encoder: Option<Box<dyn Encode>>,
-    /// Nothing comes after `early`.
-    ended: bool,
 }
 
 /// Another form of a body on the wire. The [`Meter`] counts what the caller sent.
@@ -110,6 +105,67 @@ pub(super) trait Encode: Send {
     fn length(&self) -> u64;
 }
 
+/// Where a body stands.
+struct Flow {
+    /// Read before the request was sent, or to be sent once more.
+    early: VecDeque<Frame<Bytes>>,
+    body: Incoming,
+    watch: Option<Box<dyn Watch>>,
+    /// `None` once the body has ended.
+    hash: Option<digest::Context>,
+    turn: u32,
+    /// What has been passed on, while it may have to be once more and is not too long for that.
+    kept: Option<Passed>,
+    /// Nothing comes after `early`.
+    ended: bool,
+}
+
+#[derive(Default)]
+struct Passed {
+    chunks: Vec<Bytes>,
+    length: usize,
+}
+
+/// The longest body that is kept for a second sending, bytes.
+const MAX_KEPT: usize = 64 * 1024;
+
+/// What is read ahead is put together to pieces of this size, bytes.
+const PIECE: usize = 64 * 1024;
+
+/// Holds what has been sent of a body, for a server that says that it did nothing with it.
+pub(super) struct Kept {
+    flow: Arc<Mutex<Flow>>,
+    meter: Arc<Meter>,
+}
+
+impl Kept {
+    /// The body from its beginning; `None` when too much of it has gone. The handle that was sent is void from here on.
+    pub(super) fn rewind(self) -> Option<Outgoing> {
+        let mut flow = lock(&self.flow);
+        let passed = flow.kept.take()?;
+        for chunk in passed.chunks.into_iter().rev() {
+            flow.early.push_front(Frame::data(chunk));
+        }
+        flow.hash = Some(digest::Context::new(&digest::SHA256));
+        flow.turn += 1;
+        self.meter.bytes.store(0, Ordering::Relaxed);
+        let turn = flow.turn;
+        drop(flow);
+        Some(Outgoing { flow: Arc::clone(&self.flow), turn, meter: Arc::clone(&self.meter), encoder: None })
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        lock(&self.flow).kept = None;
+    }
+}
+
+/// A poisoned lock guards a body under way: whatever becomes of it, it is counted.
+fn lock(flow: &Mutex<Flow>) -> MutexGuard<'_, Flow> {
+    flow.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Outgoing {
     /// Wraps a body of at most `limit` bytes, of which `early` was read already; `watch` reads what follows that.
     pub(crate) fn new(
@@ -118,20 +174,14 @@ impl Outgoing {
         watch: Option<Box<dyn Watch>>,
         limit: u64,
     ) -> Self {
-        let mut outgoing = Self {
-            early: early.into(),
-            watch,
-            hash: Some(digest::Context::new(&digest::SHA256)),
-            meter: Arc::new(Meter { limit, ..Meter::default() }),
-            body,
-            encoder: None,
-            ended: false,
-        };
+        let meter = Arc::new(Meter { limit, ..Meter::default() });
+        let hash = Some(digest::Context::new(&digest::SHA256));
+        let mut flow = Flow { early: early.into(), body, watch, hash, turn: 0, kept: None, ended: false };
         // The connection stops asking as soon as `is_end_stream` says so; the digest must be ready by then.
-        if outgoing.has_ended() {
-            outgoing.close();
+        if flow.is_end_stream() {
+            flow.close(&meter);
         }
-        outgoing
+        Self { flow: Arc::new(Mutex::new(flow)), turn: 0, meter, encoder: None }
     }
 
     /// Where the body's figures can be read.
@@ -139,49 +189,74 @@ impl Outgoing {
         &self.meter
     }
 
+    /// Keeps what is sent from here on, up to [`MAX_KEPT`] bytes, for as long as the value lives.
+    pub(super) fn keep(&self) -> Kept {
+        lock(&self.flow).kept = Some(Passed::default());
+        Kept { flow: Arc::clone(&self.flow), meter: Arc::clone(&self.meter) }
+    }
+
     /// Reads ahead until the body has ended or `most` bytes are there; whether it has ended.
     ///
     /// # Errors
     /// When the caller's bytes break or are not let through, or none come for `silence`.
     pub(super) async fn gather(&mut self, most: u64, silence: Duration) -> Result<bool, Fault> {
-        let mut bytes = self.gathered().map(|data| data.len() as u64).sum::<u64>();
-        while !self.ended && !self.body.is_end_stream() {
+        let gone_on = || poll_fn(|cx| lock(&self.flow).poll_ahead(cx, &self.meter));
+        let early = |frame| lock(&self.flow).early.push_back(frame);
+        let mut bytes: u64 =
+            lock(&self.flow).early.iter().filter_map(Frame::data_ref).map(|data| data.len() as u64).sum();
+        // Put together: a caller's bytes may come one by one.
+        let mut pending = BytesMut::new();
+        let whole = loop {
             if bytes > most {
-                return Ok(false);
+                break false;
             }
-            let frame = match time::timeout(silence, self.body.frame()).await {
-                Ok(Some(Ok(frame))) => frame,
-                Ok(None) => {
-                    self.ended = true;
-                    break;
-                }
-                Ok(Some(Err(_))) | Err(_) => return Err(self.fault(Fault::Caller)),
+            if bytes > self.meter.limit {
+                self.meter.cut(Fault::TooLong);
+                return Err(Fault::TooLong);
+            }
+            let Ok(polled) = time::timeout(silence, gone_on()).await else {
+                self.meter.cut(Fault::Caller);
+                return Err(Fault::Caller);
             };
-            if let Some(data) = frame.data_ref() {
-                bytes += data.len() as u64;
-                if self.watch.as_mut().is_some_and(|watch| !watch.passes(data)) {
-                    return Err(self.fault(Fault::Ambiguous));
+            match polled.map_err(|Cut(fault)| fault)?.map(Frame::into_data) {
+                None => break true,
+                Some(Ok(data)) => {
+                    bytes += data.len() as u64;
+                    pending.extend_from_slice(&data);
+                    if pending.len() >= PIECE {
+                        early(Frame::data(pending.split().freeze()));
+                    }
                 }
-                if bytes > self.meter.limit {
-                    return Err(self.fault(Fault::TooLong));
+                Some(Err(trailers)) => {
+                    if !pending.is_empty() {
+                        early(Frame::data(pending.split().freeze()));
+                    }
+                    early(trailers);
                 }
             }
-            self.early.push_back(frame);
+        };
+        if !pending.is_empty() {
+            early(Frame::data(pending.freeze()));
         }
-        if self.has_ended() {
-            self.close();
+        let mut flow = lock(&self.flow);
+        if flow.is_end_stream() {
+            flow.close(&self.meter);
         }
-        Ok(bytes <= most)
+        Ok(whole)
     }
 
-    /// What was read ahead and has not gone out.
-    pub(super) fn gathered(&self) -> impl Iterator<Item = &Bytes> {
-        self.early.iter().filter_map(Frame::data_ref)
+    /// SHA-256 of what was read ahead and has not gone out.
+    pub(super) fn gathered_sha256(&self) -> digest::Digest {
+        let mut hash = digest::Context::new(&digest::SHA256);
+        for data in lock(&self.flow).early.iter().filter_map(Frame::data_ref) {
+            hash.update(data);
+        }
+        hash.finish()
     }
 
     /// Bytes of the body as the caller sends it, if that is known.
     pub(super) fn plain_length(&self) -> Option<u64> {
-        self.plain_hint().exact()
+        lock(&self.flow).size_hint().exact()
     }
 
     /// From now on the body goes out in another form, or as it is again.
@@ -189,91 +264,17 @@ impl Outgoing {
         self.encoder = encoder;
     }
 
-    fn fault(&self, fault: Fault) -> Fault {
-        self.meter.cut(fault);
-        fault
-    }
-
-    fn close(&mut self) {
-        if let Some(hash) = self.hash.take() {
-            let mut sha256 = [0; 32];
-            sha256.copy_from_slice(hash.finish().as_ref());
-            // Set once: `hash` is taken once.
-            let _ = self.meter.sha256.set(sha256);
+    fn poll_plain(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        let mut flow = lock(&self.flow);
+        if flow.turn != self.turn {
+            // The body goes out once more elsewhere: this is the rest of a sending that came to nothing.
+            return Poll::Ready(Some(Err(Cut(Fault::Caller))));
         }
-    }
-
-    fn pass(&mut self, data: &Bytes, watched: bool) -> Result<(), Cut> {
-        if watched && self.watch.as_mut().is_some_and(|watch| !watch.passes(data)) {
-            self.meter.cut(Fault::Ambiguous);
-            return Err(Cut(Fault::Ambiguous));
-        }
-        let length = data.len() as u64;
-        let total = self.meter.bytes.fetch_add(length, Ordering::Relaxed) + length;
-        if total > self.meter.limit {
-            self.meter.bytes.fetch_sub(length, Ordering::Relaxed);
-            self.meter.cut(Fault::TooLong);
-            return Err(Cut(Fault::TooLong));
-        }
-        if let Some(hash) = &mut self.hash {
-            hash.update(data);
-        }
-        Ok(())
-    }
-}
-
-/// Ends the upstream request; the reason is read from the [`Meter`].
-#[derive(Debug)]
-pub(crate) struct Cut(Fault);
-
-impl fmt::Display for Cut {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            Fault::Caller => "the caller's request body ended early",
-            Fault::TooLong => "the request body is longer than the model takes",
-            Fault::Ambiguous => "servers could take another model from the request body",
-        })
-    }
-}
-
-impl std::error::Error for Cut {}
-
-impl Outgoing {
-    fn poll_plain(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        let this = self;
-        let early = this.early.pop_front();
-        let watched = early.is_none();
-        let polled = match early {
-            Some(frame) => Some(Ok(frame)),
-            None if this.ended => None,
-            None => ready!(Pin::new(&mut this.body).poll_frame(cx)),
-        };
-        Poll::Ready(match polled {
-            Some(Ok(frame)) => {
-                if let Some(data) = frame.data_ref()
-                    && let Err(cut) = this.pass(data, watched)
-                {
-                    return Poll::Ready(Some(Err(cut)));
-                }
-                if frame.is_trailers() || this.has_ended() {
-                    this.close();
-                }
-                Some(Ok(frame))
-            }
-            Some(Err(error)) => {
-                tracing::debug!(%error, "a request body broke");
-                this.meter.cut(Fault::Caller);
-                Some(Err(Cut(Fault::Caller)))
-            }
-            None => {
-                this.close();
-                None
-            }
-        })
+        flow.poll_frame(cx, &self.meter)
     }
 
     fn poll_encoded(
-        &mut self,
+        &self,
         encoder: &mut dyn Encode,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
@@ -296,12 +297,37 @@ impl Outgoing {
             }
         }
     }
+}
 
-    fn has_ended(&self) -> bool {
-        self.early.is_empty() && (self.ended || self.body.is_end_stream())
+impl Flow {
+    /// The next frame, watched, which is to be put behind `early`; `None` at the end.
+    fn poll_ahead(&mut self, cx: &mut Context<'_>, meter: &Meter) -> Poll<Result<Option<Frame<Bytes>>, Cut>> {
+        if self.ended || self.body.is_end_stream() {
+            return Poll::Ready(Ok(None));
+        }
+        Poll::Ready(match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            Some(Ok(frame)) => {
+                if let Some(data) = frame.data_ref()
+                    && self.watch.as_mut().is_some_and(|watch| !watch.passes(data))
+                {
+                    meter.cut(Fault::Ambiguous);
+                    return Poll::Ready(Err(Cut(Fault::Ambiguous)));
+                }
+                Ok(Some(frame))
+            }
+            Some(Err(error)) => {
+                tracing::debug!(%error, "a request body broke");
+                meter.cut(Fault::Caller);
+                Err(Cut(Fault::Caller))
+            }
+            None => {
+                self.ended = true;
+                Ok(None)
+            }
+        })
     }
 
-    fn plain_hint(&self) -> SizeHint {
+    fn size_hint(&self) -> SizeHint {
         let early: u64 = self.early.iter().filter_map(Frame::data_ref).map(|data| data.len() as u64).sum();
         let rest = if self.ended { SizeHint::with_exact(0) } else { self.body.size_hint() };
         let mut hint = SizeHint::new();
@@ -311,7 +337,97 @@ impl Outgoing {
         }
         hint
     }
+
+    fn close(&mut self, meter: &Meter) {
+        if let Some(hash) = self.hash.take() {
+            let mut sha256 = [0; 32];
+            sha256.copy_from_slice(hash.finish().as_ref());
+            // Set once: a body that was sent twice is the same both times.
+            let _ = meter.sha256.set(sha256);
+        }
+    }
+
+    fn pass(&mut self, data: &Bytes, watched: bool, meter: &Meter) -> Result<(), Cut> {
+        if watched && self.watch.as_mut().is_some_and(|watch| !watch.passes(data)) {
+            meter.cut(Fault::Ambiguous);
+            return Err(Cut(Fault::Ambiguous));
+        }
+        let length = data.len() as u64;
+        let total = meter.bytes.fetch_add(length, Ordering::Relaxed) + length;
+        if total > meter.limit {
+            meter.bytes.fetch_sub(length, Ordering::Relaxed);
+            meter.cut(Fault::TooLong);
+            return Err(Cut(Fault::TooLong));
+        }
+        if let Some(hash) = &mut self.hash {
+            hash.update(data);
+        }
+        if let Some(passed) = &mut self.kept {
+            passed.length = passed.length.saturating_add(data.len());
+            if passed.length > MAX_KEPT {
+                self.kept = None;
+            } else {
+                passed.chunks.push(data.clone());
+            }
+        }
+        Ok(())
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.early.is_empty() && (self.ended || self.body.is_end_stream())
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>, meter: &Meter) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        let early = self.early.pop_front();
+        let watched = early.is_none();
+        let polled = match early {
+            Some(frame) => Some(Ok(frame)),
+            None if self.ended => None,
+            None => ready!(Pin::new(&mut self.body).poll_frame(cx)),
+        };
+        Poll::Ready(match polled {
+            Some(Ok(frame)) => {
+                if let Some(data) = frame.data_ref() {
+                    if let Err(cut) = self.pass(data, watched, meter) {
+                        return Poll::Ready(Some(Err(cut)));
+                    }
+                } else {
+                    // Trailers are read once.
+                    self.kept = None;
+                }
+                if frame.is_trailers() || self.is_end_stream() {
+                    self.close(meter);
+                }
+                Some(Ok(frame))
+            }
+            Some(Err(error)) => {
+                tracing::debug!(%error, "a request body broke");
+                meter.cut(Fault::Caller);
+                Some(Err(Cut(Fault::Caller)))
+            }
+            None => {
+                self.close(meter);
+                None
+            }
+        })
+    }
 }
+
+/// Ends the upstream request; the reason is read from the [`Meter`].
+#[derive(Debug)]
+pub(crate) struct Cut(Fault);
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Fault::Caller => "the caller's request body ended early",
+            Fault::TooLong => "the request body is longer than the model takes",
+            Fault::Ambiguous => "servers could take another model from the request body",
+        })
+    }
+}
+
+impl std::error::Error for Cut {}
 
 impl Body for Outgoing {
     type Data = Bytes;
@@ -321,24 +437,23 @@ impl Body for Outgoing {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let this = &mut *self;
-        let Some(mut encoder) = this.encoder.take() else { return this.poll_plain(cx) };
-        let polled = this.poll_encoded(&mut *encoder, cx);
-        this.encoder = Some(encoder);
+        let Some(mut encoder) = self.encoder.take() else { return self.poll_plain(cx) };
+        let polled = self.poll_encoded(&mut *encoder, cx);
+        self.encoder = Some(encoder);
         polled
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.encoder {
             Some(encoder) => encoder.is_done(),
-            None => self.has_ended(),
+            None => lock(&self.flow).is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.encoder {
             Some(encoder) => SizeHint::with_exact(encoder.length()),
-            None => self.plain_hint(),
+            None => lock(&self.flow).size_hint(),
         }
     }
 }

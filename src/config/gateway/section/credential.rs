@@ -59,11 +59,20 @@ pub(super) fn read(value: &Value<'_>, report: &mut Report) -> Option<Credential>
     } else if table.has(&["azure"]) {
         table.read("azure", report, azure).map(Credential::Azure)
     } else {
-        // Taken for what they are, so that a mistyped kind is told its nearest.
+        let written = table.has(&["header", "value"]);
+        if value.entries(report).is_empty() {
+            value.mistake("`credential` is empty", KINDS_REMEDY, report);
+        }
+        // Known from here on, so that a mistyped kind is told its nearest.
         for kind in KINDS.iter().skip(1) {
             table.take(kind);
         }
-        header_and_value(&mut table, report)
+        if written {
+            header_and_value(&mut table, report)
+        } else {
+            table.take("header");
+            None
+        }
     };
     table.finish(report);
     credential

@@ -6,6 +6,7 @@ mod credential;
 pub(super) mod gateway;
 pub(super) mod identity;
 pub(super) mod model;
+mod servers;
 pub(super) mod sessions;
 pub(super) mod storage;
 pub(super) mod tls;

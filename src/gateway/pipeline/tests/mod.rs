@@ -10,4 +10,5 @@ mod servers;
 mod signing;
 mod switching;
 mod trust;
+mod upstreams;
 mod world;

@@ -10,7 +10,6 @@ mod tests;
 
 use std::{fmt::Write, time::Duration};
 
-use aws_lc_rs::digest;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
 use url::Url;
 
@@ -122,7 +121,7 @@ impl Signer {
             headers.insert(TOKEN, session);
         }
         let content = match self.payload {
-            Payload::Signed => hex(&gathered_hash(request.body())),
+            Payload::Signed => hex(request.body().gathered_sha256().as_ref()),
             Payload::Unsigned => "UNSIGNED-PAYLOAD".to_owned(),
             Payload::Chunked => "STREAMING-AWS4-HMAC-SHA256-PAYLOAD".to_owned(),
         };
@@ -214,14 +213,6 @@ fn clear(headers: &mut HeaderMap) {
             headers.insert(header::CONTENT_ENCODING, value);
         }
     }
-}
-
-fn gathered_hash(body: &Outgoing) -> Vec<u8> {
-    let mut hash = digest::Context::new(&digest::SHA256);
-    for data in body.gathered() {
-        hash.update(data);
-    }
-    hash.finish().as_ref().to_vec()
 }
 
 /// Lower-case hexadecimal digits.

@@ -8,6 +8,10 @@ use http::{Uri, uri::PathAndQuery};
 /// sign what they decoded agree: everything but letters, digits, `-._~` and the separators as `%XX`, and `+` in a query as the
 /// space that forms mean by it.
 pub(super) fn respell(uri: &Uri) -> Result<Uri, String> {
+    // `OPTIONS *` has nothing to spell.
+    if uri.path() == "*" {
+        return Ok(uri.clone());
+    }
     let path =
         uri.path().split('/').map(|segment| encode(&decode(segment, false))).collect::<Vec<_>>().join("/");
     let target = match uri.query() {
