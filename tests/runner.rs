@@ -18,6 +18,7 @@ mod limits;
 mod path;
 #[cfg(target_os = "linux")]
 mod secrets;
+mod upstreams;
 mod workloads;
 mod world;
 
