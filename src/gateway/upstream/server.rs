@@ -106,7 +106,9 @@ impl Server {
             }
         };
         tokio::time::timeout(patience, connecting).await.unwrap_or_else(|_| {
-            Err(UpstreamError::Unreachable { cause: format!("no connection within {} s", patience.as_secs()) })
+            Err(UpstreamError::Unreachable {
+                cause: format!("no connection within {} s", patience.as_secs()),
+            })
         })
     }
 
