@@ -222,7 +222,9 @@ def test_a_path_that_swallows_full_segments_is_found_out(between):
 def test_five_percent_loss_changes_no_byte(between, carrier):
     """Each way at once, as many bytes as HOOPCTL_NETWORK_BYTES says."""
     size = int(os.environ.get("HOOPCTL_NETWORK_BYTES", 32 << 20))
-    laptop = between.laptop("laptop")
+    # A workload's login ends with its token.
+    token = between.machine.token(exp=int(time.time()) + 7200)
+    laptop = between.laptop("laptop", HOOPCTL_WORKLOAD_TOKEN=token)
     _, said = laptop.connect("m", "--transport", carrier)
     assert said["transport"] == carrier
     question, answer = between.world.folder / "question", between.world.folder / "answer"
