@@ -426,7 +426,7 @@ async fn serve_operator(
     let listener = TcpListener::bind(address).await.map_err(unusable)?;
     let bound = listener.local_addr().map_err(unusable)?;
     let phases = background.phases.clone();
-    let operator = Operator::new(meters, rooms.scribe.clone(), key, phases.clone());
+    let operator = Operator::new(meters, rooms.pipeline.meters(), rooms.scribe.clone(), key, phases.clone());
     background.tasks.spawn(operator.serve(listener, phases));
     Ok(Some(bound))
 }

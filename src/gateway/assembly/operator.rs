@@ -16,6 +16,7 @@ use crate::{
     gateway::{
         accept::{self, https},
         audit::{Scribe, Stats},
+        pipeline,
         session::Phases,
     },
     tls::HotKey,
@@ -49,11 +50,18 @@ struct Exchanges {
 }
 
 impl Operator {
-    pub(super) fn new(meters: &accept::Meters, scribe: Scribe, key: HotKey, phases: Phases) -> Arc<Self> {
+    pub(super) fn new(
+        meters: &accept::Meters,
+        exchanging: &pipeline::Meters,
+        scribe: Scribe,
+        key: HotKey,
+        phases: Phases,
+    ) -> Arc<Self> {
         let mut registry = Registry::with_prefix("hoopctl");
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "This program", build);
         meters.register(&mut registry);
+        exchanging.register(&mut registry);
         let certificate_expiry = Gauge::default();
         registry.register(
             "certificate_expiry_timestamp_seconds",

@@ -130,6 +130,16 @@ impl World {
     }
 
     pub(super) async fn with_policy(models: Vec<ModelConfig>, policy: &str) -> Self {
+        Self::with_audit(models, policy, audit::Config::default()).await
+    }
+
+    /// One model called `m`, with events that hold the beginning of what is asked.
+    pub(super) async fn with_inputs(url: &str) -> Self {
+        let config = audit::Config { keeps_input: true, ..audit::Config::default() };
+        Self::with_audit(vec![model("m", url)], PERMIT_ALL, config).await
+    }
+
+    async fn with_audit(models: Vec<ModelConfig>, policy: &str, config: audit::Config) -> Self {
         let facts: Vec<_> = models
             .iter()
             .map(|model| ModelFacts {
@@ -143,7 +153,7 @@ impl World {
         let (journal, ledger) = (MemoryJournal::default(), MemoryLedger::default());
         let clock = Clock::system();
         let scribe = Scribe::open(
-            audit::Config::default(),
+            config,
             Arc::new(journal.clone()),
             Arc::new(ledger),
             clock.clone(),
