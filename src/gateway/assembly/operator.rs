@@ -12,6 +12,7 @@ use prometheus_client::{
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
+use super::upstreams::Upstreams;
 use crate::{
     gateway::{
         accept::{self, https},
@@ -53,6 +54,7 @@ impl Operator {
     pub(super) fn new(
         meters: &accept::Meters,
         exchanging: &pipeline::Meters,
+        upstreams: Upstreams,
         scribe: Scribe,
         key: HotKey,
         phases: Phases,
@@ -62,6 +64,7 @@ impl Operator {
         registry.register("build", "This program", build);
         meters.register(&mut registry);
         exchanging.register(&mut registry);
+        registry.register_collector(Box::new(upstreams));
         let certificate_expiry = Gauge::default();
         registry.register(
             "certificate_expiry_timestamp_seconds",

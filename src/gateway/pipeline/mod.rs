@@ -158,7 +158,7 @@ impl Pipeline {
         limits: Limits,
         clock: Clock,
     ) -> Result<Self, PipelineError> {
-        let models = models::open(models, &limits)?;
+        let models = models::open(models, &limits, &clock)?;
         approvals.models_are(models::identities(&models));
         let models = ArcSwap::from_pointee(models);
         let waiting = asking::Waiters::default();
@@ -176,7 +176,7 @@ impl Pipeline {
     /// # Errors
     /// As [`Self::new`]; the last good models stay in force then.
     pub fn reload(&self, models: Vec<ModelConfig>) -> Result<(), PipelineError> {
-        let models = models::open(models, &self.0.limits)?;
+        let models = models::open(models, &self.0.limits, &self.0.clock)?;
         let identities = models::identities(&models);
         self.0.models.store(Arc::new(models));
         self.0.approvals.models_are(identities);
@@ -191,6 +191,11 @@ impl Pipeline {
         transport: Option<Transport>,
     ) -> Vec<api::Model> {
         self.0.listable(caller, source, transport)
+    }
+
+    /// How the servers of every model stand, for the operator.
+    pub fn standings(&self) -> Vec<upstream::Standing> {
+        self.0.models.load().values().flat_map(|model| model.upstream.standings()).collect()
     }
 
     /// A model as an approver sees it, whatever they may do with it themselves.

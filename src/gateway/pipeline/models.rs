@@ -10,6 +10,7 @@ use super::{
     limits::{self, Counts, Limits},
 };
 use crate::{
+    clock::Clock,
     gateway::{
         identity::Caller,
         policy::{Action, Context, Outcome, Question, Resource},
@@ -33,11 +34,12 @@ pub(super) struct Model {
 pub(super) fn open(
     configs: Vec<ModelConfig>,
     counters: &Limits,
+    clock: &Clock,
 ) -> Result<BTreeMap<String, Arc<Model>>, PipelineError> {
     let mut models = BTreeMap::new();
     for config in configs {
         let name = config.name.clone();
-        let upstream = Upstream::new(&name, &config.upstream)
+        let upstream = Upstream::new(&name, &config.upstream, clock)
             .map_err(|cause| PipelineError::Upstream { model: name.clone(), cause })?;
         let counts = limits::counts(counters, &name, &config.limits);
         let identity = identity(&config);
@@ -57,7 +59,11 @@ pub(super) fn identities(models: &BTreeMap<String, Arc<Model>>) -> BTreeMap<Stri
 /// A hash of what people look at when they approve a model: name, server, labels. Tuning its limits makes no other model of it.
 fn identity(config: &ModelConfig) -> String {
     let ModelConfig { name, upstream, labels, .. } = config;
-    let text = serde_json::json!([name, upstream.url.as_str(), labels]).to_string();
+    let text = match upstream.urls.as_slice() {
+        [url] => serde_json::json!([name, url.as_str(), labels]),
+        urls => serde_json::json!([name, urls, labels]),
+    };
+    let text = text.to_string();
     hex(digest::digest(&digest::SHA256, text.as_bytes()).as_ref())
 }
 

@@ -153,9 +153,24 @@ impl From<&UpstreamError> for Problem {
                 "the model's server lies outside the networks where `tls = \"relaxed\"` is allowed, so nothing was sent"
                     .to_owned(),
             ),
+            UpstreamError::Resting { wait } => {
+                let problem = Self::new(
+                    code::UPSTREAM_UNREACHABLE,
+                    "the model's server has failed several times in a row, so it is left alone for a moment",
+                );
+                let wait = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1);
+                let problem = problem.status(StatusCode::SERVICE_UNAVAILABLE).remedy(format!(
+                    "try again in {wait} s; if it lasts, {operator}"
+                ));
+                return Self { retry_after: Some(wait), ..problem };
+            }
             UpstreamError::Timeout { after } => (
                 code::UPSTREAM_TIMEOUT,
                 format!("the model's server was silent for {} s", after.as_secs()),
+            ),
+            UpstreamError::Credential { .. } => (
+                code::UPSTREAM_CREDENTIAL,
+                "the gateway has no usable credential for the model, so nothing was sent".to_owned(),
             ),
             UpstreamError::NotPermitted => {
                 (code::INTERNAL, "the gateway lost track of a permit, so nothing was sent".to_owned())
@@ -187,7 +202,9 @@ pub fn status(word: &str) -> StatusCode {
         code::MODEL_UNKNOWN => StatusCode::NOT_FOUND,
         code::TLS_REQUIRED => StatusCode::UPGRADE_REQUIRED,
         code::LIMIT => StatusCode::TOO_MANY_REQUESTS,
-        code::UPSTREAM_UNREACHABLE | code::UPSTREAM_UNTRUSTED => StatusCode::BAD_GATEWAY,
+        code::UPSTREAM_UNREACHABLE | code::UPSTREAM_UNTRUSTED | code::UPSTREAM_CREDENTIAL => {
+            StatusCode::BAD_GATEWAY
+        }
         code::UPSTREAM_TIMEOUT => StatusCode::GATEWAY_TIMEOUT,
         code::AUDIT_UNAVAILABLE | code::DRAINING => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::INTERNAL_SERVER_ERROR,

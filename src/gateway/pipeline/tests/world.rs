@@ -78,7 +78,7 @@ pub(super) fn model(name: &str, url: &str) -> ModelConfig {
         name: name.to_owned(),
         dialect: Dialect::Detect,
         upstream: upstream::Config {
-            url: url.parse().unwrap(),
+            urls: vec![url.parse().unwrap()],
             relaxed: true,
             relaxed_networks: Vec::new(),
             ca: None,
@@ -87,6 +87,8 @@ pub(super) fn model(name: &str, url: &str) -> ModelConfig {
             server_name: None,
             credential: None,
             idle: Duration::from_secs(600),
+            pool: Default::default(),
+            health: Default::default(),
         },
         labels: Default::default(),
         finish_on_fin: false,
@@ -130,16 +132,22 @@ impl World {
     }
 
     pub(super) async fn with_policy(models: Vec<ModelConfig>, policy: &str) -> Self {
-        Self::with_audit(models, policy, audit::Config::default()).await
+        Self::with(models, policy, Clock::system(), audit::Config::default()).await
     }
 
     /// One model called `m`, with events that hold the beginning of what is asked.
     pub(super) async fn with_inputs(url: &str) -> Self {
         let config = audit::Config { keeps_input: true, ..audit::Config::default() };
-        Self::with_audit(vec![model("m", url)], PERMIT_ALL, config).await
+        Self::with(vec![model("m", url)], PERMIT_ALL, Clock::system(), config).await
     }
 
-    async fn with_audit(models: Vec<ModelConfig>, policy: &str, config: audit::Config) -> Self {
+    /// On a clock that the hand moves.
+    pub(super) async fn at_hand(models: Vec<ModelConfig>) -> (Self, Hand) {
+        let (clock, hand) = Clock::manual(SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_418_146));
+        (Self::with(models, PERMIT_ALL, clock, audit::Config::default()).await, hand)
+    }
+
+    async fn with(models: Vec<ModelConfig>, policy: &str, clock: Clock, config: audit::Config) -> Self {
         let facts: Vec<_> = models
             .iter()
             .map(|model| ModelFacts {
@@ -151,7 +159,6 @@ impl World {
             .collect();
         let policies = Policies::parse(&[("test.cedar".into(), policy.to_owned())], &facts).unwrap();
         let (journal, ledger) = (MemoryJournal::default(), MemoryLedger::default());
-        let clock = Clock::system();
         let scribe = Scribe::open(
             config,
             Arc::new(journal.clone()),
