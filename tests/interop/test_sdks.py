@@ -69,12 +69,12 @@ import os
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 import litellm
 ask = dict(messages=[{"role": "user", "content": "hi there"}], api_key="x", num_retries=0)
-assert litellm.completion(model="openai/mock-1", api_base=URL + "/v1", **ask).choices[0].message.content == TEXT
-chunks = litellm.completion(model="anthropic/claude-mock", api_base=URL, stream=True, **ask)
+assert litellm.completion(model="openai/gpt-4o-mini", api_base=URL + "/v1", **ask).choices[0].message.content == TEXT
+chunks = litellm.completion(model="anthropic/claude-haiku-4-5", api_base=URL, stream=True, **ask)
 assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == TEXT
 """, [
-        ("/v1/chat/completions", "mock-1", False, "hi there", (5, 3), False),
-        ("/v1/messages", "claude-mock", True, "hi there", (7, 3), False),
+        ("/v1/chat/completions", "gpt-4o-mini", False, "hi there", (5, 3), False),
+        ("/v1/messages", "claude-haiku-4-5", True, "hi there", (7, 3), False),
     ]),
     "ollama": ("sdks", """
 import ollama
@@ -107,7 +107,7 @@ def run(name, url):
     environment, script, _ = SDKS[name]
     env = {**os.environ, "NO_PROXY": "127.0.0.1"}
     return subprocess.run([python(environment), "-c", f"URL, TEXT = {url!r}, {TEXT!r}\n{script}"], env=env,
-                          capture_output=True, timeout=120)
+                          capture_output=True, timeout=300)
 
 
 def test_each_sdk_gets_its_answers_and_the_audit_log_tells_them(world):

@@ -42,7 +42,7 @@ async fn a_streams_event_tells_what_was_asked_and_when_it_began() {
     let (request, response) = (event.request.unwrap(), event.response.unwrap());
     assert_eq!(request.requested_model.as_deref(), Some("gpt"));
     assert_eq!((request.stream, request.input.as_deref()), (Some(true), Some("what is asked")));
-    let expected = Tokens { input: 22, output: 2, total: None, estimated: true };
+    let expected = Tokens { input: 21, output: 2, total: None, estimated: true };
     assert_eq!(response.tokens, Some(expected), "two of five messages carry something");
     assert!(response.first_token_ms.is_some() && response.first_token_ms >= response.first_byte_ms);
     let mut registry = prometheus_client::registry::Registry::default();
