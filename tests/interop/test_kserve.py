@@ -12,23 +12,23 @@ from conftest import HERE, HOOPCTL, Machine, Processes, answers, free_port, ngin
 @pytest.fixture(scope="module")
 def mlserver(tmp_path_factory):
     """MLServer behind nginx: (https port, port for gRPC, the CA's file). It takes long to start, so the tests share one."""
-    folder = tmp_path_factory.mktemp("mlserver")
-    processes = Processes(folder)
+    folder, front = tmp_path_factory.mktemp("mlserver"), tmp_path_factory.mktemp("front")
     subprocess.run([python("kserve"), str(HERE / "fraud_model.py"), str(folder)], check=True, capture_output=True)
     port, grpc, metrics = free_port(), free_port(), free_port()
     (folder / "settings.json").write_text(json.dumps(
         {"http_port": port, "grpc_port": grpc, "metrics_port": metrics, "host": "127.0.0.1", "parallel_workers": 0}))
-    processes.start("mlserver", [str(python("kserve")).replace("python", "mlserver"), "start", str(folder)], cwd=folder)
-    wait_until("MLServer answers", lambda: answers(port), 120)
-    front = tmp_path_factory.mktemp("front")
-    yield *nginx_front(processes, front, port, grpc), f'"{front}/model-ca.pem"'
-    processes.stop()
+    processes = Processes(folder)
+    try:
+        processes.start("mlserver", [str(python("kserve")).replace("python", "mlserver"), "start", str(folder)], cwd=folder)
+        wait_until("MLServer answers", lambda: answers(port), 120)
+        yield *nginx_front(processes, front, port, grpc), f'"{front}/model-ca.pem"'
+    finally:
+        processes.stop()
 
 
 def test_rows_go_through_a_pipe_and_come_back_as_predictions(world, mlserver):
     port, _, ca = mlserver
-    world.model("fraud-detector", f"https://localhost:{port}", dialect='"kserve"',
-                ca=ca)
+    world.model("fraud-detector", f"https://localhost:{port}", dialect='"kserve"', ca=ca)
     world.gateway()
     laptop = world.laptop()
     laptop.login("alice")

@@ -5,8 +5,6 @@ import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
-import pytest
-
 from conftest import HERE, Machine, answers, free_port, make_ca, python, wait_until
 
 TEXT = "Hello, world"
@@ -62,7 +60,7 @@ assert chat.invoke("hi there").content == TEXT
 assert "".join(chunk.content for chunk in chat.stream("hi there")) == TEXT
 """, [
         ("/v1/chat/completions", "mock-1", False, "hi there", (5, 3), False),
-        ("/v1/chat/completions", "mock-1", True, "hi there", (5, 3), None),
+        ("/v1/chat/completions", "mock-1", True, "hi there", None, True),
     ]),
     "litellm": ("sdks", """
 import os
