@@ -427,6 +427,6 @@ async fn serve_operator(
     let bound = listener.local_addr().map_err(unusable)?;
     let phases = background.phases.clone();
     let operator = Operator::new(meters, rooms.scribe.clone(), key, phases.clone());
-    background.tasks.spawn(operator.serve(listener, phases));
+    background.tasks.spawn(operator.serve(listener, phases, rooms.clock.clone()));
     Ok(Some(bound))
 }

@@ -19,6 +19,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use super::{
     carried::{Signals, UnderWay},
     exchange::{Exchange, Outcome},
+    headers,
 };
 use crate::gateway::upstream::{self, Fault};
 
@@ -243,7 +244,10 @@ impl Streaming {
             return self.revoked(cx);
         }
         match Pin::new(&mut self.body).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
+            Poll::Ready(Some(Ok(mut frame))) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    headers::trailers_towards_caller(trailers);
+                }
                 self.last = Instant::now();
                 if let Some(data) = frame.data_ref() {
                     self.exchange.read(data);
@@ -279,7 +283,7 @@ impl Streaming {
         self.failed = true;
         self.exchange.finish(match self.exchange.figures().fault() {
             Some(Fault::Caller) => Outcome::CallerLeft,
-            Some(Fault::TooLong | Fault::Ambiguous) => Outcome::Aborted,
+            Some(Fault::TooLong | Fault::Ambiguous | Fault::Malformed(_)) => Outcome::Aborted,
             None => Outcome::UpstreamCut,
         });
         cx.waker().wake_by_ref();

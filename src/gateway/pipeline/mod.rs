@@ -21,6 +21,7 @@ mod path;
 mod request;
 mod serve;
 mod switch;
+mod websocket;
 
 #[cfg(test)]
 mod tests;

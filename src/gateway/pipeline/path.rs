@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, sync::Arc};
 
-use http::{Request, Response, request::Parts};
+use http::{Request, Response, Version, request::Parts};
 use http_body::Body as _;
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 
@@ -21,6 +21,7 @@ use super::{
 use crate::{
     evidence::event::Leg,
     gateway::{
+        framing::Malformed,
         identity::Caller,
         policy::Permit,
         respond::{Problem, Voice},
@@ -43,12 +44,18 @@ pub(super) async fn pass(way: Arc<Way>, request: Request<Incoming>) -> Result<Re
     let (head, body) = request.into_parts();
     let mut draft = Draft::new(&way, &head);
     let model = way.stages.model(&way.arrival.model);
-    let voice = voice(model.as_deref(), &head);
-    let response = match walk(&way, model, head, body, &mut draft).await {
+    let (voice, version) = (voice(model.as_deref(), &head), head.version);
+    let framed = request::check(&head);
+    let response = match walk(&way, model, head, framed, body, &mut draft).await {
         Ok(response) => response,
         Err(problem) => {
             draft.refused(&way.stages.scribe, &problem).await;
-            problem.answer(voice, draft.id()).map(Answer::made)
+            let mut response = problem.answer(voice, draft.id()).map(Answer::made);
+            if framed.is_err() && version != Version::HTTP_2 {
+                // Whoever sent it may see another beginning of the next request.
+                headers::last_on_its_connection(response.headers_mut());
+            }
+            response
         }
     };
     Ok(response.map(|answer| answer.holding(under_way)))
@@ -65,26 +72,32 @@ async fn walk(
     way: &Arc<Way>,
     model: Option<Arc<Model>>,
     mut head: Parts,
+    framed: Result<(), Malformed>,
     mut body: Incoming,
     draft: &mut Draft,
 ) -> Result<Response<Answer>, Problem> {
     // Who calls, and whether that still holds: identity and revocation are looked at for every exchange.
     let caller = way.arrival.lease.check(way.stages.clock.now())?;
     draft.caller(&caller, way);
+    // What no honest client sends, and what could be read in two ways.
+    framed?;
     // No browser page, no foreign Host, and the local key where the laptop asked for one.
     door::check(&way.arrival.door, &mut head)?;
-    // What no honest client sends, and what could be read in two ways.
-    request::check(&head)?;
     // The model, or the name that was meant.
     let model = known(way, model, &caller)?;
     // A body announced as too long is not read at all.
     let announced = body.size_hint().lower();
     body_limit(&model, announced)?;
+    // Whoever waits for `100 Continue` is told no before it: looking at the body would ask for it.
+    let decided = before_the_body(way, &model, &caller, &head, draft).await?;
     // The model that the request itself names: read from its path or its first bytes, which are handed on as they came.
     let looked = understood(&model, &mut head, &mut body, draft).await?;
     // Policy: a permit, or what is missing; a person's yes is waited for in place.
     let asked = Asked { head: &head, requested_model: looked.model.as_deref() };
-    let Admitted { caller, model, permit, grant } = asking::admit(way, model, caller, &asked, draft).await?;
+    let Admitted { caller, model, permit, grant } = match decided {
+        Some(admitted) => admitted,
+        None => asking::admit(way, model, caller, &asked, draft).await?,
+    };
     draft.permitted(&permit, grant.as_ref());
     // The model may be configured otherwise after a wait.
     let limit = body_limit(&model, announced)?;
@@ -115,6 +128,28 @@ pub(super) fn known(way: &Way, model: Option<Arc<Model>>, caller: &Caller) -> Re
 fn body_limit(model: &Model, announced: u64) -> Result<u64, Problem> {
     let limit = model.config.body_limit.unwrap_or(u64::MAX);
     if announced > limit { Err(Problem::body_too_long(limit)) } else { Ok(limit) }
+}
+
+/// Decides what can be decided of a request whose body is only sent once it is asked for (RFC 9110 §10.1.1): limits always, and policy
+/// unless it reads the model that the body names.
+async fn before_the_body(
+    way: &Arc<Way>,
+    model: &Arc<Model>,
+    caller: &Arc<Caller>,
+    head: &Parts,
+    draft: &mut Draft,
+) -> Result<Option<Admitted>, Problem> {
+    if !head.headers.contains_key(http::header::EXPECT) {
+        return Ok(None);
+    }
+    if let Some(counts) = &model.counts {
+        counts.room(&model.config.limits, caller, way.stages.limits.now())?;
+    }
+    if way.stages.policies.load().read_requested_model() {
+        return Ok(None);
+    }
+    let asked = Asked { head, requested_model: None };
+    asking::admit(way, Arc::clone(model), Arc::clone(caller), &asked, draft).await.map(Some)
 }
 
 /// Reads what the request shows of itself, where its dialect is understood.
@@ -158,13 +193,13 @@ async fn send(
 
 /// No answer came: says so in the audit log and to the caller.
 pub(super) fn failed(error: &crate::gateway::upstream::UpstreamError, mut exchange: Exchange) -> Problem {
-    use crate::gateway::upstream::UpstreamError::{RequestAmbiguous, RequestCut, RequestTooLong};
+    use crate::gateway::upstream::UpstreamError::{RequestAmbiguous, RequestCut, RequestMalformed, RequestTooLong};
     let problem = Problem::from(error);
     tracing::warn!(exchange = exchange.id(), %error, "an exchange got no answer from its model");
     exchange.status(problem.http_status());
     exchange.finish(match error {
         RequestCut => Outcome::CallerLeft,
-        RequestTooLong { .. } | RequestAmbiguous => Outcome::Aborted,
+        RequestTooLong { .. } | RequestAmbiguous | RequestMalformed(_) => Outcome::Aborted,
         _ => Outcome::UpstreamFailed,
     });
     problem

@@ -26,7 +26,7 @@ use self::{
     pool::{Line, Pool},
     target::Target,
 };
-use super::policy::Permit;
+use super::{framing::Malformed, policy::Permit};
 use crate::tls::TrustError;
 
 /// What `gateway.toml` says about one model's server.
@@ -111,12 +111,18 @@ pub enum UpstreamError {
         /// For the log.
         cause: String,
     },
+    /// The server's answer is framed in a way that could be read in two ways.
+    #[error("the model's server sent a malformed answer: {0}")]
+    AnswerMalformed(Malformed),
     /// The permit is for another model.
     #[error("the permit is for another model")]
     NotPermitted,
     /// The caller's request body ended early.
     #[error("the caller's request body ended before it was complete")]
     RequestCut,
+    /// The caller's request body is framed in a way that could be read in two ways.
+    #[error("the caller's request body is malformed: {0}")]
+    RequestMalformed(Malformed),
     /// While it streamed, the caller's request body showed that servers could read another model's name in it.
     #[error("servers could take another model from the request body")]
     RequestAmbiguous,

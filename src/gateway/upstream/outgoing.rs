@@ -16,11 +16,14 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use crate::gateway::framing::{self, Malformed};
+
 /// What is known of a request body while it passes.
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
     bytes: AtomicU64,
     sha256: OnceLock<[u8; 32]>,
+    malformed: OnceLock<Malformed>,
     fault: AtomicU8,
     limit: u64,
 }
@@ -34,6 +37,8 @@ pub(crate) enum Fault {
     TooLong,
     /// Its [`Watch`] stopped it.
     Ambiguous,
+    /// It is framed in a way that could be read in two ways.
+    Malformed(Malformed),
 }
 
 /// Reads a body as it passes.
@@ -59,7 +64,7 @@ impl Meter {
             1 => Some(Fault::Caller),
             2 => Some(Fault::TooLong),
             3 => Some(Fault::Ambiguous),
-            _ => None,
+            _ => self.malformed.get().map(|malformed| Fault::Malformed(*malformed)),
         }
     }
 
@@ -73,6 +78,11 @@ impl Meter {
             Fault::Caller => 1,
             Fault::TooLong => 2,
             Fault::Ambiguous => 3,
+            Fault::Malformed(malformed) => {
+                // The first says it.
+                let _ = self.malformed.set(malformed);
+                return;
+            }
         };
         self.fault.store(number, Ordering::Relaxed);
     }
@@ -154,6 +164,7 @@ impl fmt::Display for Cut {
             Fault::Caller => "the caller's request body ended early",
             Fault::TooLong => "the request body is longer than the model takes",
             Fault::Ambiguous => "servers could take another model from the request body",
+            Fault::Malformed(_) => "the caller's request body is malformed",
         })
     }
 }
@@ -182,6 +193,13 @@ impl Body for Outgoing {
                 {
                     return Poll::Ready(Some(Err(cut)));
                 }
+                if let Some(trailers) = frame.trailers_ref()
+                    && !trailers.keys().all(|name| framing::trailer(name.as_str().as_bytes()))
+                {
+                    let fault = Fault::Malformed(Malformed::Trailer);
+                    this.meter.cut(fault);
+                    return Poll::Ready(Some(Err(Cut(fault))));
+                }
                 if frame.is_trailers() || this.is_end_stream() {
                     this.close();
                 }
@@ -189,8 +207,9 @@ impl Body for Outgoing {
             }
             Some(Err(error)) => {
                 tracing::debug!(%error, "a request body broke");
-                this.meter.cut(Fault::Caller);
-                Some(Err(Cut(Fault::Caller)))
+                let fault = framing::refused_by(&error).map_or(Fault::Caller, Fault::Malformed);
+                this.meter.cut(fault);
+                Some(Err(Cut(fault)))
             }
             None => {
                 this.close();

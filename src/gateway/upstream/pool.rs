@@ -30,7 +30,10 @@ use super::{
     socket::Socket,
     verify,
 };
-use crate::evidence::event::Leg;
+use crate::{
+    evidence::event::Leg,
+    gateway::framing::{self, Answers, Guard, MAX_FIELDS, MAX_HEAD},
+};
 
 /// A connection unused for this long is closed.
 const IDLE: Duration = Duration::from_secs(60);
@@ -40,10 +43,6 @@ const MAX_IDLE: usize = 256;
 
 /// Exchanges on one HTTP/2 connection before another is opened: the least that RFC 9113 §6.5.2 wants servers to allow.
 const MAX_SHARED: usize = 100;
-
-/// Longest head of an answer, bytes, and most headers in it.
-const MAX_HEAD: usize = 64 * 1024;
-const MAX_HEADERS: usize = 128;
 
 /// HTTP/2 flow control: what one answer, and all answers of a connection, may have in flight, bytes.
 const STREAM_WINDOW: u32 = 1024 * 1024;
@@ -188,24 +187,27 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 pub(super) struct Http1 {
     sender: http1::SendRequest<Outgoing>,
     /// `None` once the connection has ended.
-    driver: Option<http1::Connection<TokioIo<Socket>, Outgoing>>,
+    driver: Option<http1::Connection<TokioIo<Guard<Socket>>, Outgoing>>,
+    answers: Arc<Answers>,
     leg: Arc<Leg>,
     fresh: bool,
 }
 
 fn http1_builder() -> http1::Builder {
     let mut builder = http1::Builder::new();
-    builder.max_headers(MAX_HEADERS).max_header_size(MAX_HEAD).max_buf_size(2 * MAX_HEAD);
+    builder.max_headers(MAX_FIELDS).max_header_size(MAX_HEAD).max_buf_size(2 * MAX_HEAD);
     builder
 }
 
 impl Http1 {
     async fn open(dialled: Dialled) -> Result<Self, UpstreamError> {
+        let answers = Arc::default();
+        let guard = Guard::answers(dialled.socket, &answers);
         let (sender, driver) = http1_builder()
-            .handshake(TokioIo::new(dialled.socket))
+            .handshake(TokioIo::new(guard))
             .await
             .map_err(|e| UpstreamError::Unreachable { cause: e.to_string() })?;
-        Ok(Self { sender, driver: Some(driver), leg: dialled.leg, fresh: true })
+        Ok(Self { sender, driver: Some(driver), answers, leg: dialled.leg, fresh: true })
     }
 
     /// Moves bytes as far as they go.
@@ -230,6 +232,7 @@ impl Http1 {
         pool: &Arc<Pool>,
         meter: Arc<Meter>,
     ) -> Result<Answered, Unsent> {
+        self.answers.expect(request.method(), false);
         let mut answer = pin!(self.sender.try_send_request(request));
         let answered = poll_fn(|cx| {
             self.drive(cx);
@@ -316,6 +319,9 @@ impl Ticket {
         match sender.try_send_request(request).await {
             Ok(response) => {
                 let (head, incoming) = response.into_parts();
+                if let Err(malformed) = framing::lengths(&head.headers) {
+                    return Err(Unsent::Failed(UpstreamError::AnswerMalformed(malformed)));
+                }
                 let leg = Arc::clone(&self.connection.leg);
                 Ok(Answered { head, body: Body::shared(incoming, self), leg })
             }
@@ -344,8 +350,11 @@ pub(super) async fn ask_to_leave(
         return Err(UpstreamError::Broke { cause: "the server speaks HTTP/2 alone".to_owned() });
     }
     let meter = Arc::clone(request.body().meter());
+    let answers = Arc::<Answers>::default();
+    let guard = Guard::answers(dialled.socket, &answers);
+    answers.expect(request.method(), true);
     let (mut sender, driver) = http1_builder()
-        .handshake(TokioIo::new(dialled.socket))
+        .handshake(TokioIo::new(guard))
         .await
         .map_err(|e| UpstreamError::Unreachable { cause: e.to_string() })?;
     // Ends with the upgraded bytes, or with the answer when the server does not switch.
@@ -361,8 +370,12 @@ fn broke(error: &hyper::Error, meter: &Meter) -> UpstreamError {
     match meter.fault() {
         Some(Fault::Caller) => return UpstreamError::RequestCut,
         Some(Fault::Ambiguous) => return UpstreamError::RequestAmbiguous,
+        Some(Fault::Malformed(malformed)) => return UpstreamError::RequestMalformed(malformed),
         Some(Fault::TooLong) => return UpstreamError::RequestTooLong { limit: meter.limit() },
         None => (),
+    }
+    if let Some(malformed) = framing::refused_by(error) {
+        return UpstreamError::AnswerMalformed(malformed);
     }
     // TLS 1.3 servers judge a client certificate after the handshake is over on our side.
     let mut source = std::error::Error::source(error);

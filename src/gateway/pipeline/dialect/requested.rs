@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     gateway::{
+        framing,
         respond::Problem,
         upstream::{UpstreamError, Watch},
     },
@@ -62,7 +63,10 @@ pub(in crate::gateway::pipeline) async fn look(
             None => break,
             Some(Err(error)) => {
                 tracing::debug!(%error, "a request body broke before it named its model");
-                return Err(Problem::from(&UpstreamError::RequestCut));
+                let cut = UpstreamError::RequestCut;
+                return Err(Problem::from(
+                    &framing::refused_by(&error).map_or(cut, UpstreamError::RequestMalformed),
+                ));
             }
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {

@@ -3,6 +3,7 @@
 mod approving;
 mod bodies;
 mod ends;
+mod framing;
 mod limits;
 mod protocols;
 mod refusals;
