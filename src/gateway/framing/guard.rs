@@ -13,12 +13,13 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use http::{Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
     Malformed,
     course::{Course, Failed, Side},
+    interim::Interim,
     stand_in,
 };
 
@@ -33,12 +34,19 @@ pub(in crate::gateway) struct Requests {
     served: AtomicU64,
     answered: AtomicU64,
     left: AtomicBool,
+    interim: Interim,
 }
 
 impl Requests {
+    /// An interim answer for the request that waits for its answer. To be told from within the server's own polling, which writes it.
+    pub(in crate::gateway) fn interim(&self, status: StatusCode, headers: &HeaderMap) {
+        self.interim.tell(status, headers);
+    }
+
     /// A request has come to the server; returns its number. To be told of each, in their order. Why it is to be refused, if it is, is
-    /// found as a [`Malformed`] among its extensions from now on.
-    pub(in crate::gateway) fn arrived<B>(&self, request: &mut Request<B>) -> u64 {
+    /// found as a [`Malformed`] among its extensions from now on, and this beside it.
+    pub(in crate::gateway) fn arrived<B>(self: &Arc<Self>, request: &mut Request<B>) -> u64 {
+        request.extensions_mut().insert(Arc::clone(self));
         let number = self.served.fetch_add(1, Ordering::Relaxed);
         if let Some((_, malformed)) = self.refused.get().filter(|(refused, _)| *refused == number) {
             request.extensions_mut().insert(*malformed);
@@ -106,6 +114,10 @@ pub(in crate::gateway) struct Guard<IO> {
     /// To be given out before anything else.
     ready: Bytes,
     fate: Fate,
+    /// An interim answer while it is written.
+    interim: Bytes,
+    /// Something was written that may be in the middle of an answer.
+    written: bool,
 }
 
 /// What becomes of a connection.
@@ -129,7 +141,15 @@ impl<IO> Guard<IO> {
     }
 
     fn new(io: IO, side: Side) -> Self {
-        Self { io, course: Course::new(side), held: Vec::new(), ready: Bytes::new(), fate: Fate::Going }
+        Self {
+            io,
+            course: Course::new(side),
+            held: Vec::new(),
+            ready: Bytes::new(),
+            fate: Fate::Going,
+            interim: Bytes::new(),
+            written: false,
+        }
     }
 
     /// Reads what has just come behind `before` in the buffer, and leaves there what may go on.
@@ -235,8 +255,33 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Guard<IO> {
     }
 }
 
+impl<IO: AsyncWrite + Unpin> Guard<IO> {
+    /// Writes the interim answers that wait, before the answer they belong to. Where it cannot be known that nothing of another answer
+    /// is under way, there is no place for them.
+    fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Side::Requests(requests) = self.course.side()
+            && self.interim.is_empty()
+        {
+            let waiting = requests.interim.take();
+            if !self.written {
+                self.interim = waiting.into();
+            }
+        }
+        while !self.interim.is_empty() {
+            let written = ready!(Pin::new(&mut self.io).poll_write(cx, &self.interim))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.interim.advance(written.min(self.interim.len()));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl<IO: AsyncWrite + Unpin> AsyncWrite for Guard<IO> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_interim(cx))?;
+        self.written = true;
         Pin::new(&mut self.io).poll_write(cx, buf)
     }
 
@@ -245,6 +290,8 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Guard<IO> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_interim(cx))?;
+        self.written = true;
         Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
     }
 
@@ -252,7 +299,10 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Guard<IO> {
         self.io.is_write_vectored()
     }
 
+    /// Called when hyper has written all it has: what is told now comes before the answer that it will write next.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.written = false;
+        ready!(self.poll_interim(cx))?;
         Pin::new(&mut self.io).poll_flush(cx)
     }
 

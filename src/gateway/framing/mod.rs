@@ -15,6 +15,7 @@ mod chunks;
 mod course;
 mod fields;
 mod guard;
+mod interim;
 mod octets;
 mod section;
 mod stand_in;

@@ -13,6 +13,7 @@ mod dialect;
 mod direct;
 mod door;
 mod exchange;
+mod grpc;
 mod headers;
 pub mod limits;
 mod models;

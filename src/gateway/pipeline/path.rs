@@ -1,27 +1,28 @@
 //! One exchange, from its head to the first frame of its answer: the stages in their order.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use http::{Request, Response, Version, request::Parts};
+use http::{HeaderMap, Request, Response, StatusCode, Version, request::Parts};
 use http_body::Body as _;
 use hyper::{body::Incoming, upgrade::OnUpgrade};
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     Arrival, Stages,
-    answer::Answer,
+    answer::{Answer, Terms},
     asking::{self, Admitted, Asked},
     carried::Signals,
     dialect::{self, Call, Looked, Named},
     door,
     exchange::{Draft, Exchange, Outcome},
-    headers,
+    grpc, headers,
     models::Model,
     request, switch,
 };
 use crate::{
     evidence::event::Leg,
     gateway::{
-        framing::Malformed,
+        framing::{Malformed, Requests},
         identity::Caller,
         policy::Permit,
         respond::{Problem, Voice},
@@ -105,17 +106,23 @@ async fn walk(
     if let Some(counts) = &model.counts {
         draft.admitted(counts.admit(&model.config.limits, &caller, way.stages.limits.now())?);
     }
+    let informed = head.extensions.get::<Arc<Requests>>().filter(|_| head.version == Version::HTTP_11).cloned();
     // From here on the request is the model's: hop-by-hop headers end at this hop (RFC 9110 §7.6.1).
     let leaving = headers::towards_model(&mut head);
     let leaving = head.extensions.remove::<OnUpgrade>().filter(|_| leaving);
-    let request = Request::from_parts(head, Outgoing::new(looked.early, body, looked.watch, limit));
+    let (version, patience) = (head.version, grpc::patience(&head.headers));
+    let mut request = Request::from_parts(head, Outgoing::new(looked.early, body, looked.watch, limit));
+    if let Some(caller) = informed {
+        // 103 and its like are the caller's (RFC 9110 §15.2); hyper drops them unless they are asked for.
+        hyper::ext::on_informational(&mut request, move |answer| inform(&caller, answer.status(), answer.headers()));
+    }
     let meter = Arc::clone(request.body().meter());
     // Durable before the first byte goes out. If it cannot be written, nothing is forwarded.
     let exchange = draft.intend(way, Arc::clone(&meter), grant).await?;
     // The model's own leg: TLS, the backend's credential, and only with a permit.
     match leaving {
         Some(caller) => switch::send(way, &model, &permit, request, caller, exchange).await,
-        None => send(&model, &permit, request, exchange).await,
+        None => send(&model, &permit, request, exchange, version, patience).await,
     }
 }
 
@@ -171,21 +178,44 @@ async fn understood(
     Ok(looked)
 }
 
+/// Passes an interim answer on, but for those that are this hop's own.
+fn inform(caller: &Requests, status: StatusCode, told: &HeaderMap) {
+    if status == StatusCode::CONTINUE || status == StatusCode::SWITCHING_PROTOCOLS {
+        return;
+    }
+    let mut told = told.clone();
+    headers::towards_caller(&mut told);
+    caller.interim(status, &told);
+}
+
 /// Sends the request and hands the answer on as it comes; `exchange` finishes with its last frame.
 async fn send(
     model: &Model,
     permit: &Permit,
     request: Request<Outgoing>,
     mut exchange: Exchange,
+    version: Version,
+    patience: Option<Duration>,
 ) -> Result<Response<Answer>, Problem> {
-    match exchange.unless_ended(model.upstream.send(permit, request)).await? {
+    let deadline = patience.and_then(|patience| Instant::now().checked_add(patience));
+    let sending = exchange.unless_ended(model.upstream.send(permit, request));
+    let sent = match deadline {
+        Some(at) => timeout_at(at, sending).await.ok(),
+        None => Some(sending.await),
+    };
+    let Some(sent) = sent else {
+        let problem = Problem::deadline_passed();
+        exchange.status(problem.http_status());
+        exchange.finish(Outcome::Aborted);
+        return Err(problem);
+    };
+    match sent? {
         Ok(mut answered) => {
             headers::towards_caller(&mut answered.head.headers);
             exchange.answered(answered.head.status, &answered.head.headers, &answered.leg);
-            Ok(Response::from_parts(
-                answered.head,
-                Answer::streaming(answered.body, exchange, model.upstream.idle()),
-            ))
+            let in_trailers = grpc::ends_in_trailers(version, &answered.head.headers);
+            let terms = Terms { idle: model.upstream.idle(), deadline, in_trailers };
+            Ok(Response::from_parts(answered.head, Answer::streaming(answered.body, exchange, terms)))
         }
         Err(error) => Err(failed(&error, exchange)),
     }

@@ -19,7 +19,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    answer::Answer,
+    answer::{Answer, Terms},
     exchange::{Exchange, Outcome, ended},
     headers,
     models::Model,
@@ -50,7 +50,11 @@ pub(super) async fn send(
     exchange.answered(answered.head.status, &answered.head.headers, &answered.leg);
     let Some(server) = server else {
         headers::towards_caller(&mut answered.head.headers);
-        let answer = Answer::streaming(answered.body, exchange, model.upstream.idle());
+        let answer = Answer::streaming(
+            answered.body,
+            exchange,
+            Terms { idle: model.upstream.idle(), deadline: None, in_trailers: false },
+        );
         return Ok(Response::from_parts(answered.head, answer));
     };
     headers::towards_caller_switching(&mut answered.head.headers);

@@ -80,6 +80,18 @@ impl Problem {
             .remedy("send less, or ask the gateway's operator to raise `limits.body` of the model")
     }
 
+    /// A model's answer that ended before it was complete.
+    pub fn answer_cut() -> Self {
+        Self::new(code::UPSTREAM_UNREACHABLE, "the model's server cut its answer short")
+            .remedy("tell the gateway's operator: the cause is in the gateway's log under the request id")
+    }
+
+    /// The deadline that the caller itself has set is over.
+    pub fn deadline_passed() -> Self {
+        Self::new(code::UPSTREAM_TIMEOUT, "the call's own deadline (grpc-timeout) has passed")
+            .remedy("give the call more time")
+    }
+
     /// A limit of the model has no room for `wait` seconds.
     pub fn limited(message: String, wait: u64) -> Self {
         let problem = Self::new(code::LIMIT, message)

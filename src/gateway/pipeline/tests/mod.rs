@@ -2,8 +2,10 @@
 
 mod approving;
 mod bodies;
+mod corners;
 mod ends;
 mod framing;
+mod grpc;
 mod limits;
 mod protocols;
 mod refusals;
