@@ -40,7 +40,7 @@ use crate::{
     gateway::{
         framing::{Guard, MAX_FIELDS, MAX_HEAD, Malformed, Requests},
         pipeline::Answer,
-        respond::{Dialect, Problem, Voice},
+        respond::{Problem, Voice},
         session::{Ingress, Passed, Phases, Visit},
     },
     id,
@@ -236,8 +236,7 @@ fn malformed(
     if direct.is_some() && Ingress::takes(request.uri()) {
         return None;
     }
-    let voice = Voice::of(Dialect::Detect, request.uri().path(), request.headers());
-    let answer = Problem::from(*malformed).answer(voice, &id::new("req", now));
+    let answer = Problem::from(*malformed).answer(Voice::Plain, &id::new("req", now));
     Some(answer.map(|body| Sent::Page(body.into())))
 }
 

@@ -86,7 +86,8 @@ pub(super) fn length(value: &[u8]) -> Result<u64, Malformed> {
     if value.len() > 1 && value.starts_with(b"0") {
         return Err(Malformed::Length);
     }
-    let length: u64 = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok()).ok_or(Malformed::Length)?;
+    let length: u64 =
+        std::str::from_utf8(value).ok().and_then(|text| text.parse().ok()).ok_or(Malformed::Length)?;
     if i64::try_from(length).is_ok() { Ok(length) } else { Err(Malformed::Length) }
 }
 

@@ -20,7 +20,12 @@ impl Interim {
     pub(super) fn tell(&self, status: StatusCode, headers: &HeaderMap) {
         let mut head = String::new();
         // Writing into a string cannot fail.
-        let _ = write!(head, "HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or_default());
+        let _ = write!(
+            head,
+            "HTTP/1.1 {} {}\r\n",
+            status.as_str(),
+            status.canonical_reason().unwrap_or_default()
+        );
         let mut bytes = head.into_bytes();
         for (name, value) in headers {
             bytes.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());

@@ -1,7 +1,8 @@
 //! Classes of bytes, as the grammars of RFC 9110 and RFC 9112 have them.
 
 /// RFC 9110 §5.6.2 `tchar`, as bits of two words: the bytes 0–63 and 64–127.
-const TCHAR: [u64; 2] = words(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
+const TCHAR: [u64; 2] =
+    words(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
 
 const fn words(mut members: &[u8]) -> [u64; 2] {
     let (mut low, mut high) = (0, 0);
@@ -38,7 +39,8 @@ pub(super) fn path_and_query(target: &[u8]) -> bool {
     let end = target.iter().position(|byte| *byte == b'?').unwrap_or(target.len());
     let (path, query) = target.split_at_checked(end).unwrap_or((target, &[]));
     let visible = |byte: &u8| matches!(byte, b'!'..=b'~') && !matches!(byte, b'#' | b'<' | b'>');
-    path.iter().all(|byte| visible(byte) && *byte != b'`') && query.iter().all(|byte| visible(byte) && *byte != b'"')
+    path.iter().all(|byte| visible(byte) && *byte != b'`')
+        && query.iter().all(|byte| visible(byte) && *byte != b'"')
 }
 
 /// Without blanks (SP, HTAB) at its ends.

@@ -139,7 +139,8 @@ impl Section {
             7 if name.eq_ignore_ascii_case(b"upgrade") => self.facts.upgrade = true,
             10 if name.eq_ignore_ascii_case(b"connection") => {
                 let mut options = value.split(|byte| *byte == b',').map(octets::trimmed);
-                self.facts.connection_upgrade |= options.any(|option| option.eq_ignore_ascii_case(b"upgrade"));
+                self.facts.connection_upgrade |=
+                    options.any(|option| option.eq_ignore_ascii_case(b"upgrade"));
             }
             14 if fields::is_like(name, b"content-length") => return self.length(name, value),
             17 if fields::is_like(name, b"transfer-encoding") => return self.coding(name, value),
@@ -174,19 +175,26 @@ impl Section {
 /// Method, target, and whether the version is 1.0.
 pub(super) fn request_line(line: &[u8]) -> Result<(&[u8], &[u8], bool), Malformed> {
     let mut parts = line.split(|byte| *byte == b' ');
-    let (Some(method), Some(target), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    let (Some(method), Some(target), Some(version), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
     else {
         return Err(Malformed::RequestLine);
     };
     let old = match version {
         b"HTTP/1.1" => false,
         b"HTTP/1.0" => true,
-        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
             return Err(Malformed::Version);
         }
         _ => return Err(Malformed::RequestLine),
     };
-    if !octets::token(method) || method.iter().any(u8::is_ascii_lowercase) || method == b"CONNECT" || method == b"TRACE" {
+    if !octets::token(method)
+        || method.iter().any(u8::is_ascii_lowercase)
+        || method == b"CONNECT"
+        || method == b"TRACE"
+    {
         return Err(Malformed::Method);
     }
     if target.len() > MAX_TARGET {
@@ -202,7 +210,8 @@ fn is_target(method: &[u8], target: &[u8]) -> bool {
         b"*" => method == b"OPTIONS",
         _ => {
             octets::path_and_query(target)
-                && http::Uri::try_from(target).is_ok_and(|uri| uri.scheme().is_some() && uri.authority().is_some())
+                && http::Uri::try_from(target)
+                    .is_ok_and(|uri| uri.scheme().is_some() && uri.authority().is_some())
         }
     }
 }

@@ -23,7 +23,8 @@ const MAX_LINES: usize = 64;
 
 /// A well-formed request without a body, after which the connection closes. `malformed` is what came of the other one.
 pub(super) fn of(malformed: &[u8]) -> Vec<u8> {
-    let mut lines = malformed.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let mut lines =
+        malformed.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let first = lines.find(|line| !line.is_empty()).unwrap_or_default();
     let (method, target) = match section::request_line(first) {
         Ok((method, target, _)) if target.len() <= MAX_KEPT => (method, target),

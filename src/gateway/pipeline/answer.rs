@@ -299,7 +299,9 @@ impl Streaming {
                 self.exchange.signals().answer_cut();
                 return Poll::Ready(Some(Err(Cut)));
             }
-            Ending::Told(trailers) => return Poll::Ready(trailers.take().map(|told| Ok(Frame::trailers(told)))),
+            Ending::Told(trailers) => {
+                return Poll::Ready(trailers.take().map(|told| Ok(Frame::trailers(told))));
+            }
         }
         if let Some(authority) = &mut self.authority
             && authority.ending.as_mut().poll(cx).is_ready()

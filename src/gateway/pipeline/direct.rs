@@ -116,7 +116,7 @@ pub(super) async fn pass(
     let lease = Arc::clone(&arrival.lease);
     let (ended, held) = (lease.ended(), visit.watch(&lease));
     let signals = Signals::of_one(Arc::clone(&visit.abandoned));
-    let way = Arc::new(Way::new(Arc::clone(&stages), arrival, Arc::clone(&signals)));
+    let way = Arc::new(Way::new(Arc::clone(&stages), arrival, Arc::clone(&signals), ended.clone()));
     let (head, body) = request.into_parts();
     let voice = path::voice(stages.model(&way.arrival.model).as_deref(), &head);
     let mut walk = pin!(path::pass(way, Request::from_parts(head, body)));

@@ -6,6 +6,7 @@ use http::{HeaderMap, Request, Response, StatusCode, Version, request::Parts};
 use http_body::Body as _;
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Arrival, Stages,
@@ -35,6 +36,8 @@ pub(super) struct Way {
     pub(super) stages: Arc<Stages>,
     pub(super) arrival: Arrival,
     pub(super) signals: Arc<Signals>,
+    /// Cancelled when the caller's authority ends.
+    pub(super) ended: CancellationToken,
     /// How the laptop's leg is encrypted.
     pub(super) leg: Leg,
 }
@@ -106,7 +109,8 @@ async fn walk(
     if let Some(counts) = &model.counts {
         draft.admitted(counts.admit(&model.config.limits, &caller, way.stages.limits.now())?);
     }
-    let informed = head.extensions.get::<Arc<Requests>>().filter(|_| head.version == Version::HTTP_11).cloned();
+    let informed =
+        head.extensions.get::<Arc<Requests>>().filter(|_| head.version == Version::HTTP_11).cloned();
     // From here on the request is the model's: hop-by-hop headers end at this hop (RFC 9110 §7.6.1).
     let leaving = headers::towards_model(&mut head);
     let leaving = head.extensions.remove::<OnUpgrade>().filter(|_| leaving);
@@ -114,7 +118,9 @@ async fn walk(
     let mut request = Request::from_parts(head, Outgoing::new(looked.early, body, looked.watch, limit));
     if let Some(caller) = informed {
         // 103 and its like are the caller's (RFC 9110 §15.2); hyper drops them unless they are asked for.
-        hyper::ext::on_informational(&mut request, move |answer| inform(&caller, answer.status(), answer.headers()));
+        hyper::ext::on_informational(&mut request, move |answer| {
+            inform(&caller, answer.status(), answer.headers())
+        });
     }
     let meter = Arc::clone(request.body().meter());
     // Durable before the first byte goes out. If it cannot be written, nothing is forwarded.
@@ -223,7 +229,9 @@ async fn send(
 
 /// No answer came: says so in the audit log and to the caller.
 pub(super) fn failed(error: &crate::gateway::upstream::UpstreamError, mut exchange: Exchange) -> Problem {
-    use crate::gateway::upstream::UpstreamError::{RequestAmbiguous, RequestCut, RequestMalformed, RequestTooLong};
+    use crate::gateway::upstream::UpstreamError::{
+        RequestAmbiguous, RequestCut, RequestMalformed, RequestTooLong,
+    };
     let problem = Problem::from(error);
     tracing::warn!(exchange = exchange.id(), %error, "an exchange got no answer from its model");
     exchange.status(problem.http_status());

@@ -64,7 +64,7 @@ pub(super) async fn serve<IO: Carrier>(
         return carried.close(&signals).await;
     };
     let finish = !h2 && finishes(&stages, &arrival);
-    let way = Arc::new(Way::new(stages, arrival, Arc::clone(&signals)));
+    let way = Arc::new(Way::new(stages, arrival, Arc::clone(&signals), ended.clone()));
     let over = if h2 {
         let service = service_fn(move |request| path::pass(Arc::clone(&way), request));
         let connection = http2_builder().serve_connection(TokioIo::new(carried.wire(&signals)), service);
@@ -199,7 +199,12 @@ impl Drop for Abandoned {
 }
 
 impl Way {
-    pub(super) fn new(stages: Arc<Stages>, arrival: Arrival, signals: Arc<Signals>) -> Self {
+    pub(super) fn new(
+        stages: Arc<Stages>,
+        arrival: Arrival,
+        signals: Arc<Signals>,
+        ended: CancellationToken,
+    ) -> Self {
         let leg = Leg {
             transport: arrival.transport.to_string(),
             tls: arrival.handshake.tls.clone(),
@@ -208,6 +213,6 @@ impl Way {
             verified: None,
             peer_sha256: None,
         };
-        Self { stages, arrival, signals, leg }
+        Self { stages, arrival, signals, ended, leg }
     }
 }

@@ -59,7 +59,7 @@ pub(super) async fn send(
     };
     headers::towards_caller_switching(&mut answered.head.headers);
     let frames = websocket::is_switch(&answered.head.headers).then(Frames::default);
-    way.signals.switch(Box::pin(carry(caller, server, frames, way.arrival.lease.ended(), exchange)));
+    way.signals.switch(Box::pin(carry(caller, server, frames, way.ended.clone(), exchange)));
     Ok(Response::from_parts(answered.head, Answer::made(bytes::Bytes::new())))
 }
 

@@ -59,7 +59,10 @@ impl Frames {
                 bytes = bytes.get(usize::try_from(there).unwrap_or(bytes.len())..).unwrap_or_default();
                 continue;
             }
-            let (Some((byte, rest)), Some(place)) = (bytes.split_first(), self.header.get_mut(self.there)) else { return };
+            let (Some((byte, rest)), Some(place)) = (bytes.split_first(), self.header.get_mut(self.there))
+            else {
+                return;
+            };
             *place = *byte;
             self.there += 1;
             bytes = rest;

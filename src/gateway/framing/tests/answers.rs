@@ -32,8 +32,8 @@ fn read(method: &Method, leave: bool, bytes: &[u8]) -> Option<Malformed> {
 #[test]
 fn an_answer_ends_in_one_place_or_is_none() {
     use Malformed::{
-        ChunkEnd, ChunkSize, Coding, CodingVersion, FieldName, FieldValue, Folded, Length, LengthAndCoding, Lengths,
-        LineEnd, StatusLine, Unasked,
+        ChunkEnd, ChunkSize, Coding, CodingVersion, FieldName, FieldValue, Folded, Length, LengthAndCoding,
+        Lengths, LineEnd, StatusLine, Unasked,
     };
     for (answer, fault) in [
         ("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx", None),
@@ -42,8 +42,14 @@ fn an_answer_ends_in_one_place_or_is_none() {
         ("HTTP/1.0 200 OK\r\n\r\nuntil the end\n\n", None),
         ("HTTP/1.1 204 No Content\r\n\r\n", None),
         ("HTTP/1.1 304 Not Modified\r\ncontent-length: 7\r\n\r\n", None),
-        ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", None),
-        ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1;a=b\r\nx\r\n0\r\ngrpc-status: 0\r\n\r\n", None),
+        (
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+            None,
+        ),
+        (
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1;a=b\r\nx\r\n0\r\ngrpc-status: 0\r\n\r\n",
+            None,
+        ),
         ("HTTP/1.1 200 OK\ncontent-length: 1\n\nx", Some(LineEnd)),
         ("\r\nHTTP/1.1 200 OK\r\n\r\n", Some(Malformed::RequestLine)),
         ("HTTP/1.2 200 OK\r\n\r\n", Some(StatusLine)),
@@ -56,7 +62,10 @@ fn an_answer_ends_in_one_place_or_is_none() {
         ("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 1\r\n\r\nx", Some(Lengths)),
         ("HTTP/1.1 200 OK\r\ncontent-length: 1, 1\r\n\r\nx", Some(Length)),
         ("HTTP/1.1 200 OK\r\ncontent-length: +1\r\n\r\nx", Some(Length)),
-        ("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", Some(LengthAndCoding)),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+            Some(LengthAndCoding),
+        ),
         ("HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n", Some(Coding)),
         ("HTTP/1.1 200 OK\r\ntransfer-encoding: identity\r\n\r\n", Some(Coding)),
         ("HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", Some(CodingVersion)),

@@ -10,7 +10,10 @@ use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
 use super::{
-    super::{Guard, MAX_FIELDS, MAX_HEAD, MAX_TARGET, Malformed, Requests, course::{Course, Side}},
+    super::{
+        Guard, MAX_FIELDS, MAX_HEAD, MAX_TARGET, Malformed, Requests,
+        course::{Course, Side},
+    },
     corpus::{PASSED, REFUSED, placed},
 };
 
@@ -75,7 +78,8 @@ fn heads_have_bounds() {
     assert_eq!(read(&vec![b'a'; MAX_TARGET + 100], 1000).1, Some(Malformed::TargetLong));
     let endless = format!("GET / HTTP/1.1\r\nx: {}", "y".repeat(MAX_HEAD));
     assert_eq!(read(endless.as_bytes(), 1000).1, Some(Malformed::HeadLong));
-    let trailers = format!("POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx: {}", "y".repeat(MAX_HEAD));
+    let trailers =
+        format!("POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx: {}", "y".repeat(MAX_HEAD));
     assert_eq!(read(trailers.as_bytes(), 1000).1, Some(Malformed::HeadLong));
     let extension = format!("POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n1;{}", "y".repeat(2000));
     assert_eq!(read(extension.as_bytes(), 1000).1, Some(Malformed::ChunkExtension));
@@ -93,7 +97,8 @@ async fn served(bytes: Vec<u8>, piece: usize) -> String {
             let refused = request.extensions().get::<Malformed>().is_some();
             let whole = request.into_body().collect().await.is_ok();
             let status = if refused || !whole { 400 } else { 200 };
-            let answer = Response::builder().status(status).header("x-served", "1").body(Full::from("")).unwrap();
+            let answer =
+                Response::builder().status(status).header("x-served", "1").body(Full::from("")).unwrap();
             requests.answered(number, answer.status());
             Ok::<_, Infallible>(answer as Response<Full<bytes::Bytes>>)
         }

@@ -32,7 +32,10 @@ async fn every_malformed_request_is_told_audited_and_reaches_no_model() {
         let (seen, head, body) = answer(&said);
         assert_eq!((seen, reset), (*status, None), "{name}: {}", String::from_utf8_lossy(&said));
         assert_eq!(body["error"]["code"], code::BAD_REQUEST, "{name}: {head} {body}");
-        assert!(body["error"]["message"].as_str().unwrap().starts_with("the request is malformed"), "{name}: {body}");
+        assert!(
+            body["error"]["message"].as_str().unwrap().starts_with("the request is malformed"),
+            "{name}: {body}"
+        );
         let id = body["error"]["request_id"].as_str().unwrap().to_owned();
         assert!(head.contains(&format!("x-request-id: {id}")), "{name}: {head}");
         let events = world.events().await;
@@ -146,7 +149,10 @@ async fn bytes_before_the_answer_to_a_wish_to_leave_end_the_connection() {
 #[tokio::test]
 async fn a_malformed_answer_of_a_model_is_not_passed_on() {
     for (sent, says) in [
-        ("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", "beside Transfer-Encoding"),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+            "beside Transfer-Encoding",
+        ),
         ("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nxy", "more than one"),
         ("HTTP/1.1 200 OK\ncontent-length: 1\n\nx", "CR LF"),
         ("HTTP/1.1 200 OK\r\nx: y\r\n z\r\ncontent-length: 0\r\n\r\n", "folded"),
@@ -161,7 +167,10 @@ async fn a_malformed_answer_of_a_model_is_not_passed_on() {
         line.head().await;
         line.write(sent).await;
         let head = client.read_until("\r\n\r\n").await;
-        assert!(head.starts_with("HTTP/1.1 502") && head.contains(code::UPSTREAM_MALFORMED), "{sent:?}: {head}");
+        assert!(
+            head.starts_with("HTTP/1.1 502") && head.contains(code::UPSTREAM_MALFORMED),
+            "{sent:?}: {head}"
+        );
         client.read_until(says).await;
         assert_eq!(world.finished().await.response.unwrap().outcome, "upstream_failed", "{sent:?}");
         line.ended().await;
@@ -176,7 +185,10 @@ async fn an_answer_nobody_asked_for_is_given_to_nobody() {
     client.write("GET /1 HTTP/1.1\r\nhost: a\r\n\r\n").await;
     let mut line = server.accept().await;
     line.head().await;
-    line.write("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n1HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nforged").await;
+    line.write(
+        "HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n1HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nforged",
+    )
+    .await;
     client.read_until("\r\n\r\n").await;
     client.write("GET /2 HTTP/1.1\r\nhost: a\r\n\r\n").await;
     let mut next = server.accept().await;

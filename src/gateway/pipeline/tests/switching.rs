@@ -67,14 +67,19 @@ async fn policy_stands_before_the_switch_and_revocation_after_it() {
     client.read_until("\r\n\r\n").await;
     client.revoked.cancel();
     let (said, reset) = client.rest().await;
-    assert_eq!((said.get(..4), reset), (Some(&[0x88, 0x32, 0x03, 0xf0][..]), None), "a Close with 1008: {said:?}");
+    assert_eq!(
+        (said.get(..4), reset),
+        (Some(&[0x88, 0x32, 0x03, 0xf0][..]), None),
+        "a Close with 1008: {said:?}"
+    );
     line.ended().await;
     assert_eq!(world.finished().await.response.unwrap().outcome, "revoked");
 }
 
 #[tokio::test]
 async fn a_switched_server_that_is_cut_is_signalled_between_frames_by_a_close() {
-    for (sent, closed) in [(&b""[..], true), (b"\x81\x02hi", true), (b"\x81\x02h", false), (b"hello", false)] {
+    for (sent, closed) in [(&b""[..], true), (b"\x81\x02hi", true), (b"\x81\x02h", false), (b"hello", false)]
+    {
         for broken in [true, false] {
             let mut server = Scripted::start().await;
             let world = World::of(&server.url).await;

@@ -314,7 +314,10 @@ async fn a_malformed_request_for_a_page_is_refused_in_json() {
     caller.write_all(b"GET /api/v1/models HTTP/1.1\r\nhost: a\r\nx : y\r\n\r\n").await.unwrap();
     let mut said = String::new();
     let _ = soon(caller.read_to_string(&mut said)).await;
-    assert!(said.starts_with("HTTP/1.1 400 ") && said.contains(r#"{"error":{"code":"bad_request""#), "{said}");
+    assert!(
+        said.starts_with("HTTP/1.1 400 ") && said.contains(r#"{"error":{"code":"bad_request""#),
+        "{said}"
+    );
 }
 
 #[tokio::test]
