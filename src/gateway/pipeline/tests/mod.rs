@@ -12,4 +12,5 @@ mod refusals;
 mod servers;
 mod switching;
 mod trust;
+mod upstreams;
 mod world;
