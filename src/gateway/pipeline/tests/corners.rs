@@ -84,7 +84,8 @@ async fn what_is_refused_without_the_body_is_refused_before_it_is_asked_for() {
     let mut client = world.connect();
     client.write("POST / HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 40\r\n\r\n").await;
     client.read_until("\r\n\r\n").await;
-    client.write("GET /smuggled HTTP/1.1\r\nhost: x\r\n\r\n......").await;
+    // The stream may be over by now.
+    let _ = soon(client.io.write_all(b"GET /smuggled HTTP/1.1\r\nhost: x\r\n\r\n......")).await;
     let (rest, _) = client.rest().await;
     assert!(!String::from_utf8_lossy(&rest).contains("HTTP/1.1"), "{}", String::from_utf8_lossy(&rest));
     assert_eq!(world.events().await.len(), 1);

@@ -67,11 +67,8 @@ async fn policy_stands_before_the_switch_and_revocation_after_it() {
     client.read_until("\r\n\r\n").await;
     client.revoked.cancel();
     let (said, reset) = client.rest().await;
-    assert_eq!(
-        (said.get(..4), reset),
-        (Some(&[0x88, 0x32, 0x03, 0xf0][..]), None),
-        "a Close with 1008: {said:?}"
-    );
+    let close = said.starts_with(&[0x88]) && said.get(2..4) == Some(&1008_u16.to_be_bytes()[..]);
+    assert!(close && reset.is_none(), "{reset:?} {said:?}");
     line.ended().await;
     assert_eq!(world.finished().await.response.unwrap().outcome, "revoked");
 }
