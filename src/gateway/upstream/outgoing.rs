@@ -327,8 +327,9 @@ impl Flow {
             }
             Some(Err(error)) => {
                 tracing::debug!(%error, "a request body broke");
-                meter.cut(Fault::Caller);
-                Err(Cut(Fault::Caller))
+                let fault = framing::refused_by(&error).map_or(Fault::Caller, Fault::Malformed);
+                meter.cut(fault);
+                Err(Cut(fault))
             }
             None => {
                 self.ended = true;
