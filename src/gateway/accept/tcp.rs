@@ -186,7 +186,13 @@ async fn serve_https(tls: TlsStream<TcpStream>, address: SocketAddr, certified: 
         strangers: hall.strangers.clone(),
         unknown: hall.meters.unknown_callers.clone(),
     };
-    https::serve(tls, peer, Faces { router, direct: Some(direct) }, hall.phases.clone()).await;
+    https::serve(
+        tls,
+        peer,
+        Faces { router, direct: Some(direct), clock: hall.clock.clone() },
+        hall.phases.clone(),
+    )
+    .await;
 }
 
 async fn refuse_plaintext(stream: TcpStream, peer: SocketAddr, handshaker: Handshaker, hall: &Hall) {

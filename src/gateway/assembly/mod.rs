@@ -430,6 +430,6 @@ async fn serve_operator(
     let upstreams = Upstreams::new(rooms.pipeline.clone());
     let measured = rooms.pipeline.meters();
     let operator = Operator::new(meters, measured, upstreams, rooms.scribe.clone(), key, phases.clone());
-    background.tasks.spawn(operator.serve(listener, phases));
+    background.tasks.spawn(operator.serve(listener, phases, rooms.clock.clone()));
     Ok(Some(bound))
 }

@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::upstreams::Upstreams;
 use crate::{
+    clock::Clock,
     gateway::{
         accept::{self, https},
         audit::{Scribe, Stats},
@@ -77,7 +78,7 @@ impl Operator {
     }
 
     /// Serves until the gateway stops.
-    pub(super) async fn serve(self: Arc<Self>, listener: TcpListener, phases: Phases) {
+    pub(super) async fn serve(self: Arc<Self>, listener: TcpListener, phases: Phases, clock: Clock) {
         let router = Router::new()
             .route("/metrics", get(metrics))
             .route("/healthz", get(|| async { "ok\n" }))
@@ -92,7 +93,7 @@ impl Operator {
             match accepted {
                 Ok((stream, address)) if visits.len() < MOST_CONNECTIONS => {
                     // Readiness has to be answered while the gateway drains: these connections know only the last phase.
-                    visits.spawn(visit(stream, address, router.clone(), phases.last()));
+                    visits.spawn(visit(stream, address, router.clone(), phases.last(), clock.clone()));
                 }
                 Ok(_) => {}
                 Err(error) => {
@@ -115,9 +116,15 @@ impl Operator {
     }
 }
 
-async fn visit(stream: tokio::net::TcpStream, address: SocketAddr, router: Router, phases: Phases) {
+async fn visit(
+    stream: tokio::net::TcpStream,
+    address: SocketAddr,
+    router: Router,
+    phases: Phases,
+    clock: Clock,
+) {
     let peer = https::Peer { address, handshake: None, http2: false };
-    https::serve(stream, peer, https::Faces { router, direct: None }, phases).await;
+    https::serve(stream, peer, https::Faces { router, direct: None, clock }, phases).await;
 }
 
 async fn metrics(State(operator): State<Arc<Operator>>) -> impl IntoResponse {

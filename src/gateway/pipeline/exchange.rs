@@ -247,6 +247,11 @@ impl Exchange {
         &self.id
     }
 
+    /// The model's name.
+    pub(super) fn model(&self) -> &str {
+        self.open.as_ref().and_then(|(_, event)| event.model.as_deref()).unwrap_or_default()
+    }
+
     pub(super) fn grant(&self) -> Option<&Grant> {
         self.grant.as_ref()
     }
@@ -260,8 +265,7 @@ impl Exchange {
                 () = grant.ended().cancelled() => {}
                 done = what => return Ok(done),
             }
-            let model = self.open.as_ref().and_then(|(_, event)| event.model.as_deref()).unwrap_or_default();
-            Problem::approval_ended(&grant.id, model)
+            Problem::approval_ended(&grant.id, self.model())
         };
         self.status(problem.http_status());
         self.finish(Outcome::ApprovalEnded);

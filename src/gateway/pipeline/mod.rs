@@ -13,6 +13,7 @@ mod dialect;
 mod direct;
 mod door;
 mod exchange;
+mod grpc;
 mod headers;
 pub mod limits;
 mod meters;
@@ -22,6 +23,7 @@ mod path;
 mod request;
 mod serve;
 mod switch;
+mod websocket;
 
 #[cfg(test)]
 mod tests;

@@ -35,7 +35,7 @@ use self::{
     server::{Errand, Server, Way},
     unsent::Unsent,
 };
-use super::policy::Permit;
+use super::{framing::Malformed, policy::Permit};
 use crate::{clock::Clock, tls::TrustError};
 
 /// From the first question for an address to the end of the TLS handshake.
@@ -137,6 +137,9 @@ pub enum UpstreamError {
         /// For the log.
         cause: String,
     },
+    /// The server's answer is framed in a way that could be read in two ways.
+    #[error("the model's server sent a malformed answer: {0}")]
+    AnswerMalformed(Malformed),
     /// There is no credential that the model would take, and none can be had. Says nothing about the model's server.
     #[error("there is no usable credential for the model: {cause}")]
     Credential {
@@ -155,6 +158,9 @@ pub enum UpstreamError {
     /// The caller's request body ended early.
     #[error("the caller's request body ended before it was complete")]
     RequestCut,
+    /// The caller's request body is framed in a way that could be read in two ways.
+    #[error("the caller's request body is malformed: {0}")]
+    RequestMalformed(Malformed),
     /// While it streamed, the caller's request body showed that servers could read another model's name in it.
     #[error("servers could take another model from the request body")]
     RequestAmbiguous,

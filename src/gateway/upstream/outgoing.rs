@@ -19,11 +19,14 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time;
 
+use crate::gateway::framing::{self, Malformed};
+
 /// What is known of a request body while it passes.
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
     bytes: AtomicU64,
     sha256: OnceLock<[u8; 32]>,
+    malformed: OnceLock<Malformed>,
     fault: AtomicU8,
     limit: u64,
 }
@@ -37,6 +40,8 @@ pub(crate) enum Fault {
     TooLong,
     /// Its [`Watch`] stopped it.
     Ambiguous,
+    /// It is framed in a way that could be read in two ways.
+    Malformed(Malformed),
 }
 
 /// Reads a body as it passes.
@@ -62,7 +67,7 @@ impl Meter {
             1 => Some(Fault::Caller),
             2 => Some(Fault::TooLong),
             3 => Some(Fault::Ambiguous),
-            _ => None,
+            _ => self.malformed.get().map(|malformed| Fault::Malformed(*malformed)),
         }
     }
 
@@ -76,6 +81,11 @@ impl Meter {
             Fault::Caller => 1,
             Fault::TooLong => 2,
             Fault::Ambiguous => 3,
+            Fault::Malformed(malformed) => {
+                // The first says it.
+                let _ = self.malformed.set(malformed);
+                return;
+            }
         };
         self.fault.store(number, Ordering::Relaxed);
     }
@@ -317,8 +327,9 @@ impl Flow {
             }
             Some(Err(error)) => {
                 tracing::debug!(%error, "a request body broke");
-                meter.cut(Fault::Caller);
-                Err(Cut(Fault::Caller))
+                let fault = framing::refused_by(&error).map_or(Fault::Caller, Fault::Malformed);
+                meter.cut(fault);
+                Err(Cut(fault))
             }
             None => {
                 self.ended = true;
@@ -395,6 +406,13 @@ impl Flow {
                     // Trailers are read once.
                     self.kept = None;
                 }
+                if let Some(trailers) = frame.trailers_ref()
+                    && !trailers.keys().all(|name| framing::trailer(name.as_str().as_bytes()))
+                {
+                    let fault = Fault::Malformed(Malformed::Trailer);
+                    meter.cut(fault);
+                    return Poll::Ready(Some(Err(Cut(fault))));
+                }
                 if frame.is_trailers() || self.is_end_stream() {
                     self.close(meter);
                 }
@@ -402,8 +420,9 @@ impl Flow {
             }
             Some(Err(error)) => {
                 tracing::debug!(%error, "a request body broke");
-                meter.cut(Fault::Caller);
-                Some(Err(Cut(Fault::Caller)))
+                let fault = framing::refused_by(&error).map_or(Fault::Caller, Fault::Malformed);
+                meter.cut(fault);
+                Some(Err(Cut(fault)))
             }
             None => {
                 self.close(meter);
@@ -423,6 +442,7 @@ impl fmt::Display for Cut {
             Fault::Caller => "the caller's request body ended early",
             Fault::TooLong => "the request body is longer than the model takes",
             Fault::Ambiguous => "servers could take another model from the request body",
+            Fault::Malformed(_) => "the caller's request body is malformed",
         })
     }
 }

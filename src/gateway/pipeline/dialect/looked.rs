@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{Call, Named, Streams, grpc::Messages, raw::Beginning, requested::Finder};
 use crate::{
     gateway::{
+        framing,
         respond::Problem,
         upstream::{UpstreamError, Watch},
     },
@@ -139,7 +140,10 @@ async fn read_early(
             None => break,
             Some(Err(error)) => {
                 tracing::debug!(%error, "a request body broke before it named its model");
-                return Err(Problem::from(&UpstreamError::RequestCut));
+                let cut = UpstreamError::RequestCut;
+                return Err(Problem::from(
+                    &framing::refused_by(&error).map_or(cut, UpstreamError::RequestMalformed),
+                ));
             }
             Some(Ok(frame)) => {
                 let data = frame.data_ref().cloned().unwrap_or_default();

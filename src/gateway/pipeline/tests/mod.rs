@@ -2,8 +2,11 @@
 
 mod approving;
 mod bodies;
+mod corners;
 mod dialects;
 mod ends;
+mod framing;
+mod grpc;
 mod limits;
 mod protocols;
 mod refusals;

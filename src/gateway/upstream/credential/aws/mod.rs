@@ -159,6 +159,7 @@ async fn prepare(payload: Payload, request: &mut Request<Outgoing>) -> Result<Op
         }
         let whole = body.gather(MAX_WHOLE, SILENCE).await.map_err(|fault| match fault {
             Fault::Caller => UpstreamError::RequestCut,
+            Fault::Malformed(malformed) => UpstreamError::RequestMalformed(malformed),
             Fault::TooLong => UpstreamError::RequestTooLong { limit: body.meter().limit() },
             Fault::Ambiguous => UpstreamError::RequestAmbiguous,
         })?;
