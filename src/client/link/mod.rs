@@ -20,6 +20,8 @@ use tokio_util::{
 
 use url::Url;
 
+pub(super) use dial::welcomed;
+
 use crate::{
     client::{ClientError, Kind, Laptop, ModelStream, credential},
     id,

@@ -62,7 +62,7 @@ async fn pinned(gateway: &Url, trust: Trust) -> Result<Trust, ClientError> {
 
 async fn by_fingerprint(gateway: &Url, text: &str) -> Result<Trust, ClientError> {
     let wanted = tls::parse_fingerprint(text)?;
-    let chain = https::look(gateway).await?;
+    let chain = https::look(gateway).await?.chain;
     let Some(root) = chain.iter().find(|c| tls::fingerprint(c) == wanted) else {
         let presented = authority_of(&chain).map_or_else(
             || "no CA at all".to_owned(),
@@ -93,7 +93,7 @@ async fn platform_or_ask(gateway: &Url, talk: &dyn Talk) -> Result<Trust, Client
         // A machine without roots of its own can still pin one.
         Err(error) => error.message,
     };
-    let chain = https::look(gateway).await?;
+    let chain = https::look(gateway).await?.chain;
     let Some(root) = authority_of(&chain) else {
         return Err(ClientError::untrusted(format!(
             "{unknown}, and the gateway does not present its CA; nothing was sent"

@@ -17,6 +17,7 @@ use crate::{
     secret::{ExposeSecret, SecretString},
     wire::stream::Door,
 };
+pub(super) use holder::of_port as holder_of;
 use serve::Doorway;
 
 /// Where a door is opened.

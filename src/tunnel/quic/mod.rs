@@ -54,6 +54,10 @@ impl Carrier {
         self.connection.remote_address()
     }
 
+    pub(super) fn path_mtu(&self) -> u16 {
+        self.connection.stats().path.current_mtu
+    }
+
     fn why(&self, error: &quinn::ConnectionError) -> TunnelError {
         error::of_quic(self.side, error)
     }
