@@ -79,11 +79,17 @@ async fn network(patient: &Patient, around: &Surroundings<'_>) -> Vec<Finding> {
         };
         return ["dns", "proxy", "tcp", "tls", "gateway", "clock", "udp", "mtu"].map(skipped).into();
     };
-    let (dns, proxy) = tokio::join!(gateway::dns(url), proxy::look(around, url));
+    let (dns, proxy) = tokio::join!(gateway::dns(url), proxy::look(patient, around, url));
     let (over_tcp, over_udp) =
         tokio::join!(gateway::over_tcp(patient, url, &dns, &proxy), udp::over_udp(patient, url, &dns));
     let mtu = udp::mtu(&over_udp, &over_tcp);
-    let mut findings = vec![dns.finding, proxy.finding];
+    let named = match (&proxy.through, dns.finding.status) {
+        (Some(through), Verdict::Fail) => {
+            Finding::skip("dns", format!("{}; {through} looks it up instead", dns.finding.detail))
+        }
+        _ => dns.finding,
+    };
+    let mut findings = vec![named, proxy.finding];
     findings.extend(over_tcp.findings);
     findings.extend([over_udp.finding, mtu]);
     findings
