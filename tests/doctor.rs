@@ -16,7 +16,8 @@ const PROMISED: Duration = Duration::from_secs(20);
 
 fn doctor(laptop: &Laptop, args: &[&str], environment: &[(&str, &str)]) -> Output {
     let mut command: Command = laptop.command();
-    for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "https_proxy", "NO_PROXY", "no_proxy"] {
+    for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "https_proxy", "NO_PROXY", "no_proxy"]
+    {
         command.env_remove(name);
     }
     for name in ["OPENAI_BASE_URL", "OPENAI_API_BASE", "ANTHROPIC_BASE_URL", "OLLAMA_HOST"] {
@@ -128,7 +129,8 @@ fn tools_that_go_past_are_named_and_so_are_their_files() {
     );
     assert_eq!(output.status.code(), Some(1));
     let found = findings(&output);
-    let tools: Vec<String> = found.iter().filter(|one| one["check"] == "tools").map(Value::to_string).collect();
+    let tools: Vec<String> =
+        found.iter().filter(|one| one["check"] == "tools").map(Value::to_string).collect();
     assert_eq!(tools.len(), 3, "{tools:?}");
     for words in ["OPENAI_BASE_URL", "api.vendor.example.test", "NO_PROXY"] {
         assert!(tools.iter().any(|one| one.contains(words)), "{words}: {tools:?}");
@@ -144,7 +146,8 @@ fn a_proxy_that_refuses_is_the_reason_that_is_told() {
         for stream in listener.incoming().map_while(Result::ok) {
             let mut stream = stream;
             let _ = stream.read(&mut [0; 4096]);
-            let _ = stream.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n");
+            let _ =
+                stream.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n");
         }
     });
     let world = World::new();

@@ -18,6 +18,7 @@ mod doctor;
 mod generated;
 mod ingress;
 mod limits;
+mod networks;
 mod path;
 #[cfg(target_os = "linux")]
 mod secrets;

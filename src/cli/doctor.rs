@@ -37,7 +37,8 @@ pub(super) async fn perform(args: Doctor, with: &Invocation) -> Outcome {
         home: directories::BaseDirs::new().map(|dirs| dirs.home_dir().to_owned()),
     };
     let findings = {
-        let _progress = with.printer.progress("looking at the network, the login and the tools of this machine …");
+        let _progress =
+            with.printer.progress("looking at the network, the login and the tools of this machine …");
         client::examine(settings, &around).await?
     };
     print(&findings, &with.printer)?;

@@ -50,7 +50,9 @@ pub(super) async fn judge(patient: &Patient, gateway: &Url, looked: &Looked) -> 
             ),
             true,
         ),
-        Ok(()) => judged(Finding::pass("tls", format!("{spoken}; {}", believed_by(patient, looked, now))), true),
+        Ok(()) => {
+            judged(Finding::pass("tls", format!("{spoken}; {}", believed_by(patient, looked, now))), true)
+        }
         Err(error) => judged(unbelieved(patient, gateway, looked, &error), false),
     }
 }
@@ -146,7 +148,8 @@ async fn verify(
             return Ok(Err(Unbelieved::Other("there is none".to_owned())));
         };
         let verifier = trust.verifier()?;
-        let verdict = verifier.verify_server_cert(leaf, between, &name, &[], UnixTime::since_unix_epoch(since));
+        let verdict =
+            verifier.verify_server_cert(leaf, between, &name, &[], UnixTime::since_unix_epoch(since));
         Ok(verdict.map(drop).map_err(of_rustls))
     };
     // The operating system may ask somebody else.

@@ -42,7 +42,10 @@ pub(super) fn by_validity(validity: Option<(SystemTime, SystemTime)>, now: Syste
             ),
             "set the clock, for instance with: timedatectl set-ntp true",
         ),
-        Some(_) => Finding::pass("clock", "within the time of the certificate presented, which is all that can be told"),
+        Some(_) => Finding::pass(
+            "clock",
+            "within the time of the certificate presented, which is all that can be told",
+        ),
         None => Finding::skip("clock", "there is nothing to compare it with"),
     }
 }

@@ -91,7 +91,7 @@ pub(super) async fn over_tcp(patient: &Patient, gateway: &Url, dns: &Dns, proxy:
         seen.findings.extend(["tls", "gateway", "clock"].map(|check| Finding::skip(check, why)));
         return seen;
     }
-    let looked = match within(HANDSHAKE, https::look(gateway)).await {
+    let looked = match within(HANDSHAKE, https::look(gateway, &patient.laptop.settings.proxies)).await {
         None => {
             seen.hung = true;
             let action = "see the check mtu; else ask who runs the network what stops TLS to this address";
@@ -176,14 +176,16 @@ async fn tcp(gateway: &Url, dns: &Dns, proxy: &Seen) -> Finding {
 async fn introduce(patient: &Patient, gateway: &Url) -> Vec<Finding> {
     let now = || patient.laptop.settings.clock.now();
     let asked = async {
-        let https = Https::new(gateway, &patient.trust)?;
+        let https = Https::new(gateway, &patient.trust, &patient.laptop.settings.proxies)?;
         let found = https.discover().await?;
-        let request = Request::get(gateway.join("/.well-known/hoopctl").map_or_else(|_| String::new(), Into::into))
-            .body(Vec::new())
-            .map_err(|e| ClientError::failed("request", e.to_string()))?;
+        let request =
+            Request::get(gateway.join("/.well-known/hoopctl").map_or_else(|_| String::new(), Into::into))
+                .body(Vec::new())
+                .map_err(|e| ClientError::failed("request", e.to_string()))?;
         let before = now();
         let answer = https.send(request).await?;
-        let date = answer.headers().get(header::DATE).and_then(|value| value.to_str().ok()).and_then(http_date);
+        let date =
+            answer.headers().get(header::DATE).and_then(|value| value.to_str().ok()).and_then(http_date);
         Ok::<_, ClientError>((found, date, before))
     };
     match within(TALK, asked).await {

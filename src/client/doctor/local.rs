@@ -46,8 +46,12 @@ pub(super) async fn login(patient: &Patient) -> Finding {
     };
     let who = format!("{} is logged in{until}", status.user);
     match within(WELCOME, welcomed(patient)).await {
-        Some(Ok(Some(carrier))) => Finding::pass("login", format!("{who}; the gateway says welcome over {carrier}")),
-        Some(Ok(None)) => Finding::pass("login", format!("{who}; its certificate is renewed at the next use")),
+        Some(Ok(Some(carrier))) => {
+            Finding::pass("login", format!("{who}; the gateway says welcome over {carrier}"))
+        }
+        Some(Ok(None)) => {
+            Finding::pass("login", format!("{who}; its certificate is renewed at the next use"))
+        }
         Some(Err(error)) if matches!(error.kind, Kind::LoginNeeded | Kind::Denied) => {
             let detail = format!("{who}, and the gateway does not accept it: {}", error.message);
             Finding::fail("login", detail, error.remedy.unwrap_or_else(|| "hoopctl login".to_owned()))
@@ -69,7 +73,13 @@ async fn welcomed(patient: &Patient) -> Result<Option<String>, ClientError> {
         return Ok(None);
     }
     let (host, port) = https::address(&held.profile.gateway);
-    let dialer = Dialer { host, port, trust: held.trust.clone(), key: HotKey::new(held.identity()?) };
+    let dialer = Dialer {
+        host,
+        port,
+        trust: held.trust.clone(),
+        key: HotKey::new(held.identity()?),
+        proxies: settings.proxies.clone(),
+    };
     let connection = match settings.transport {
         Some(only) => dialer.dial_only(only).await?,
         None => dialer.dial(None).await?,
@@ -95,7 +105,9 @@ pub(super) async fn keyring(patient: &Patient) -> Finding {
         Some(Ok(_)) if choice == Some(StoreChoice::Memory) => {
             Finding::pass("keyring", "memory, as asked: a login ends with the command that made it")
         }
-        Some(Ok(backend)) => Finding::pass("keyring", format!("{backend}: a probe was kept, read back and removed")),
+        Some(Ok(backend)) => {
+            Finding::pass("keyring", format!("{backend}: a probe was kept, read back and removed"))
+        }
         Some(Err(error)) => failed("keyring", &error),
         None => Finding::fail(
             "keyring",
@@ -109,7 +121,8 @@ pub(super) async fn keyring(patient: &Patient) -> Finding {
 pub(super) async fn port(patient: &Patient) -> Vec<Finding> {
     let slow = || Err(std::io::Error::other(format!("no connection within {} s", LOOPBACK.as_secs())));
     if let Err(error) = within(LOOPBACK, loopback()).await.unwrap_or_else(slow) {
-        let action = "let programs of this machine talk to 127.0.0.1: see its firewall, or the sandbox this runs in";
+        let action =
+            "let programs of this machine talk to 127.0.0.1: see its firewall, or the sandbox this runs in";
         return vec![Finding::fail("port", format!("a loopback port cannot be used: {error}"), action)];
     }
     let ports = Ports::load(&patient.laptop.places);
@@ -137,7 +150,10 @@ pub(super) async fn port(patient: &Patient) -> Vec<Finding> {
         findings.push(Finding::pass(
             "port",
             match (free, served) {
-                (0, 0) => "a loopback port can be opened; each model gets one of its own, the same every time".to_owned(),
+                (0, 0) => {
+                    "a loopback port can be opened; each model gets one of its own, the same every time"
+                        .to_owned()
+                }
                 _ => format!("{free} ports of models are free, {served} are served by hoopctl"),
             },
         ));
@@ -167,7 +183,8 @@ mod tests {
     #[tokio::test]
     async fn a_models_port_that_somebody_else_has_is_said() {
         let home = tempfile::tempdir().unwrap();
-        let settings = Settings { credential_store: Some(StoreChoice::File), ..testing::settings(home.path()) };
+        let settings =
+            Settings { credential_store: Some(StoreChoice::File), ..testing::settings(home.path()) };
         let laptop = Laptop::open(settings).unwrap();
         laptop.places.create().unwrap();
         let held = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -184,7 +201,8 @@ mod tests {
     #[tokio::test]
     async fn a_store_that_does_not_work_is_said_and_one_that_does_is_left_as_it_was() {
         let home = tempfile::tempdir().unwrap();
-        let settings = Settings { credential_store: Some(StoreChoice::File), ..testing::settings(home.path()) };
+        let settings =
+            Settings { credential_store: Some(StoreChoice::File), ..testing::settings(home.path()) };
         let patient = Patient::of(Laptop::open(settings.clone()).unwrap());
         assert_eq!(keyring(&patient).await.status, Verdict::Pass);
         let state = patient.laptop.places.state("");

@@ -23,9 +23,8 @@ use super::{
 use crate::tls::Trust;
 
 /// The names of the checks, in the order of the answer.
-const ORDER: [&str; 12] = [
-    "dns", "proxy", "tcp", "tls", "gateway", "clock", "udp", "mtu", "login", "keyring", "port", "tools",
-];
+const ORDER: [&str; 12] =
+    ["dns", "proxy", "tcp", "tls", "gateway", "clock", "udp", "mtu", "login", "keyring", "port", "tools"];
 
 /// What of the process's surroundings is looked at.
 pub struct Surroundings<'a> {
@@ -56,7 +55,7 @@ struct Patient {
 pub async fn examine(settings: Settings, around: &Surroundings<'_>) -> Result<Vec<Finding>, ClientError> {
     let patient = Patient::of(Laptop::open(settings)?);
     let (network, login, keyring, port, tools) = tokio::join!(
-        network(&patient, around),
+        network(&patient),
         local::login(&patient),
         local::keyring(&patient),
         local::port(&patient),
@@ -79,7 +78,7 @@ async fn network(patient: &Patient, around: &Surroundings<'_>) -> Vec<Finding> {
         };
         return ["dns", "proxy", "tcp", "tls", "gateway", "clock", "udp", "mtu"].map(skipped).into();
     };
-    let (dns, proxy) = tokio::join!(gateway::dns(url), proxy::look(patient, around, url));
+    let (dns, proxy) = tokio::join!(gateway::dns(url), proxy::look(patient, url));
     let (over_tcp, over_udp) =
         tokio::join!(gateway::over_tcp(patient, url, &dns, &proxy), udp::over_udp(patient, url, &dns));
     let mtu = udp::mtu(&over_udp, &over_tcp);

@@ -40,14 +40,34 @@ struct Known {
 }
 
 const FILES: [Known; 8] = [
-    Known { moved_by: Some("CODEX_HOME"), folder: ".codex", file: "config.toml", keys: &["base_url", "openai_base_url", "chatgpt_base_url"] },
+    Known {
+        moved_by: Some("CODEX_HOME"),
+        folder: ".codex",
+        file: "config.toml",
+        keys: &["base_url", "openai_base_url", "chatgpt_base_url"],
+    },
     Known { moved_by: Some("CLAUDE_CONFIG_DIR"), folder: ".claude", file: "settings.json", keys: &ADDRESSES },
-    Known { moved_by: None, folder: "", file: ".aider.conf.yml", keys: &["openai-api-base", "openai-api-base-url"] },
+    Known {
+        moved_by: None,
+        folder: "",
+        file: ".aider.conf.yml",
+        keys: &["openai-api-base", "openai-api-base-url"],
+    },
     Known { moved_by: None, folder: ".continue", file: "config.yaml", keys: &["apiBase"] },
     Known { moved_by: None, folder: ".continue", file: "config.json", keys: &["apiBase"] },
     Known { moved_by: None, folder: ".gemini", file: ".env", keys: &ADDRESSES },
-    Known { moved_by: Some("XDG_CONFIG_HOME"), folder: ".config", file: "opencode/opencode.json", keys: &["baseURL"] },
-    Known { moved_by: Some("XDG_CONFIG_HOME"), folder: ".config", file: "litellm/config.yaml", keys: &["api_base"] },
+    Known {
+        moved_by: Some("XDG_CONFIG_HOME"),
+        folder: ".config",
+        file: "opencode/opencode.json",
+        keys: &["baseURL"],
+    },
+    Known {
+        moved_by: Some("XDG_CONFIG_HOME"),
+        folder: ".config",
+        file: "litellm/config.yaml",
+        keys: &["api_base"],
+    },
 ];
 
 /// The longest settings file that is read, in bytes.
@@ -85,7 +105,9 @@ pub(super) async fn look(around: &Surroundings<'_>, gateway: Option<&Url>) -> Ve
 fn by_variables(around: &Surroundings<'_>, gateway: Option<&Url>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for name in ADDRESSES {
-        let Some(there) = (around.variable)(name).and_then(|value| elsewhere(&value, gateway)) else { continue };
+        let Some(there) = (around.variable)(name).and_then(|value| elsewhere(&value, gateway)) else {
+            continue;
+        };
         findings.push(Finding::fail(
             "tools",
             format!("the variable {name} sends tools to {there}, past hoopctl"),
@@ -104,7 +126,8 @@ fn by_variables(around: &Surroundings<'_>, gateway: Option<&Url>) -> Vec<Finding
     let proxy = ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"]
         .into_iter()
         .find(|name| (around.variable)(name).is_some());
-    let exempt = ["no_proxy", "NO_PROXY"].into_iter().find_map(|name| (around.variable)(name)).unwrap_or_default();
+    let exempt =
+        ["no_proxy", "NO_PROXY"].into_iter().find_map(|name| (around.variable)(name)).unwrap_or_default();
     if let Some(name) = proxy.filter(|_| !covers_loopback(&exempt)) {
         findings.push(Finding::fail(
             "tools",
@@ -138,7 +161,9 @@ fn by_file(text: &str, path: &Path, keys: &[&str], gateway: Option<&Url>) -> Vec
 /// TOML, YAML, JSON and `.env` files have in common.
 fn settings<'t, 'k>(text: &'t str, keys: &'k [&'k str]) -> Vec<(&'k str, &'t str)> {
     let mut found = Vec::new();
-    for line in text.lines().map(str::trim_start).filter(|line| !line.starts_with('#') && !line.starts_with("//")) {
+    for line in
+        text.lines().map(str::trim_start).filter(|line| !line.starts_with('#') && !line.starts_with("//"))
+    {
         for key in keys {
             for (at, _) in line.match_indices(key) {
                 let before = line.get(..at).and_then(|head| head.chars().next_back());
@@ -224,15 +249,20 @@ mod tests {
     async fn found(variables: &[(&str, &str)], home: Option<&Path>) -> Vec<Finding> {
         let variables: Vec<(String, String)> =
             variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let variable =
-            move |name: &str| variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        let variable = move |name: &str| {
+            variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+        };
         look(&Surroundings { variable: &variable, home: home.map(Path::to_owned) }, Some(&gateway())).await
     }
 
     #[tokio::test]
     async fn a_variable_that_points_elsewhere_is_named_without_its_secrets() {
         for (name, value, there) in [
-            ("OPENAI_BASE_URL", "https://user:s3cret@api.openai.com/v1?key=s3cret", Some("https://api.openai.com")),
+            (
+                "OPENAI_BASE_URL",
+                "https://user:s3cret@api.openai.com/v1?key=s3cret",
+                Some("https://api.openai.com"),
+            ),
             ("OPENAI_API_BASE", "http://10.0.0.7:8000/v1", Some("http://10.0.0.7:8000")),
             ("OLLAMA_HOST", "big-box:11434", Some("http://big-box:11434")),
             ("OLLAMA_HOST", "127.0.0.1:11434", None),
@@ -240,7 +270,11 @@ mod tests {
             ("ANTHROPIC_BASE_URL", "http://localhost:24110", None),
             ("ANTHROPIC_BASE_URL", "http://[::1]:24110", None),
             ("OPENAI_BASE_URL", "https://gw.example.test/models/llama/v1", None),
-            ("OPENAI_BASE_URL", "https://gw.example.test.evil.test/v1", Some("https://gw.example.test.evil.test")),
+            (
+                "OPENAI_BASE_URL",
+                "https://gw.example.test.evil.test/v1",
+                Some("https://gw.example.test.evil.test"),
+            ),
         ] {
             let findings = found(&[(name, value)], None).await;
             assert_eq!(findings.len(), 1);
@@ -283,9 +317,18 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         };
-        write(".codex/config.toml", "# base_url = \"https://old.example.test\"\n[model_providers.x]\nbase_url = \"https://api.openai.com/v1\"\n");
-        write(".claude/settings.json", "{\"env\":{\"ANTHROPIC_BASE_URL\":\"https://api.anthropic.com\",\"X\":\"https://x\"}}");
-        write(".continue/config.yaml", "models:\n  - name: a\n    apiBase: https://api.mistral.ai/v1\n  - apiBase: http://127.0.0.1:24110/v1\n");
+        write(
+            ".codex/config.toml",
+            "# base_url = \"https://old.example.test\"\n[model_providers.x]\nbase_url = \"https://api.openai.com/v1\"\n",
+        );
+        write(
+            ".claude/settings.json",
+            "{\"env\":{\"ANTHROPIC_BASE_URL\":\"https://api.anthropic.com\",\"X\":\"https://x\"}}",
+        );
+        write(
+            ".continue/config.yaml",
+            "models:\n  - name: a\n    apiBase: https://api.mistral.ai/v1\n  - apiBase: http://127.0.0.1:24110/v1\n",
+        );
         write(".aider.conf.yml", "openai-api-base: http://127.0.0.1:24110/v1\n");
         write(".continue/config.json", &"x".repeat(300 * 1024));
         let findings = found(&[], Some(home.path())).await;

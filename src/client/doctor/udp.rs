@@ -14,7 +14,7 @@ use super::{
 use crate::{
     client::{ClientError, credential::Held, https, off_thread},
     tls::{HotKey, Identity},
-    tunnel::{Connection, Dialer, Transport, TunnelError},
+    tunnel::{Connection, Dialer, Proxies, Transport, TunnelError},
 };
 
 /// How long the handshake may take.
@@ -52,20 +52,24 @@ pub(super) async fn over_udp(patient: &Patient, gateway: &Url, dns: &Dns) -> Ove
     if let Err(error) = patient.trust.verifier() {
         return ended(Finding::skip("udp", error.to_string()));
     }
-    let dialer = Dialer { host, port, trust: patient.trust.clone(), key };
+    let dialer = Dialer { host, port, trust: patient.trust.clone(), key, proxies: Proxies::default() };
     let start = Instant::now();
     let authority = https::authority(gateway);
     match within(HANDSHAKE, dialer.dial_only(Transport::Quic)).await {
         Some(Ok(connection)) => {
             let group = connection.handshake().group.clone();
             let took = start.elapsed().as_millis();
-            let mtu = if own { discover(&connection).await } else { connection.path_mtu().unwrap_or(LEAST_MTU) };
+            let mtu =
+                if own { discover(&connection).await } else { connection.path_mtu().unwrap_or(LEAST_MTU) };
             let detail = format!("{authority} shook hands over QUIC in {took} ms ({group})");
             OverUdp { finding: Finding::pass("udp", detail), mtu: Some((mtu, own)) }
         }
         // Whoever judges our certificate, or is judged by us, has answered: UDP passes.
         Some(Err(TunnelError::Trust(_) | TunnelError::Credential(_))) => OverUdp {
-            finding: Finding::pass("udp", format!("{authority} answers over QUIC; whether it is believed, see tls")),
+            finding: Finding::pass(
+                "udp",
+                format!("{authority} answers over QUIC; whether it is believed, see tls"),
+            ),
             mtu: Some((LEAST_MTU, false)),
         },
         Some(Err(error)) => ended(blocked(&authority, &error.to_string())),
@@ -77,7 +81,9 @@ fn blocked(authority: &str, why: &str) -> Finding {
     Finding::fail(
         "udp",
         format!("no QUIC with {authority}: {why}"),
-        format!("ask for UDP to {authority} to be let through; until then everything goes over TCP, where a changed network costs the streams in flight"),
+        format!(
+            "ask for UDP to {authority} to be let through; until then everything goes over TCP, where a changed network costs the streams in flight"
+        ),
     )
 }
 
@@ -89,11 +95,15 @@ pub(super) fn mtu(udp: &OverUdp, tcp: &OverTcp) -> Finding {
         }
         Some((least, true)) => Finding::pass(
             "mtu",
-            format!("packets of {least} bytes pass and larger ones were not confirmed; all works, with more packets"),
+            format!(
+                "packets of {least} bytes pass and larger ones were not confirmed; all works, with more packets"
+            ),
         ),
         Some((least, false)) => Finding::pass(
             "mtu",
-            format!("packets of {least} bytes pass, the least that QUIC needs; larger ones are only tried while logged in"),
+            format!(
+                "packets of {least} bytes pass, the least that QUIC needs; larger ones are only tried while logged in"
+            ),
         ),
         None if tcp.shook_hands => {
             Finding::pass("mtu", "full-size packets pass over TCP: the TLS handshake needs several each way")
@@ -122,7 +132,8 @@ async fn key(patient: &Patient) -> Result<(HotKey, bool), ClientError> {
     let failed = |why: String| ClientError::failed("internal", format!("no key could be made: {why}"));
     let key = KeyPair::generate().map_err(|e| failed(e.to_string()))?;
     let certificate = CertificateParams::default().self_signed(&key).map_err(|e| failed(e.to_string()))?;
-    let identity = Identity::from_pem(&certificate.pem(), &key.serialize_pem()).map_err(|e| failed(e.to_string()))?;
+    let identity =
+        Identity::from_pem(&certificate.pem(), &key.serialize_pem()).map_err(|e| failed(e.to_string()))?;
     Ok((HotKey::new(identity), false))
 }
 
@@ -146,7 +157,8 @@ mod tests {
     #[test]
     fn a_black_hole_is_told_from_a_closed_door() {
         let udp = |mtu| OverUdp { finding: Finding::skip("udp", ""), mtu };
-        let tcp = |connected, shook_hands, hung| OverTcp { findings: Vec::new(), connected, shook_hands, hung };
+        let tcp =
+            |connected, shook_hands, hung| OverTcp { findings: Vec::new(), connected, shook_hands, hung };
         for (udp, tcp, verdict, words) in [
             (udp(Some((1452, true))), tcp(true, true, false), Verdict::Pass, "1452"),
             (udp(Some((1200, true))), tcp(true, true, false), Verdict::Pass, "larger ones"),

@@ -105,11 +105,8 @@ fn take_key(headers: &mut HeaderMap, expected: &str) -> Result<(), Problem> {
     if presented {
         return Ok(());
     }
-    Err(Problem::new(
-        code::LOCAL_KEY,
-        "the local port asks for its key and the request does not present it",
-    )
-    .remedy("send the key that `hoopctl connect --local-key` printed as a bearer token or x-api-key"))
+    Err(Problem::new(code::LOCAL_KEY, "the local port asks for its key and the request does not present it")
+        .remedy("send the key that `hoopctl connect --local-key` printed as a bearer token or x-api-key"))
 }
 
 /// The token of `Bearer …` (RFC 6750 §2.1); the scheme's case does not matter.
