@@ -70,7 +70,7 @@ pub async fn examine(settings: Settings, around: &Surroundings<'_>) -> Result<Ve
 }
 
 /// The way to the gateway, over TCP and over UDP.
-async fn network(patient: &Patient, around: &Surroundings<'_>) -> Vec<Finding> {
+async fn network(patient: &Patient) -> Vec<Finding> {
     let Some(url) = &patient.gateway else {
         let skipped = |check| {
             Finding::skip(check, "no gateway is known here")
