@@ -85,7 +85,7 @@ fn a_socket_goes_with_its_process_and_a_stale_one_is_replaced() {
     app.write_all(b"GET /bytes/3 HTTP/1.1\r\nhost: m\r\nconnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     app.read_to_string(&mut answer).unwrap();
-    assert!(answer.ends_with("xxx"), "{answer}");
+    assert!(answer.contains("xxx"), "{answer}");
     assert_eq!(running.terminate().status.code(), Some(0));
     assert!(!path.exists(), "it went with its process");
     let target = laptop.home.join("letter");

@@ -67,7 +67,7 @@ fn whoever_is_logged_in_sees_every_check_pass() {
         ("mtu", "bytes pass"),
         ("login", "welcome"),
         ("keyring", "file"),
-        ("port", "1 are served by hoopctl"),
+        ("port", "1 served by hoopctl"),
     ] {
         assert!(status(&found, check).1.contains(words), "{words}: {}", status(&found, check).1);
     }

@@ -42,8 +42,7 @@ pub(super) struct Dns {
 pub(super) async fn dns(gateway: &Url) -> Dns {
     let (host, port) = https::address(gateway);
     if let Ok(address) = host.parse::<IpAddr>() {
-        let finding = Finding::skip("dns", "the gateway's address is a number: there is no name to look up")
-            .action("nothing: an address needs no DNS");
+        let finding = Finding::skip("dns", "the gateway's address is a number: there is no name to look up");
         return Dns { finding, addresses: vec![SocketAddr::new(address, port)] };
     }
     let action = format!(

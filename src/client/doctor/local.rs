@@ -154,7 +154,7 @@ pub(super) async fn port(patient: &Patient) -> Vec<Finding> {
                     "a loopback port can be opened; each model gets one of its own, the same every time"
                         .to_owned()
                 }
-                _ => format!("{free} ports of models are free, {served} are served by hoopctl"),
+                _ => format!("ports of models: {free} free, {served} served by hoopctl"),
             },
         ));
     }
