@@ -60,7 +60,7 @@ fn print(findings: &[Finding], printer: &Printer) -> Result<(), Failure> {
     if printer.manner().output != Output::Human {
         return printer.documents(findings);
     }
-    for one in findings {
+    for (at, one) in findings.iter().enumerate() {
         let (good, mark) = match one.status {
             Verdict::Pass => (Some(true), "✓ pass"),
             Verdict::Fail => (Some(false), "✗ fail"),
@@ -68,7 +68,9 @@ fn print(findings: &[Finding], printer: &Printer) -> Result<(), Failure> {
         };
         let mark = printer.marked(good, mark);
         printer.line(&format!("{mark}  {:<7}  {}", one.check, sanitize::line(&one.detail)))?;
-        if let Some(action) = &one.action {
+        // What is to be done about several lines in a row stands below the last of them.
+        let next = findings.get(at + 1).and_then(|next| next.action.as_ref());
+        if let Some(action) = one.action.as_ref().filter(|action| Some(*action) != next) {
             printer.line(&format!("{:INDENT$}→ {}", "", sanitize::line(action)))?;
         }
     }

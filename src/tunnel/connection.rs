@@ -75,7 +75,7 @@ impl Connection {
         }
     }
 
-    /// Grows whenever anything of the peer arrives, acknowledgements included.
+    /// Grows whenever something arrives that shows that the peer hears us too.
     pub fn heard(&self) -> u64 {
         match &self.0.carrier {
             Carrier::Quic(carrier) => carrier.heard(),

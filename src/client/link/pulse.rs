@@ -25,7 +25,7 @@ const SLEPT: Duration = Duration::from_secs(2);
 pub(super) struct Seen {
     pub(super) at: Instant,
     pub(super) wall: SystemTime,
-    /// The connection's count of what arrived.
+    /// The connection's count of the signs of life.
     pub(super) heard: u64,
     /// Streams are open on it.
     pub(super) busy: bool,

@@ -12,6 +12,7 @@ use prometheus_client::{
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
+use super::upstreams::Upstreams;
 use crate::{
     gateway::{
         accept::{self, https},
@@ -49,11 +50,18 @@ struct Exchanges {
 }
 
 impl Operator {
-    pub(super) fn new(meters: &accept::Meters, scribe: Scribe, key: HotKey, phases: Phases) -> Arc<Self> {
+    pub(super) fn new(
+        meters: &accept::Meters,
+        upstreams: Upstreams,
+        scribe: Scribe,
+        key: HotKey,
+        phases: Phases,
+    ) -> Arc<Self> {
         let mut registry = Registry::with_prefix("hoopctl");
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "This program", build);
         meters.register(&mut registry);
+        registry.register_collector(Box::new(upstreams));
         let certificate_expiry = Gauge::default();
         registry.register(
             "certificate_expiry_timestamp_seconds",

@@ -12,7 +12,13 @@ use super::{
     Gateway,
     world::{World, config},
 };
-use crate::clock::Clock;
+use crate::{
+    clock::Clock,
+    gateway::{
+        pipeline::{Dialect, ModelConfig},
+        upstream,
+    },
+};
 
 async fn get(world: &World, path: &str) -> String {
     let mut io = TcpStream::connect(world.gateway.metrics_address().unwrap()).await.unwrap();
@@ -70,6 +76,49 @@ async fn metrics_and_health_are_served_on_their_own_port() {
     }
     world.gateway.background.phases.drain();
     assert!(get(&world, "/readyz").await.starts_with("HTTP/1.1 503 "));
+}
+
+#[tokio::test]
+async fn metrics_show_each_server_of_each_model_and_follow_a_reload() {
+    let model = |urls: &[&str]| ModelConfig {
+        name: "m".to_owned(),
+        dialect: Dialect::Detect,
+        upstream: upstream::Config {
+            urls: urls.iter().map(|url| url.parse().unwrap()).collect(),
+            relaxed: true,
+            relaxed_networks: Vec::new(),
+            ca: None,
+            pins: Vec::new(),
+            client_certificate: None,
+            server_name: None,
+            credential: None,
+            idle: Duration::from_secs(600),
+            pool: Default::default(),
+            health: Default::default(),
+        },
+        labels: Default::default(),
+        finish_on_fin: false,
+        body_limit: None,
+        limits: Default::default(),
+    };
+    let world = World::start_with(vec![model(&["https://localhost:9", "unix:/m.sock"])]).await;
+    let metrics = get(&world, "/metrics").await;
+    for server in ["https://localhost:9/", "unix:/m.sock"] {
+        for (name, value) in [
+            ("upstream_relaxed", 1),
+            ("upstream_circuit", 0),
+            ("upstream_connections_open", 0),
+            ("upstream_connections_idle", 0),
+            ("upstream_failures_total", 0),
+        ] {
+            let line = format!("\nhoopctl_{name}{{model=\"m\",server=\"{server}\"}} {value}\n");
+            assert!(metrics.contains(&line), "{line} in {metrics}");
+        }
+    }
+    let mut new = config(world.folder.path());
+    new.models = vec![model(&["https://localhost:9"])];
+    world.gateway.reload(new).await.unwrap();
+    assert!(!get(&world, "/metrics").await.contains("m.sock"), "what is gone is shown no more");
 }
 
 #[tokio::test]

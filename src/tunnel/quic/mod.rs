@@ -62,8 +62,9 @@ impl Carrier {
         self.connection.stats().path.current_mtu
     }
 
+    /// Acknowledgements alone: where only one direction is blocked, its packets still arrive and ours do not.
     pub(super) fn heard(&self) -> u64 {
-        self.connection.stats().udp_rx.datagrams
+        self.connection.stats().frame_rx.acks
     }
 
     pub(super) fn ping(&self) {
