@@ -280,8 +280,8 @@ fn a_captive_portal_is_never_believed_and_the_way_back_is_found() {
 
     far.relay.lead_to(far.world.port);
     far.relay.weather(QUIET);
-    connect.process.wait_for_line("reconnected over");
-    assert!(status(&connect).contains("200"));
+    // Over the old connection, if that has outlived the portal, or over another.
+    eventually("the way back", || status(&connect).contains("200").then_some(()));
 }
 
 #[test]
@@ -323,7 +323,7 @@ fn the_tcp_leg_and_the_login_go_through_the_proxy_with_its_password() {
         let mut login = command(credentials, "HTTPS_PROXY");
         login.arg("login").arg(&world.url).arg("--ca-file").arg(world.ca());
         let output = login.output().unwrap();
-        fails(&output, 6, &["407", words, "HTTPS_PROXY to http://USER:PASSWORD@HOST:PORT"]);
+        fails(&output, 6, &["407", words, "http://USER:PASSWORD@HOST:PORT"]);
         assert!(!text(&output.stderr).contains("wrong"), "{}", text(&output.stderr));
     }
     let mut login = command(&format!("user:{password}@"), "https_proxy");
