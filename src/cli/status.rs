@@ -42,6 +42,17 @@ pub(super) fn print(status: &Status, printer: &Printer, now: SystemTime) -> Resu
     table.row(["login", &until(&status.session_expires_at, now)]);
     table.row(["kept in", &status.credential_store]);
     table.row(["transport", &transport]);
+    let gateways = status.gateway_certificate.as_ref().map_or_else(
+        || "not seen yet".to_owned(),
+        |seen| {
+            let when = seen.seen_at.as_deref().unwrap_or_default();
+            format!("{}, as shown at {when}", until(&seen.expires_at, now))
+        },
+    );
+    table.row(["gateway's certificate", &gateways]);
+    for root in &status.roots {
+        table.row(["trusted root", &format!("{} {}", root.fingerprint, until(&root.expires_at, now))]);
+    }
     printer.table(&table)
 }
 
@@ -85,7 +96,7 @@ fn span(left: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{cli::printer::paper, tunnel::Transport};
+    use crate::{cli::printer::paper, client::Certificate, tunnel::Transport};
 
     fn status() -> Status {
         Status {
@@ -100,6 +111,16 @@ mod tests {
             transport: Some(Transport::Quic),
             method: Some("device".into()),
             profile: "default".into(),
+            gateway_certificate: Some(Certificate {
+                fingerprint: "sha256:aa".into(),
+                expires_at: "2026-12-23T08:00:00.000Z".into(),
+                seen_at: Some("2026-11-23T07:00:00.000Z".into()),
+            }),
+            roots: vec![Certificate {
+                fingerprint: "sha256:bb".into(),
+                expires_at: "2036-11-23T08:00:00.000Z".into(),
+                seen_at: None,
+            }],
         }
     }
 
@@ -126,7 +147,9 @@ mod tests {
                 "credential_store",
                 "transport",
                 "method",
-                "profile"
+                "profile",
+                "gateway_certificate",
+                "roots"
             ]
         );
         assert_eq!(json["transport"], "quic");
@@ -137,11 +160,13 @@ mod tests {
         let (printer, out, _) = paper::printer(Output::Human);
         print(&status(), &printer, at("2026-11-23T07:50:00Z")).unwrap();
         let text = out.text();
-        assert!(text.starts_with("gateway     https://gw.example.test\nuser        alice@example.test\n"));
+        assert!(text.starts_with("gateway                https://gw.example.test\nuser                   alice@example.test\n"));
         for line in [
-            "logged in   with a code that a browser confirmed",
-            "credential  until 2026-11-23T08:00:00.000Z (in 10 min), renews itself",
-            "login       until 2026-11-23T20:00:00.000Z (in 12 h 10 min)",
+            "logged in              with a code that a browser confirmed",
+            "credential             until 2026-11-23T08:00:00.000Z (in 10 min), renews itself",
+            "login                  until 2026-11-23T20:00:00.000Z (in 12 h 10 min)",
+            "gateway's certificate  until 2026-12-23T08:00:00.000Z (in 720 h 10 min), as shown at 2026-11-23T07:00:00.000Z",
+            "trusted root           sha256:bb until 2036-11-23T08:00:00.000Z (in",
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use rustls::{
     client::ResolvesClientCert,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
@@ -115,5 +115,33 @@ impl ResolvesClientCert for HotKey {
 
     fn has_certs(&self) -> bool {
         true
+    }
+}
+
+/// The key shown to an ACME directory that checks a name (RFC 8737); nobody else asks for it, and mostly there is none.
+#[derive(Clone, Default)]
+pub struct ChallengeKey(Arc<ArcSwapOption<CertifiedKey>>);
+
+impl ChallengeKey {
+    /// New handshakes of the challenge protocol use this identity.
+    pub fn show(&self, identity: Identity) {
+        self.0.store(Some(identity.0));
+    }
+
+    /// The challenge protocol is refused from now on.
+    pub fn hide(&self) {
+        self.0.store(None);
+    }
+}
+
+impl fmt::Debug for ChallengeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ChallengeKey")
+    }
+}
+
+impl ResolvesServerCert for ChallengeKey {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.0.load_full()
     }
 }

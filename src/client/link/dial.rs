@@ -93,7 +93,8 @@ async fn attempt(core: &Core, held: &Held) -> Result<Session, ClientError> {
     let session = timeout(GREETING, greet(connection, settings.clock.now())).await.map_err(|_| {
         ClientError::unreachable(format!("{gateway} did not say welcome within {} s", GREETING.as_secs()))
     })??;
-    state::remember_transport(places, gateway.as_str(), transport, settings.clock.now());
+    let shown = session.line.connection.peer_chain().first();
+    state::remember_transport(places, gateway.as_str(), transport, shown, settings.clock.now());
     Ok(session)
 }
 
