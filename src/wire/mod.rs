@@ -68,6 +68,8 @@ pub mod code {
     pub const UPSTREAM_UNREACHABLE: &str = "upstream_unreachable";
     /// The model's server failed TLS or its certificate is not trusted. HTTP 502.
     pub const UPSTREAM_UNTRUSTED: &str = "upstream_untrusted";
+    /// The gateway has no usable credential for the model. HTTP 502.
+    pub const UPSTREAM_CREDENTIAL: &str = "upstream_credential";
     /// The model's server did not answer in time. HTTP 504.
     pub const UPSTREAM_TIMEOUT: &str = "upstream_timeout";
     /// The audit log cannot be written, so nothing is forwarded. HTTP 503.

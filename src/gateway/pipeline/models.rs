@@ -10,6 +10,7 @@ use super::{
     limits::{self, Counts, Limits},
 };
 use crate::{
+    clock::Clock,
     gateway::{
         identity::Caller,
         policy::{Action, Context, Outcome, Question, Resource},
@@ -33,11 +34,12 @@ pub(super) struct Model {
 pub(super) fn open(
     configs: Vec<ModelConfig>,
     counters: &Limits,
+    clock: &Clock,
 ) -> Result<BTreeMap<String, Arc<Model>>, PipelineError> {
     let mut models = BTreeMap::new();
     for config in configs {
         let name = config.name.clone();
-        let upstream = Upstream::new(&name, &config.upstream)
+        let upstream = Upstream::new(&name, &config.upstream, clock)
             .map_err(|cause| PipelineError::Upstream { model: name.clone(), cause })?;
         let counts = limits::counts(counters, &name, &config.limits);
         let identity = identity(&config);

@@ -157,6 +157,10 @@ impl From<&UpstreamError> for Problem {
                 code::UPSTREAM_TIMEOUT,
                 format!("the model's server was silent for {} s", after.as_secs()),
             ),
+            UpstreamError::Credential { .. } => (
+                code::UPSTREAM_CREDENTIAL,
+                "the gateway has no usable credential for the model, so nothing was sent".to_owned(),
+            ),
             UpstreamError::NotPermitted => {
                 (code::INTERNAL, "the gateway lost track of a permit, so nothing was sent".to_owned())
             }
@@ -187,7 +191,9 @@ pub fn status(word: &str) -> StatusCode {
         code::MODEL_UNKNOWN => StatusCode::NOT_FOUND,
         code::TLS_REQUIRED => StatusCode::UPGRADE_REQUIRED,
         code::LIMIT => StatusCode::TOO_MANY_REQUESTS,
-        code::UPSTREAM_UNREACHABLE | code::UPSTREAM_UNTRUSTED => StatusCode::BAD_GATEWAY,
+        code::UPSTREAM_UNREACHABLE | code::UPSTREAM_UNTRUSTED | code::UPSTREAM_CREDENTIAL => {
+            StatusCode::BAD_GATEWAY
+        }
         code::UPSTREAM_TIMEOUT => StatusCode::GATEWAY_TIMEOUT,
         code::AUDIT_UNAVAILABLE | code::DRAINING => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::INTERNAL_SERVER_ERROR,

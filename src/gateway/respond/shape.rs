@@ -124,6 +124,7 @@ impl Problem {
             code::LIMIT => 8,
             code::UPSTREAM_UNREACHABLE
             | code::UPSTREAM_UNTRUSTED
+            | code::UPSTREAM_CREDENTIAL
             | code::AUDIT_UNAVAILABLE
             | code::DRAINING => 14,
             code::LOGIN_REQUIRED => 16,

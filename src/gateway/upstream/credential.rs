@@ -10,11 +10,14 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
 use tokio::time::Instant;
 
-use super::SetupError;
-use crate::secret::{self, ExposeSecret};
+use super::{Outgoing, SetupError, UpstreamError};
+use crate::{
+    clock::Clock,
+    secret::{self, ExposeSecret},
+};
 
 /// A header joined to every request. With one, no API key of the caller's reaches the model; without one, the caller's own headers
 /// pass as they came (the laptop's local key has been taken out before). Cookies pass either way: they are the model's sessions.
@@ -62,7 +65,7 @@ struct Inner {
 
 impl Joined {
     /// Reads the secret.
-    pub(super) fn new(model: &str, credential: &Credential) -> Result<Self, SetupError> {
+    pub(super) fn new(model: &str, credential: &Credential, _clock: &Clock) -> Result<Self, SetupError> {
         let name: HeaderName = credential.header.parse().map_err(|_| {
             SetupError::Setting(format!(
                 "the credential of `{model}` has an impossible header name `{}`",
@@ -90,18 +93,26 @@ impl Joined {
         })))
     }
 
-    /// Replaces whatever the caller sent in the name of a key.
-    pub(super) fn join(&self, headers: &mut HeaderMap) {
+    /// Replaces whatever the caller sent in the name of a key. For each attempt anew, on the request as it will be written.
+    ///
+    /// # Errors
+    /// [`UpstreamError::Credential`] when there is none and none can be had.
+    pub(super) async fn join(&self, request: &mut Request<Outgoing>) -> Result<(), UpstreamError> {
         self.look();
+        self.join_headers(request.headers_mut());
+        Ok(())
+    }
+
+    fn join_headers(&self, headers: &mut HeaderMap) {
         for name in &CALLERS_KEYS {
             headers.remove(name);
         }
         headers.insert(self.0.name.clone(), HeaderValue::clone(&self.0.value.load()));
     }
 
-    /// The model said 401: the secret may have been rotated where no modification time shows it.
-    pub(super) fn reread(&self) {
-        if self.0.due(&self.0.reread, REREAD_EVERY) {
+    /// What the model said. After 401 the secret is read anew: it may have been rotated where no modification time shows it.
+    pub(super) fn answered(&self, status: StatusCode) {
+        if status == StatusCode::UNAUTHORIZED && self.0.due(&self.0.reread, REREAD_EVERY) {
             self.0.read_in_background();
         }
     }
@@ -194,6 +205,7 @@ mod tests {
                 prefix: "Bearer ".into(),
                 value: secret::Source::File(path.to_owned()),
             },
+            &Clock::system(),
         )
         .unwrap()
     }
@@ -209,7 +221,7 @@ mod tests {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static("callers"));
         }
         headers.append("authorization", HeaderValue::from_static("second"));
-        credential.join(&mut headers);
+        credential.join_headers(&mut headers);
         assert_eq!(headers.get_all("authorization").iter().count(), 1);
         assert_eq!(headers["authorization"], "Bearer s3cret");
         assert!(headers["authorization"].is_sensitive());
@@ -245,7 +257,7 @@ mod tests {
                 prefix: String::new(),
                 value: secret::Source::Env("PATH".into()),
             };
-            assert!(Joined::new("m", &credential).is_err(), "{header}");
+            assert!(Joined::new("m", &credential, &Clock::system()).is_err(), "{header}");
         }
     }
 }

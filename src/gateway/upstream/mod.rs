@@ -27,7 +27,7 @@ use self::{
     target::Target,
 };
 use super::policy::Permit;
-use crate::tls::TrustError;
+use crate::{clock::Clock, tls::TrustError};
 
 /// What `gateway.toml` says about one model's server.
 #[derive(Clone, Debug)]
@@ -111,6 +111,12 @@ pub enum UpstreamError {
         /// For the log.
         cause: String,
     },
+    /// There is no credential that the model would take, and none can be had. Says nothing about the model's server.
+    #[error("there is no usable credential for the model: {cause}")]
+    Credential {
+        /// For the log.
+        cause: String,
+    },
     /// The permit is for another model.
     #[error("the permit is for another model")]
     NotPermitted,
@@ -163,11 +169,11 @@ impl Upstream {
     ///
     /// # Errors
     /// When a setting is unusable: among them a plaintext URL for a model whose TLS is `required`.
-    pub fn new(model: &str, config: &Config) -> Result<Self, SetupError> {
+    pub fn new(model: &str, config: &Config, clock: &Clock) -> Result<Self, SetupError> {
         Ok(Self {
             model: model.to_owned(),
             target: Target::new(&config.url)?,
-            credential: config.credential.as_ref().map(|c| Joined::new(model, c)).transpose()?,
+            credential: config.credential.as_ref().map(|c| Joined::new(model, c, clock)).transpose()?,
             connector: Connector::new(config)?,
             pool: Arc::new(Pool::default()),
             idle: config.idle,
@@ -199,16 +205,15 @@ impl Upstream {
         if permit.model() != self.model {
             return Err(UpstreamError::NotPermitted);
         }
-        let (mut head, body) = request.into_parts();
-        let protocol = self.protocol(head.version, &head.headers);
-        self.join_credential(&mut head.headers);
-        let meter = Arc::clone(body.meter());
-        let path = self.target.path(&head.uri);
-        let mut request = Request::from_parts(head, body);
+        let mut request = request;
+        let protocol = self.protocol(request.version(), request.headers());
+        let meter = Arc::clone(request.body().meter());
+        let path = self.target.path(request.uri());
         loop {
             let line = self.pool.line(&self.connector, protocol).await?;
             let fresh = line.fresh();
             self.target.address(&mut request, path.clone(), line.is_h2());
+            self.join_credential(&mut request).await?;
             match within(self.idle, &meter, line.exchange(request, &self.pool, Arc::clone(&meter))).await {
                 Ok(answered) if answered.head.status.is_informational() => {
                     // A switch that nobody asked for: what follows on that connection belongs to no exchange.
@@ -217,10 +222,8 @@ impl Upstream {
                     });
                 }
                 Ok(answered) => {
-                    if answered.head.status == http::StatusCode::UNAUTHORIZED
-                        && let Some(credential) = &self.credential
-                    {
-                        credential.reread();
+                    if let Some(credential) = &self.credential {
+                        credential.answered(answered.head.status);
                     }
                     return Ok(answered);
                 }
@@ -248,9 +251,9 @@ impl Upstream {
         if permit.model() != self.model {
             return Err(UpstreamError::NotPermitted);
         }
-        self.join_credential(request.headers_mut());
         let path = self.target.path(request.uri());
         self.target.address(&mut request, path, false);
+        self.join_credential(&mut request).await?;
         let meter = Arc::clone(request.body().meter());
         let asked = async {
             let dialled = self.connector.dial(Protocol::Http1).await.map_err(Unsent::Failed)?;
@@ -277,9 +280,11 @@ impl Upstream {
         }
     }
 
-    fn join_credential(&self, headers: &mut http::HeaderMap) {
-        if let Some(credential) = &self.credential {
-            credential.join(headers);
+    /// For every attempt anew, on the complete request: signatures cover where it goes.
+    async fn join_credential(&self, request: &mut Request<Outgoing>) -> Result<(), UpstreamError> {
+        match &self.credential {
+            Some(credential) => credential.join(request).await,
+            None => Ok(()),
         }
     }
 }

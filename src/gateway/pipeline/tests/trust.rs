@@ -7,6 +7,7 @@ use super::{
     world::{World, get, model, text, uncounted},
 };
 use crate::{
+    clock::Clock,
     evidence::event::Leg,
     gateway::pipeline::{ModelConfig, PipelineError},
 };
@@ -88,7 +89,7 @@ async fn a_required_model_is_never_reached_unverified() {
         ..plaintext
     };
     let Err(PipelineError::Upstream { cause, .. }) =
-        super::super::models::open(vec![required], &uncounted().await.0).map(|_| ())
+        super::super::models::open(vec![required], &uncounted().await.0, &Clock::system()).map(|_| ())
     else {
         panic!("a plaintext required model was set up");
     };
@@ -147,7 +148,7 @@ async fn plaintext_goes_to_relaxed_networks_alone() {
     outside.upstream.relaxed_networks = vec!["10.0.0.0/8".into()];
     refused(outside.clone(), "outside the networks").await;
     outside.upstream.relaxed_networks = vec!["10.0.0.0".into(), "nonsense".into()];
-    assert!(super::super::models::open(vec![outside], &uncounted().await.0).is_err());
+    assert!(super::super::models::open(vec![outside], &uncounted().await.0, &Clock::system()).is_err());
 }
 
 #[tokio::test]
