@@ -12,6 +12,7 @@
 mod approvals;
 mod architecture;
 mod bad_input;
+mod certificates;
 mod generated;
 mod ingress;
 mod limits;

@@ -11,7 +11,11 @@ use tokio::{net::TcpListener, time::sleep};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use super::{super::*, directory::Directory, *};
+use super::{
+    super::{Certificates, OVERLAP, Source, Witness},
+    directory::Directory,
+    *,
+};
 use crate::{
     clock::{Clock, Hand},
     tls,

@@ -8,7 +8,10 @@ use std::{
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair, date_time_ymd};
 use tokio_util::sync::CancellationToken;
 
-use super::{super::*, *};
+use super::{
+    super::{Certificates, Config, OVERLAP, Source, Witness, begin},
+    *,
+};
 use crate::{
     clock::{Clock, Hand},
     gateway::certs::{keeper::AGE_POLL, own::LEAF_LIFE},
