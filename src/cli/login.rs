@@ -107,7 +107,7 @@ async fn log_in(args: Login, with: Arc<Invocation>) -> Outcome {
                 .map_or_else(String::new, |end| format!(" until {end}"))
         ));
     } else {
-        status::print(&status, &with.printer, with.clock.now())?;
+        status::print(&status::Shown::new(&status, &with), &with.printer, with.clock.now())?;
     }
     Ok(DONE)
 }

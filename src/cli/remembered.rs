@@ -1,8 +1,9 @@
-//! Names of models as the gateway listed them last, so that a shell can complete them offline.
+//! Models as the gateway listed them last: a shell completes their names, and `status` says which are relaxed, offline.
 
 use std::{fs, path::PathBuf};
 
 use clap_complete::CompletionCandidate;
+use serde::{Deserialize, Serialize};
 
 use super::{invocation::Invocation, run};
 use crate::{
@@ -14,17 +15,25 @@ use crate::{
 /// The most bytes that are read back.
 const MAX_FILE: u64 = 256 * 1024;
 
-/// Remembers the names. That it cannot is worth no word to the person.
+/// What is remembered of a model.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Known {
+    name: String,
+    relaxed: bool,
+}
+
+/// Remembers the models. That it cannot is worth no word to the person.
 pub(super) fn remember(models: &[Model], with: &Invocation) {
     let Some(path) = file(&with.config) else { return };
-    let names: Vec<&str> = models.iter().map(|model| model.name.as_str()).collect();
-    if recall(&path) == names {
+    let known = |model: &Model| Known { name: model.name.clone(), relaxed: model.tls != "required" };
+    let models: Vec<Known> = models.iter().map(known).collect();
+    if recall(&path) == models {
         return;
     }
     let written = path
         .parent()
         .map_or(Ok(()), secret::create_private_dir)
-        .and_then(|()| secret::write_private(&path, serde_json::json!(names).to_string().as_bytes()));
+        .and_then(|()| secret::write_private(&path, serde_json::json!(models).to_string().as_bytes()));
     if let Err(error) = written {
         tracing::debug!(%error, "the models' names could not be remembered");
     }
@@ -36,10 +45,16 @@ pub(super) fn candidates() -> Vec<CompletionCandidate> {
     let config =
         laptop::load(&Flags::default(), &environment, Places::of_process(), run::SYSTEM_CONFIG.as_ref());
     let path = config.ok().as_ref().and_then(file);
-    let names = path.map(|path| recall(&path)).unwrap_or_default();
+    let models = path.map(|path| recall(&path)).unwrap_or_default();
     // A name that a terminal would obey is not offered to one.
-    let plain = names.into_iter().filter(|name| !name.chars().any(char::is_control));
+    let plain = models.into_iter().map(|model| model.name).filter(|name| !name.chars().any(char::is_control));
     plain.map(CompletionCandidate::new).collect()
+}
+
+/// Names of the models whose servers may be reached in plaintext or unverified.
+pub(super) fn relaxed(config: &Laptop) -> Vec<String> {
+    let models = file(config).map(|path| recall(&path)).unwrap_or_default();
+    models.into_iter().filter(|model| model.relaxed).map(|model| model.name).collect()
 }
 
 fn file(config: &Laptop) -> Option<PathBuf> {
@@ -47,7 +62,7 @@ fn file(config: &Laptop) -> Option<PathBuf> {
     Some(state.join("models").join(format!("{}.json", config.profile.value)))
 }
 
-fn recall(path: &PathBuf) -> Vec<String> {
+fn recall(path: &PathBuf) -> Vec<Known> {
     let small = fs::metadata(path).is_ok_and(|file| file.len() <= MAX_FILE);
     let text = if small { fs::read(path).unwrap_or_default() } else { Vec::new() };
     serde_json::from_slice(&text).unwrap_or_default()
@@ -67,18 +82,19 @@ mod tests {
             .unwrap_or_else(|m| panic!("{m:?}"));
         let (printer, ..) = paper::printer(Output::Human);
         let with = Invocation { config, printer, clock: Clock::system() };
-        let model = |name: &str| Model {
+        let model = |name: &str, tls: &str| Model {
             name: name.into(),
             dialect: "http".into(),
-            tls: "required".into(),
+            tls: tls.into(),
             labels: Default::default(),
             access: "permit".into(),
         };
-        remember(&[model("a"), model("b")], &with);
+        remember(&[model("a", "required"), model("b", "relaxed")], &with);
         let path = dir.path().join("state/models/work.json");
         assert_eq!(file(&with.config).as_ref(), Some(&path));
-        assert_eq!(recall(&path), ["a", "b"]);
+        assert_eq!(recall(&path).iter().map(|model| model.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(relaxed(&with.config), ["b"]);
         remember(&[], &with);
-        assert!(recall(&path).is_empty());
+        assert!(recall(&path).is_empty() && relaxed(&with.config).is_empty());
     }
 }

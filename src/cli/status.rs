@@ -2,13 +2,31 @@
 
 use std::time::{Duration, SystemTime};
 
+use serde::Serialize;
+
 use super::{
     error::{DONE, Failure, Outcome},
     invocation::Invocation,
     printer::Printer,
+    remembered,
     table::Table,
 };
 use crate::{client::Status, clock, config::laptop::Output};
+
+/// A login, and which of its models are not fully protected.
+#[derive(Serialize)]
+pub(super) struct Shown<'a> {
+    #[serde(flatten)]
+    status: &'a Status,
+    /// Models with `tls = "relaxed"`, as the gateway listed them last.
+    relaxed: Vec<String>,
+}
+
+impl<'a> Shown<'a> {
+    pub(super) fn new(status: &'a Status, with: &Invocation) -> Self {
+        Self { status, relaxed: remembered::relaxed(&with.config) }
+    }
+}
 
 /// A login that ends within this is worth a warning.
 const SOON: Duration = Duration::from_hours(1);
@@ -18,7 +36,7 @@ pub(super) fn perform(with: &Invocation) -> Outcome {
     let laptop = with.laptop()?;
     let status = laptop.status()?;
     let now = with.clock.now();
-    print(&status, &with.printer, now)?;
+    print(&Shown::new(&status, with), &with.printer, now)?;
     if let Some(warning) = ends_soon(&status, now) {
         with.printer.warn(&warning);
     }
@@ -26,10 +44,11 @@ pub(super) fn perform(with: &Invocation) -> Outcome {
 }
 
 /// The status in the printer's format.
-pub(super) fn print(status: &Status, printer: &Printer, now: SystemTime) -> Result<(), Failure> {
+pub(super) fn print(shown: &Shown<'_>, printer: &Printer, now: SystemTime) -> Result<(), Failure> {
     if printer.manner().output != Output::Human {
-        return printer.document(status);
+        return printer.document(shown);
     }
+    let status = shown.status;
     let groups = if status.groups.is_empty() { "none".to_owned() } else { status.groups.join(", ") };
     let transport = status.transport.map_or_else(|| "not known yet".to_owned(), |one| one.to_string());
     let mut table = Table::new(&[]);
@@ -52,6 +71,13 @@ pub(super) fn print(status: &Status, printer: &Printer, now: SystemTime) -> Resu
     table.row(["gateway's certificate", &gateways]);
     for root in &status.roots {
         table.row(["trusted root", &format!("{} {}", root.fingerprint, until(&root.expires_at, now))]);
+    }
+    if !shown.relaxed.is_empty() {
+        let models = shown.relaxed.join(", ");
+        table.row([
+            "relaxed (!)",
+            &format!("{models}: the gateway may reach them in plaintext or unverified"),
+        ]);
     }
     printer.table(&table)
 }
@@ -131,7 +157,8 @@ mod tests {
     #[test]
     fn the_json_has_the_shape_others_build_on() {
         let (printer, out, _) = paper::printer(Output::Json);
-        print(&status(), &printer, at("2026-11-23T07:50:00Z")).unwrap();
+        let shown = Shown { status: &status(), relaxed: vec!["llama".into()] };
+        print(&shown, &printer, at("2026-11-23T07:50:00Z")).unwrap();
         let json: serde_json::Value = serde_json::from_str(&out.text()).unwrap();
         let keys: Vec<&String> = json.as_object().unwrap().keys().collect();
         assert_eq!(
@@ -149,17 +176,21 @@ mod tests {
                 "method",
                 "profile",
                 "gateway_certificate",
-                "roots"
+                "roots",
+                "relaxed"
             ]
         );
+        assert_eq!(json["relaxed"], serde_json::json!(["llama"]));
         assert_eq!(json["transport"], "quic");
     }
 
     #[test]
     fn people_get_aligned_lines() {
         let (printer, out, _) = paper::printer(Output::Human);
-        print(&status(), &printer, at("2026-11-23T07:50:00Z")).unwrap();
+        let now = at("2026-11-23T07:50:00Z");
+        print(&Shown { status: &status(), relaxed: Vec::new() }, &printer, now).unwrap();
         let text = out.text();
+        assert!(!text.contains("relaxed"), "{text}");
         assert!(text.starts_with("gateway                https://gw.example.test\nuser                   alice@example.test\n"));
         for line in [
             "logged in              with a code that a browser confirmed",
@@ -170,6 +201,14 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
+        let (printer, out, _) = paper::printer(Output::Human);
+        let relaxed = vec!["llama".into(), "b\u{1b}".into()];
+        print(&Shown { status: &status(), relaxed }, &printer, now).unwrap();
+        let text = out.text();
+        assert!(
+            text.contains("relaxed (!)  llama, b\\u{1b}: the gateway may reach them in plaintext"),
+            "{text}"
+        );
     }
 
     #[test]

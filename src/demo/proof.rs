@@ -64,7 +64,7 @@ mod tests {
             cipher: handshake.cipher.clone(),
             group: handshake.group.clone(),
             verified: Some(true),
-            peer_sha256: None,
+            ..Leg::default()
         };
         let seen = vec![Seen { path: "/v1/chat/completions".to_owned(), with_key: true, handshake }];
         let event = Event {

@@ -165,8 +165,7 @@ pub(super) mod tests {
             tls: "TLSv1.3".to_owned(),
             cipher: "TLS_AES_256_GCM_SHA384".to_owned(),
             group: "X25519MLKEM768".to_owned(),
-            verified: None,
-            peer_sha256: None,
+            ..Leg::default()
         };
         assert_eq!(leg(&quic), "TLSv1.3 TLS_AES_256_GCM_SHA384 X25519MLKEM768 over QUIC");
     }

@@ -155,7 +155,7 @@ pub struct Evidence {
 /// One leg.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Leg {
-    /// `quic`, `tcp`, or `plaintext`.
+    /// `quic`, `tcp`, `plaintext`, or `unix` for a socket of the gateway's machine.
     pub transport: String,
     /// `TLSv1.3`, `TLSv1.2`, or empty for plaintext.
     pub tls: String,
@@ -169,6 +169,12 @@ pub struct Leg {
     /// Upstream only: SHA-256 of the server's leaf certificate, hex.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer_sha256: Option<String>,
+    /// Upstream only: the model's TLS is relaxed.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub relaxed: bool,
+    /// Upstream only: which server answered, where the model has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
 }
 
 /// Where the recording lies.
@@ -202,7 +208,13 @@ mod tests {
 
     #[test]
     fn a_full_exchange_has_the_fields_the_contract_names() {
-        let leg = Leg { verified: Some(true), peer_sha256: Some("00".into()), ..Leg::default() };
+        let leg = Leg {
+            verified: Some(true),
+            peer_sha256: Some("00".into()),
+            relaxed: true,
+            url: Some("https://m.test/".into()),
+            ..Leg::default()
+        };
         let event = Event {
             caller: Some(Caller { email: Some("alice@example.test".into()), ..Caller::default() }),
             decision: Some(Decision { approval: Some("apr_1".into()), ..Decision::default() }),
@@ -251,6 +263,8 @@ mod tests {
             "/evidence/client/group",
             "/evidence/upstream/verified",
             "/evidence/upstream/peer_sha256",
+            "/evidence/upstream/relaxed",
+            "/evidence/upstream/url",
             "/recording/id",
             "/recording/sha256",
         ] {

@@ -175,7 +175,7 @@ fn the_least_configuration_has_the_documented_defaults() {
     let model = &config.models[0];
     assert_eq!((model.dialect, model.finish_on_fin, model.body_limit), (Dialect::Detect, false, None));
     assert_eq!(model.upstream.idle, Duration::from_mins(10));
-    assert_eq!(model.upstream.relaxed_networks, ["127.0.0.0/8", "::1/128"]);
+    assert_eq!(model.upstream.relaxed_networks, ["unix", "127.0.0.0/8", "::1/128"]);
     assert!(!model.upstream.relaxed);
 }
 
@@ -191,7 +191,7 @@ listen = "[::]:8443"
 state = "st"
 metrics = "127.0.0.1:9464"
 policies = "policies"
-relaxed_networks = ["10.0.0.0/8", "192.0.2.1"]
+relaxed_networks = ["10.0.0.0/8", "192.0.2.1", "unix"]
 [tls]
 certificate = "cert.pem"
 key = "key.pem"
@@ -238,8 +238,10 @@ on_client_fin = "finish"
 limits = { body = "32MiB", idle = "90s", requests_per_minute = 600, per_caller = { concurrent = 4 }, groups = { "ML engineers" = { tokens_per_day = 2_000_000 } } }
 [[model]]
 name = "llama"
-upstream = "http://10.1.2.3:8080"
+upstream = ["http://10.1.2.3:8080", "unix:/run/llama.sock"]
 tls = "relaxed"
+pool = { max_idle = 8, max_age = "5m", idle_timeout = "30s" }
+health = { failures = 3, pause = "500ms", longest_pause = "1m" }
 "#,
     );
     let at = |name: &str| dir.path().join(name);
@@ -290,7 +292,14 @@ tls = "relaxed"
     assert_eq!((credential.header.as_str(), credential.prefix.as_str()), ("authorization", "Bearer "));
     assert_eq!(credential.value, secret::Source::File(at("secret")));
     assert!(llama.upstream.relaxed);
-    assert_eq!(llama.upstream.relaxed_networks, ["10.0.0.0/8", "192.0.2.1/32"]);
+    assert_eq!(llama.upstream.relaxed_networks, ["10.0.0.0/8", "192.0.2.1/32", "unix"]);
+    assert_eq!(llama.upstream.urls.len(), 2);
+    assert_eq!(llama.upstream.urls[1].as_str(), "unix:/run/llama.sock");
+    assert!(!llama.upstream.encrypted() && fraud.upstream.encrypted());
+    let (pool, health) = (llama.upstream.pool, llama.upstream.health);
+    assert_eq!((pool.max_idle, pool.max_age.as_secs(), pool.idle_timeout.as_secs()), (8, 300, 30));
+    assert_eq!((health.failures, health.pause.as_millis(), health.longest_pause.as_secs()), (3, 500, 60));
+    assert_eq!((fraud.upstream.pool, fraud.upstream.health), Default::default());
     let facts = config.facts();
     assert_eq!((facts[0].tls.as_str(), facts[0].dialect.as_str()), ("required", "kserve"));
     assert_eq!(facts[1].tls, "relaxed");
@@ -512,6 +521,12 @@ fn the_documentation_names_every_key() {
         "token",
         "users",
         "upstream",
+        "pool.max_idle",
+        "pool.max_age",
+        "pool.idle_timeout",
+        "health.failures",
+        "health.pause",
+        "health.longest_pause",
         "dialect",
         "tls",
         "pins",

@@ -6,6 +6,7 @@ mod operator;
 mod reload;
 #[cfg(test)]
 mod tests;
+mod upstreams;
 mod witness;
 #[cfg(test)]
 pub(in crate::gateway) mod world;
@@ -21,7 +22,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::operator::Operator;
+use self::{operator::Operator, upstreams::Upstreams};
 use super::{
     accept::{self, Listeners, Reception},
     api,
@@ -424,7 +425,9 @@ async fn serve_operator(
     let listener = TcpListener::bind(address).await.map_err(unusable)?;
     let bound = listener.local_addr().map_err(unusable)?;
     let phases = background.phases.clone();
-    let operator = Operator::new(meters, rooms.scribe.clone(), certificates.clone(), phases.clone());
+    let upstreams = Upstreams::new(rooms.pipeline.clone());
+    let operator =
+        Operator::new(meters, upstreams, rooms.scribe.clone(), certificates.clone(), phases.clone());
     background.tasks.spawn(operator.serve(listener, phases));
     Ok(Some(bound))
 }

@@ -12,6 +12,7 @@ use prometheus_client::{
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
+use super::upstreams::Upstreams;
 use crate::{
     clock,
     gateway::{
@@ -59,6 +60,7 @@ struct Exchanges {
 impl Operator {
     pub(super) fn new(
         meters: &accept::Meters,
+        upstreams: Upstreams,
         scribe: Scribe,
         certificates: Certificates,
         phases: Phases,
@@ -67,6 +69,7 @@ impl Operator {
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "This program", build);
         meters.register(&mut registry);
+        registry.register_collector(Box::new(upstreams));
         let certificate_expiry = Family::<Which, Gauge>::default();
         registry.register(
             "certificate_expiry_timestamp_seconds",

@@ -184,6 +184,11 @@ impl Pipeline {
         self.0.listable(caller, source, transport)
     }
 
+    /// How the servers of every model stand, for the operator.
+    pub fn standings(&self) -> Vec<upstream::Standing> {
+        self.0.models.load().values().flat_map(|model| model.upstream.standings()).collect()
+    }
+
     /// A model as an approver sees it, whatever they may do with it themselves.
     pub fn described(&self, model: &str) -> Option<api::Model> {
         self.0.model(model).map(|model| model.described("ask"))

@@ -59,7 +59,11 @@ pub(super) fn identities(models: &BTreeMap<String, Arc<Model>>) -> BTreeMap<Stri
 /// A hash of what people look at when they approve a model: name, server, labels. Tuning its limits makes no other model of it.
 fn identity(config: &ModelConfig) -> String {
     let ModelConfig { name, upstream, labels, .. } = config;
-    let text = serde_json::json!([name, upstream.url.as_str(), labels]).to_string();
+    let text = match upstream.urls.as_slice() {
+        [url] => serde_json::json!([name, url.as_str(), labels]),
+        urls => serde_json::json!([name, urls, labels]),
+    };
+    let text = text.to_string();
     hex(digest::digest(&digest::SHA256, text.as_bytes()).as_ref())
 }
 

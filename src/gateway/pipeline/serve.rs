@@ -186,8 +186,7 @@ impl Way {
             tls: arrival.handshake.tls.clone(),
             cipher: arrival.handshake.cipher.clone(),
             group: arrival.handshake.group.clone(),
-            verified: None,
-            peer_sha256: None,
+            ..Leg::default()
         };
         Self { stages, arrival, signals, leg }
     }

@@ -153,6 +153,17 @@ impl From<&UpstreamError> for Problem {
                 "the model's server lies outside the networks where `tls = \"relaxed\"` is allowed, so nothing was sent"
                     .to_owned(),
             ),
+            UpstreamError::Resting { wait } => {
+                let problem = Self::new(
+                    code::UPSTREAM_UNREACHABLE,
+                    "the model's server has failed several times in a row, so it is left alone for a moment",
+                );
+                let wait = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1);
+                let problem = problem.status(StatusCode::SERVICE_UNAVAILABLE).remedy(format!(
+                    "try again in {wait} s; if it lasts, {operator}"
+                ));
+                return Self { retry_after: Some(wait), ..problem };
+            }
             UpstreamError::Timeout { after } => (
                 code::UPSTREAM_TIMEOUT,
                 format!("the model's server was silent for {} s", after.as_secs()),

@@ -157,7 +157,7 @@ async fn endless() -> (ModelConfig, tokio::sync::mpsc::UnboundedReceiver<()>) {
         name: "m".to_owned(),
         dialect: Dialect::Detect,
         upstream: upstream::Config {
-            url: url.parse().unwrap(),
+            urls: vec![url.parse().unwrap()],
             relaxed: true,
             relaxed_networks: Vec::new(),
             ca: None,
@@ -166,6 +166,8 @@ async fn endless() -> (ModelConfig, tokio::sync::mpsc::UnboundedReceiver<()>) {
             server_name: None,
             credential: None,
             idle: Duration::from_secs(600),
+            pool: Default::default(),
+            health: Default::default(),
         },
         labels: Default::default(),
         finish_on_fin: false,

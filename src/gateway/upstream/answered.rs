@@ -11,10 +11,7 @@ use http::response;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::{
-    BodyError, Meter,
-    pool::{Http1, Pool, Ticket},
-};
+use super::{BodyError, Meter, http1::Http1, http2::Ticket, pool::Pool};
 use crate::evidence::event::Leg;
 
 /// The head of an answer, and the rest of it.

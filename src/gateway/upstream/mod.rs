@@ -3,40 +3,56 @@
 mod answered;
 mod connect;
 mod credential;
+mod dial;
+mod handshake;
+mod health;
+mod http1;
+mod http2;
 mod network;
 mod outgoing;
 mod pool;
+mod server;
 mod socket;
 mod target;
+mod unsent;
 mod verify;
 
-use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use http::{Request, Version};
 use hyper::upgrade::OnUpgrade;
 
 pub use answered::{Answered, Body};
 pub use credential::Credential;
-pub use network::Network;
+pub use health::{Circuit, HealthConfig};
+pub use network::{Network, UNIX};
 pub(crate) use outgoing::{Fault, Meter, Outgoing, Watch};
+pub use pool::PoolConfig;
 
 use self::{
-    connect::{Connector, Protocol},
+    connect::Protocol,
     credential::Joined,
-    pool::{Line, Pool},
-    target::Target,
+    server::{Errand, Server, Way},
+    unsent::Unsent,
 };
 use super::policy::Permit;
 use crate::{clock::Clock, tls::TrustError};
 
+/// From the first question for an address to the end of the TLS handshake.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The same while another server is well and could be asked instead.
+const HURRIED_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// What `gateway.toml` says about one model's server.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// `https://…`, or `http://…` with `tls = relaxed`. Its path is put before every request's.
-    pub url: url::Url,
+    /// Where it is, the preferred server first, the others for when it fails: `https://…`; with `tls = relaxed` also `http://…` and
+    /// `unix:/PATH`. The path of an http(s) URL is put before every request's.
+    pub urls: Vec<url::Url>,
     /// `tls = "relaxed"`: plaintext or unverified TLS is allowed, inside `relaxed_networks`.
     pub relaxed: bool,
-    /// CIDRs in which relaxed upstreams may lie; default loopback.
+    /// CIDRs in which relaxed upstreams may lie, and [`UNIX`] for this machine's sockets; empty: unix sockets and loopback.
     pub relaxed_networks: Vec<String>,
     /// The only roots the server is believed by; `None`: the operating system's.
     pub ca: Option<PathBuf>,
@@ -50,12 +66,16 @@ pub struct Config {
     pub credential: Option<Credential>,
     /// Longest silence of the upstream before the exchange is cut. Default 10 min.
     pub idle: Duration,
+    /// Connections kept for the next request.
+    pub pool: PoolConfig,
+    /// When a server that fails is left alone.
+    pub health: HealthConfig,
 }
 
 impl Config {
-    /// Whether the leg is TLS at all; `relaxed` may leave it unverified.
+    /// Whether the leg is TLS at all, to every server; `relaxed` may leave it unverified.
     pub fn encrypted(&self) -> bool {
-        self.url.scheme() == "https"
+        self.urls.iter().all(|url| url.scheme() == "https")
     }
 }
 
@@ -94,10 +114,16 @@ pub enum UpstreamError {
         cause: String,
     },
     /// Plaintext to an address outside `relaxed_networks`.
-    #[error("plaintext to {address} is refused: it lies outside relaxed_networks")]
+    #[error("plaintext to {place} is refused: it lies outside relaxed_networks")]
     OutsideRelaxed {
-        /// Where the name led.
-        address: IpAddr,
+        /// The address where the name led, or the socket.
+        place: String,
+    },
+    /// Every server has failed so often that it is left alone for a while.
+    #[error("the model's servers have failed too often: the next exchange may try in {} ms", wait.as_millis())]
+    Resting {
+        /// Until one may be tried.
+        wait: Duration,
     },
     /// The server was silent for too long.
     #[error("the model's server was silent for {} s", after.as_secs())]
@@ -148,14 +174,31 @@ pub enum BodyError {
     },
 }
 
-/// One model's server.
+/// One model's servers.
 pub struct Upstream {
     model: String,
-    target: Target,
+    /// In the order they are asked.
+    servers: Vec<Server>,
     credential: Option<Joined>,
-    connector: Connector,
-    pool: Arc<Pool>,
+    relaxed: bool,
     idle: Duration,
+}
+
+/// How one server of a model stands.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// The model.
+    pub model: String,
+    /// As in `gateway.toml`.
+    pub server: String,
+    /// Whether the model's TLS is relaxed.
+    pub relaxed: bool,
+    /// Connections open, and those of them that nobody uses.
+    pub connections: (usize, usize),
+    /// Exchanges the server failed since the models were read.
+    pub failures: u64,
+    /// Whether exchanges go there.
+    pub circuit: Circuit,
 }
 
 impl std::fmt::Debug for Upstream {
@@ -170,19 +213,25 @@ impl Upstream {
     /// # Errors
     /// When a setting is unusable: among them a plaintext URL for a model whose TLS is `required`.
     pub fn new(model: &str, config: &Config, clock: &Clock) -> Result<Self, SetupError> {
+        if config.urls.is_empty() {
+            return Err(SetupError::Setting(format!("the model `{model}` has no upstream URL")));
+        }
         Ok(Self {
             model: model.to_owned(),
-            target: Target::new(&config.url)?,
+            servers: config
+                .urls
+                .iter()
+                .map(|url| Server::new(url, config, clock))
+                .collect::<Result<_, _>>()?,
             credential: config.credential.as_ref().map(|c| Joined::new(model, c, clock)).transpose()?,
-            connector: Connector::new(config)?,
-            pool: Arc::new(Pool::default()),
+            relaxed: config.relaxed,
             idle: config.idle,
         })
     }
 
-    /// Whether the leg is TLS at all (a relaxed one may still be unverified: evidence says so per exchange).
+    /// Whether the leg is TLS at all, to every server (a relaxed one may still be unverified: evidence says so per exchange).
     pub fn encrypted(&self) -> bool {
-        self.connector.encrypted()
+        self.servers.iter().all(|server| server.connector.encrypted())
     }
 
     /// Longest silence of the server before an exchange is cut.
@@ -190,10 +239,23 @@ impl Upstream {
         self.idle
     }
 
+    /// How each server stands now, for the operator.
+    pub fn standings(&self) -> Vec<Standing> {
+        let standing = |server: &Server| Standing {
+            model: self.model.clone(),
+            server: server.url.clone(),
+            relaxed: self.relaxed,
+            connections: (server.connector.open(), server.pool.unused()),
+            failures: server.health.failed(),
+            circuit: server.health.circuit(),
+        };
+        self.servers.iter().map(standing).collect()
+    }
+
     /// Sends one request and returns when the head of its answer is there. The future drives the connection: dropping it, or
     /// the answer's body, ends the request at the server at once.
     ///
-    /// A request is sent again only when the connection it was given to had died before any of its bytes were written.
+    /// A request is sent again, to the same server or to the next, only when none of them can have acted on any of it.
     ///
     /// # Errors
     /// See [`UpstreamError`].
@@ -202,40 +264,8 @@ impl Upstream {
         permit: &Permit,
         request: Request<Outgoing>,
     ) -> Result<Answered, UpstreamError> {
-        if permit.model() != self.model {
-            return Err(UpstreamError::NotPermitted);
-        }
-        let mut request = request;
         let protocol = self.protocol(request.version(), request.headers());
-        let meter = Arc::clone(request.body().meter());
-        let path = self.target.path(request.uri());
-        loop {
-            let line = self.pool.line(&self.connector, protocol).await?;
-            let fresh = line.fresh();
-            self.target.address(&mut request, path.clone(), line.is_h2());
-            self.join_credential(&mut request).await?;
-            match within(self.idle, &meter, line.exchange(request, &self.pool, Arc::clone(&meter))).await {
-                Ok(answered) if answered.head.status.is_informational() => {
-                    // A switch that nobody asked for: what follows on that connection belongs to no exchange.
-                    return Err(UpstreamError::Broke {
-                        cause: format!("it answered {} unasked", answered.head.status),
-                    });
-                }
-                Ok(answered) => {
-                    if let Some(credential) = &self.credential {
-                        credential.answered(answered.head.status);
-                    }
-                    return Ok(answered);
-                }
-                Err(Unsent::Never(unsent)) if !fresh => request = *unsent,
-                Err(Unsent::Never(_)) => {
-                    return Err(UpstreamError::Unreachable {
-                        cause: "the connection ended as it began".to_owned(),
-                    });
-                }
-                Err(Unsent::Failed(error)) => return Err(error),
-            }
-        }
+        self.pass(permit, request, Way::Http(protocol)).await.map(|(answered, _)| answered)
     }
 
     /// Sends a request that asks to leave HTTP (`Connection: upgrade`), on an HTTP/1.1 connection of its own. With status 101 comes
@@ -246,25 +276,59 @@ impl Upstream {
     pub(crate) async fn upgrade(
         &self,
         permit: &Permit,
+        request: Request<Outgoing>,
+    ) -> Result<(Answered, Option<OnUpgrade>), UpstreamError> {
+        self.pass(permit, request, Way::Leaving).await
+    }
+
+    /// Asks the servers in their order, those whose circuit is open left out, until one has taken the request.
+    async fn pass(
+        &self,
+        permit: &Permit,
         mut request: Request<Outgoing>,
+        way: Way,
     ) -> Result<(Answered, Option<OnUpgrade>), UpstreamError> {
         if permit.model() != self.model {
             return Err(UpstreamError::NotPermitted);
         }
-        let path = self.target.path(request.uri());
-        self.target.address(&mut request, path, false);
-        self.join_credential(&mut request).await?;
-        let meter = Arc::clone(request.body().meter());
-        let asked = async {
-            let dialled = self.connector.dial(Protocol::Http1).await.map_err(Unsent::Failed)?;
-            pool::ask_to_leave(dialled, request).await.map_err(Unsent::Failed)
+        let errand = Errand {
+            way,
+            uri: request.uri().clone(),
+            credential: self.credential.as_ref(),
+            idle: self.idle,
+            meter: Arc::clone(request.body().meter()),
         };
-        within(self.idle, &meter, asked).await.map_err(|unsent| match unsent {
-            Unsent::Failed(error) => error,
-            Unsent::Never(_) => {
-                UpstreamError::Unreachable { cause: "the connection ended as it began".to_owned() }
+        let mut failure = None;
+        let mut others = self.servers.iter();
+        while let Some(server) = others.next() {
+            let Some(mut trial) = server.health.admit() else { continue };
+            let another = others.as_slice().iter().any(|other| other.health.circuit() == Circuit::Closed);
+            let patience = if another { HURRIED_TIMEOUT } else { CONNECT_TIMEOUT };
+            match server.pass(&errand, request, patience, &mut trial).await {
+                Ok(answered) => {
+                    trial.well();
+                    return Ok(answered);
+                }
+                Err(Unsent::Never(back, error)) => {
+                    trial.failed();
+                    tracing::warn!(model = self.model, server = server.url, %error, "a model's server took no request");
+                    request = *back;
+                    failure = Some(error);
+                }
+                Err(Unsent::Failed(error)) => {
+                    if error.is_of_the_server() {
+                        trial.failed();
+                    }
+                    return Err(error);
+                }
             }
-        })
+        }
+        Err(failure.unwrap_or_else(|| self.resting()))
+    }
+
+    fn resting(&self) -> UpstreamError {
+        let wait = self.servers.iter().map(|server| server.health.wait()).min();
+        UpstreamError::Resting { wait: wait.unwrap_or_default() }
     }
 
     /// The protocol the request should travel in: HTTP/1.1 for callers who speak it, which has no shared flow control and
@@ -273,61 +337,26 @@ impl Upstream {
         let grpc = headers.get(http::header::CONTENT_TYPE).is_some_and(|kind| {
             kind.as_bytes().get(..16).is_some_and(|start| start.eq_ignore_ascii_case(b"application/grpc"))
         });
+        let personal = http1::personal(headers, http::header::AUTHORIZATION);
         match (version == Version::HTTP_2, grpc) {
             (true, true) => Protocol::Http2,
-            (true, false) => Protocol::Either,
-            (false, _) => Protocol::Http1,
-        }
-    }
-
-    /// For every attempt anew, on the complete request: signatures cover where it goes.
-    async fn join_credential(&self, request: &mut Request<Outgoing>) -> Result<(), UpstreamError> {
-        match &self.credential {
-            Some(credential) => credential.join(request).await,
-            None => Ok(()),
+            // What proves itself to a connection gets one of its own, which only HTTP/1.1 has.
+            (true, false) if !personal => Protocol::Either,
+            (true | false, _) => Protocol::Http1,
         }
     }
 }
 
-/// What became of a request that got no answer.
-pub(crate) enum Unsent {
-    /// None of its bytes were written: here it is back.
-    Never(Box<Request<Outgoing>>),
-    /// Some may have been.
-    Failed(UpstreamError),
-}
-
-/// Waits for an answer's head for as long as the server is not silent for `idle`; request bytes going out count as life.
-async fn within<T>(
-    idle: Duration,
-    meter: &Meter,
-    answer: impl Future<Output = Result<T, Unsent>>,
-) -> Result<T, Unsent> {
-    let mut answer = std::pin::pin!(answer);
-    let mut seen = meter.bytes();
-    loop {
-        if let Ok(done) = tokio::time::timeout(idle, answer.as_mut()).await {
-            return done;
-        }
-        let now = meter.bytes();
-        if now == seen {
-            return Err(Unsent::Failed(UpstreamError::Timeout { after: idle }));
-        }
-        seen = now;
-    }
-}
-
-impl Line {
-    /// One request and the head of its answer on this connection.
-    async fn exchange(
-        self,
-        request: Request<Outgoing>,
-        pool: &Arc<Pool>,
-        meter: Arc<Meter>,
-    ) -> Result<Answered, Unsent> {
-        match self {
-            Self::Http1(connection) => connection.exchange(request, pool, meter).await,
-            Self::Http2(shared) => shared.exchange(request, &meter).await,
-        }
+impl UpstreamError {
+    /// Whether it tells something of the server's health.
+    fn is_of_the_server(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable { .. }
+                | Self::Untrusted { .. }
+                | Self::OutsideRelaxed { .. }
+                | Self::Timeout { .. }
+                | Self::Broke { .. }
+        )
     }
 }

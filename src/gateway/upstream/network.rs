@@ -1,6 +1,37 @@
-//! The networks in which a relaxed upstream may lie.
+//! The places in which a relaxed upstream may lie.
 
 use std::{fmt, net::IpAddr, str::FromStr};
+
+/// How the unix sockets of this machine are called among networks.
+pub const UNIX: &str = "unix";
+
+/// Where plaintext and unverified TLS are allowed.
+#[derive(Clone, Debug)]
+pub(super) struct Places {
+    unix: bool,
+    networks: Vec<Network>,
+}
+
+impl Places {
+    /// Of `relaxed_networks`: networks and [`UNIX`]; an empty list is the default, unix sockets and loopback.
+    pub(super) fn parse(list: &[String]) -> Result<Self, NetworkError> {
+        if list.is_empty() {
+            return Ok(Self { unix: true, networks: Network::loopback().to_vec() });
+        }
+        let networks: Result<_, _> = list.iter().filter(|one| *one != UNIX).map(|one| one.parse()).collect();
+        Ok(Self { unix: list.iter().any(|one| one == UNIX), networks: networks? })
+    }
+
+    /// Whether this machine's unix sockets are among them.
+    pub(super) fn unix(&self) -> bool {
+        self.unix
+    }
+
+    /// Whether the address is in one of the networks.
+    pub(super) fn contain(&self, address: IpAddr) -> bool {
+        self.networks.iter().any(|network| network.contains(address))
+    }
+}
 
 /// A CIDR network, such as `10.0.0.0/8` or `fd00::/8`; a bare address is a network of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

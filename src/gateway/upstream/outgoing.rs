@@ -5,7 +5,7 @@ use std::{
     fmt,
     pin::Pin,
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU8, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
@@ -80,13 +80,66 @@ impl Meter {
 
 /// A request body as the upstream connection takes it.
 pub(crate) struct Outgoing {
-    /// Read before the request was sent.
+    flow: Arc<Mutex<Flow>>,
+    /// The sending this handle is for; a later one has made it void.
+    turn: u32,
+    meter: Arc<Meter>,
+}
+
+/// Where a body stands.
+struct Flow {
+    /// Read before the request was sent, or to be sent once more.
     early: VecDeque<Frame<Bytes>>,
     body: Incoming,
     watch: Option<Box<dyn Watch>>,
-    meter: Arc<Meter>,
     /// `None` once the body has ended.
     hash: Option<digest::Context>,
+    turn: u32,
+    /// What has been passed on, while it may have to be once more and is not too long for that.
+    kept: Option<Passed>,
+}
+
+#[derive(Default)]
+struct Passed {
+    chunks: Vec<Bytes>,
+    length: usize,
+}
+
+/// The longest body that is kept for a second sending, bytes.
+const MAX_KEPT: usize = 64 * 1024;
+
+/// Holds what has been sent of a body, for a server that says that it did nothing with it.
+pub(super) struct Kept {
+    flow: Arc<Mutex<Flow>>,
+    meter: Arc<Meter>,
+}
+
+impl Kept {
+    /// The body from its beginning; `None` when too much of it has gone. The handle that was sent is void from here on.
+    pub(super) fn rewind(self) -> Option<Outgoing> {
+        let mut flow = lock(&self.flow);
+        let passed = flow.kept.take()?;
+        for chunk in passed.chunks.into_iter().rev() {
+            flow.early.push_front(Frame::data(chunk));
+        }
+        flow.hash = Some(digest::Context::new(&digest::SHA256));
+        flow.turn += 1;
+        self.meter.bytes.store(0, Ordering::Relaxed);
+        let turn = flow.turn;
+        drop(flow);
+        Some(Outgoing { flow: Arc::clone(&self.flow), turn, meter: Arc::clone(&self.meter) })
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        lock(&self.flow).kept = None;
+    }
+}
+
+/// A poisoned lock guards a body under way: whatever becomes of it, it is counted.
+fn lock(flow: &Mutex<Flow>) -> MutexGuard<'_, Flow> {
+    flow.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Outgoing {
@@ -97,18 +150,14 @@ impl Outgoing {
         watch: Option<Box<dyn Watch>>,
         limit: u64,
     ) -> Self {
-        let mut outgoing = Self {
-            early: early.into(),
-            watch,
-            hash: Some(digest::Context::new(&digest::SHA256)),
-            meter: Arc::new(Meter { limit, ..Meter::default() }),
-            body,
-        };
+        let meter = Arc::new(Meter { limit, ..Meter::default() });
+        let hash = Some(digest::Context::new(&digest::SHA256));
+        let mut flow = Flow { early: early.into(), body, watch, hash, turn: 0, kept: None };
         // The connection stops asking as soon as `is_end_stream` says so; the digest must be ready by then.
-        if outgoing.is_end_stream() {
-            outgoing.close();
+        if flow.is_end_stream() {
+            flow.close(&meter);
         }
-        outgoing
+        Self { flow: Arc::new(Mutex::new(flow)), turn: 0, meter }
     }
 
     /// Where the body's figures can be read.
@@ -116,31 +165,85 @@ impl Outgoing {
         &self.meter
     }
 
-    fn close(&mut self) {
+    /// Keeps what is sent from here on, up to [`MAX_KEPT`] bytes, for as long as the value lives.
+    pub(super) fn keep(&self) -> Kept {
+        lock(&self.flow).kept = Some(Passed::default());
+        Kept { flow: Arc::clone(&self.flow), meter: Arc::clone(&self.meter) }
+    }
+}
+
+impl Flow {
+    fn close(&mut self, meter: &Meter) {
         if let Some(hash) = self.hash.take() {
             let mut sha256 = [0; 32];
             sha256.copy_from_slice(hash.finish().as_ref());
-            // Set once: `hash` is taken once.
-            let _ = self.meter.sha256.set(sha256);
+            // Set once: a body that was sent twice is the same both times.
+            let _ = meter.sha256.set(sha256);
         }
     }
 
-    fn pass(&mut self, data: &Bytes, watched: bool) -> Result<(), Cut> {
+    fn pass(&mut self, data: &Bytes, watched: bool, meter: &Meter) -> Result<(), Cut> {
         if watched && self.watch.as_mut().is_some_and(|watch| !watch.passes(data)) {
-            self.meter.cut(Fault::Ambiguous);
+            meter.cut(Fault::Ambiguous);
             return Err(Cut(Fault::Ambiguous));
         }
         let length = data.len() as u64;
-        let total = self.meter.bytes.fetch_add(length, Ordering::Relaxed) + length;
-        if total > self.meter.limit {
-            self.meter.bytes.fetch_sub(length, Ordering::Relaxed);
-            self.meter.cut(Fault::TooLong);
+        let total = meter.bytes.fetch_add(length, Ordering::Relaxed) + length;
+        if total > meter.limit {
+            meter.bytes.fetch_sub(length, Ordering::Relaxed);
+            meter.cut(Fault::TooLong);
             return Err(Cut(Fault::TooLong));
         }
         if let Some(hash) = &mut self.hash {
             hash.update(data);
         }
+        if let Some(passed) = &mut self.kept {
+            passed.length = passed.length.saturating_add(data.len());
+            if passed.length > MAX_KEPT {
+                self.kept = None;
+            } else {
+                passed.chunks.push(data.clone());
+            }
+        }
         Ok(())
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.early.is_empty() && self.body.is_end_stream()
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>, meter: &Meter) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        let early = self.early.pop_front();
+        let watched = early.is_none();
+        let polled = match early {
+            Some(frame) => Some(Ok(frame)),
+            None => ready!(Pin::new(&mut self.body).poll_frame(cx)),
+        };
+        Poll::Ready(match polled {
+            Some(Ok(frame)) => {
+                if let Some(data) = frame.data_ref() {
+                    if let Err(cut) = self.pass(data, watched, meter) {
+                        return Poll::Ready(Some(Err(cut)));
+                    }
+                } else {
+                    // Trailers are read once.
+                    self.kept = None;
+                }
+                if frame.is_trailers() || self.is_end_stream() {
+                    self.close(meter);
+                }
+                Some(Ok(frame))
+            }
+            Some(Err(error)) => {
+                tracing::debug!(%error, "a request body broke");
+                meter.cut(Fault::Caller);
+                Some(Err(Cut(Fault::Caller)))
+            }
+            None => {
+                self.close(meter);
+                None
+            }
+        })
     }
 }
 
@@ -165,47 +268,25 @@ impl Body for Outgoing {
     type Error = Cut;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let this = &mut *self;
-        let early = this.early.pop_front();
-        let watched = early.is_none();
-        let polled = match early {
-            Some(frame) => Some(Ok(frame)),
-            None => ready!(Pin::new(&mut this.body).poll_frame(cx)),
-        };
-        Poll::Ready(match polled {
-            Some(Ok(frame)) => {
-                if let Some(data) = frame.data_ref()
-                    && let Err(cut) = this.pass(data, watched)
-                {
-                    return Poll::Ready(Some(Err(cut)));
-                }
-                if frame.is_trailers() || this.is_end_stream() {
-                    this.close();
-                }
-                Some(Ok(frame))
-            }
-            Some(Err(error)) => {
-                tracing::debug!(%error, "a request body broke");
-                this.meter.cut(Fault::Caller);
-                Some(Err(Cut(Fault::Caller)))
-            }
-            None => {
-                this.close();
-                None
-            }
-        })
+        let mut flow = lock(&self.flow);
+        if flow.turn != self.turn {
+            // The body goes out once more elsewhere: this is the rest of a sending that came to nothing.
+            return Poll::Ready(Some(Err(Cut(Fault::Caller))));
+        }
+        flow.poll_frame(cx, &self.meter)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.early.is_empty() && self.body.is_end_stream()
+        lock(&self.flow).is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        let early: u64 = self.early.iter().filter_map(Frame::data_ref).map(|data| data.len() as u64).sum();
-        let rest = self.body.size_hint();
+        let flow = lock(&self.flow);
+        let early: u64 = flow.early.iter().filter_map(Frame::data_ref).map(|data| data.len() as u64).sum();
+        let rest = flow.body.size_hint();
         let mut hint = SizeHint::new();
         hint.set_lower(rest.lower().saturating_add(early));
         if let Some(upper) = rest.upper() {

@@ -22,6 +22,7 @@ impl Target {
         let scheme = match url.scheme() {
             "https" => Scheme::HTTPS,
             "http" => Scheme::HTTP,
+            "unix" => return Ok(Self::local()),
             _ => return Err(wrong("is neither https nor http")),
         };
         if !url.username().is_empty() || url.password().is_some() {
@@ -44,6 +45,16 @@ impl Target {
             authority: authority.parse().map_err(|_| wrong("has an unusable host"))?,
             base: url.path().trim_end_matches('/').to_owned(),
         })
+    }
+
+    /// Behind a unix socket: the path is the socket's, and the only name there is this machine's.
+    fn local() -> Self {
+        Self {
+            scheme: Scheme::HTTP,
+            authority: Authority::from_static("localhost"),
+            host: HeaderValue::from_static("localhost"),
+            base: String::new(),
+        }
     }
 
     /// Addresses the request to the model's server in the terms of its protocol: RFC 9112 §3.2.1 origin form and `Host`, or
@@ -93,6 +104,7 @@ mod tests {
             ("https://m.test/base/", "/v1", "/base/v1"),
             ("https://m.test", "*", "*"),
             ("https://m.test", "http://127.0.0.1:9/v1?a", "/v1?a"),
+            ("unix:/run/model.sock", "/v1?a", "/v1?a"),
         ] {
             let uri: Uri = sent.parse().unwrap();
             assert_eq!(target(base).unwrap().path(&uri).as_str(), path, "{base} {sent}");

@@ -16,6 +16,7 @@ use crate::{
     gateway::{
         identity::{ProviderConfig, ProviderKind},
         pipeline::ModelConfig,
+        upstream::UNIX,
     },
 };
 
@@ -29,7 +30,7 @@ const STATE: &str = "/var/lib/hoopctl";
 const POLICIES: &str = "policies";
 
 /// Where relaxed upstreams may lie when nothing is said: on this machine.
-const RELAXED: [&str; 2] = ["127.0.0.0/8", "::1/128"];
+const RELAXED: [&str; 3] = [UNIX, "127.0.0.0/8", "::1/128"];
 
 /// What `[gateway]` says.
 pub(in crate::config::gateway) struct Section {
@@ -59,7 +60,12 @@ pub(in crate::config::gateway) fn read(root: &mut Table<'_>, report: &mut Report
         None => Some(report.resolve(POLICIES)),
     };
     let relaxed_networks = table.read("relaxed_networks", report, |value, report| {
-        Some(value.list(report).iter().filter_map(|item| value::network(item, report)).collect())
+        let items = value.list(report);
+        if items.is_empty() {
+            let remedy = "leave it out for this machine alone; without relaxed models it is not asked";
+            value.wrong("a list of no network", remedy, report);
+        }
+        Some(items.iter().filter_map(|item| place(item, report)).collect())
     });
     let span = table.span().clone();
     table.finish(report);
@@ -127,6 +133,14 @@ fn public_url(value: &Value<'_>, report: &mut Report) -> Option<Url> {
         return None;
     }
     Some(url)
+}
+
+/// A network, or this machine's sockets.
+fn place(value: &Value<'_>, report: &mut Report) -> Option<String> {
+    match value.string(report)? {
+        UNIX => Some(UNIX.to_owned()),
+        _ => value::network(value, report),
+    }
 }
 
 /// An address whose port is not the public one.

@@ -5,6 +5,7 @@ pub(super) mod audit;
 pub(super) mod gateway;
 pub(super) mod identity;
 pub(super) mod model;
+mod servers;
 pub(super) mod sessions;
 pub(super) mod storage;
 pub(super) mod tls;

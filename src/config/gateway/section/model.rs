@@ -1,10 +1,8 @@
 //! `[[model]]`: what can be reached, and how.
 
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
-use url::{Host, Url};
-
-use super::gateway::inside;
+use super::servers;
 use crate::{
     config::gateway::{
         file,
@@ -116,11 +114,10 @@ fn upstream(
         }
         Some(relaxed)
     });
-    let url = table.need("upstream", "\"https://models.example.com:8443\"", report, |value, report| {
-        let url = value::any_url(value, report)?;
-        reachable(value, &url, relaxed.unwrap_or(false), relaxed_networks, report);
-        Some(url)
+    let urls = table.need("upstream", "\"https://models.example.com:8443\"", report, |value, report| {
+        servers::urls(value, relaxed.unwrap_or(false), relaxed_networks, report)
     });
+    let (pool, health) = (servers::pool(table, report), servers::health(table, report));
     let ca = table.read("ca", report, file::certificates);
     let pins = table.read("pins", report, |value, report| {
         Some(value.list(report).iter().filter_map(|item| pin(item, report)).collect())
@@ -130,7 +127,7 @@ fn upstream(
     let server_name = table.read("server_name", report, server_name);
     let credential = table.read("credential", report, credential);
     Some(upstream::Config {
-        url: url?,
+        urls: urls?,
         relaxed: relaxed.unwrap_or(false),
         relaxed_networks: relaxed_networks.to_vec(),
         ca,
@@ -139,31 +136,9 @@ fn upstream(
         server_name,
         credential,
         idle,
+        pool,
+        health,
     })
-}
-
-/// Plaintext only where `tls = "relaxed"` says so, and relaxed only in the networks for it. A host given by name is
-/// looked at when it is connected to.
-fn reachable(value: &Value<'_>, url: &Url, relaxed: bool, networks: &[String], report: &mut Report) {
-    if !relaxed {
-        if url.scheme() == "http" {
-            let remedy = "write https://…, or tls = \"relaxed\" if it lies in relaxed_networks";
-            value.wrong("plaintext, and this model requires TLS", remedy, report);
-        }
-        return;
-    }
-    let address: IpAddr = match url.host() {
-        Some(Host::Ipv4(address)) => address.into(),
-        Some(Host::Ipv6(address)) => address.into(),
-        _ => return,
-    };
-    if !inside(networks, address.to_canonical()) {
-        let what = format!("outside relaxed_networks ({})", networks.join(", "));
-        let remedy = format!(
-            "add \"{address}\" or its network to relaxed_networks in [gateway], or use tls = \"required\""
-        );
-        value.wrong(&what, &remedy, report);
-    }
 }
 
 fn pin(value: &Value<'_>, report: &mut Report) -> Option<String> {

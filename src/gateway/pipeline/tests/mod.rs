@@ -9,4 +9,5 @@ mod refusals;
 mod servers;
 mod switching;
 mod trust;
+mod upstreams;
 mod world;

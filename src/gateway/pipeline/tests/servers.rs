@@ -143,9 +143,18 @@ impl Leaf {
 
     /// `clients`: a client certificate of this authority is required.
     pub(super) fn server_for(&self, alpn: &[&str], clients: Option<&Authority>) -> ServerConfig {
-        let builder = ServerConfig::builder_with_provider(tls::provider())
-            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-            .unwrap();
+        self.server_of(&[&rustls::version::TLS13, &rustls::version::TLS12], alpn, clients)
+    }
+
+    /// The same for other versions of TLS.
+    pub(super) fn server_of(
+        &self,
+        versions: &[&'static rustls::SupportedProtocolVersion],
+        alpn: &[&str],
+        clients: Option<&Authority>,
+    ) -> ServerConfig {
+        let builder =
+            ServerConfig::builder_with_provider(tls::provider()).with_protocol_versions(versions).unwrap();
         let builder = match clients {
             Some(authority) => {
                 let mut roots = rustls::RootCertStore::empty();

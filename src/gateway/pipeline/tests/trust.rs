@@ -165,3 +165,40 @@ async fn a_client_certificate_is_shown_and_its_absence_is_told() {
     assert_eq!(status, StatusCode::BAD_GATEWAY);
     assert!(body.contains("it refused the TLS handshake"), "{body}");
 }
+
+#[tokio::test]
+async fn without_a_ca_of_its_own_a_model_is_believed_by_the_systems_roots_alone() {
+    let place = Place::new();
+    let url = servers::http(Some(place.authority.leaf("localhost", |_| ()).server(&[])), mirror).await;
+    let mut model = place.required(&url);
+    model.upstream.ca = None;
+    let (status, body, leg) = ask(model).await;
+    assert_eq!((status, leg), (StatusCode::BAD_GATEWAY, None));
+    assert!(body.contains("upstream_untrusted"), "{body}");
+}
+
+#[tokio::test]
+async fn tls_1_2_is_the_floor() {
+    let place = Place::new();
+    let old = place.authority.leaf("localhost", |_| ()).server_of(&[&rustls::version::TLS12], &[], None);
+    let (status, _, leg) = ask(place.required(&servers::http(Some(old), mirror).await)).await;
+    let leg = leg.unwrap();
+    assert_eq!((status, leg.tls.as_str(), leg.verified), (StatusCode::OK, "TLSv1.2", Some(true)));
+
+    // A ServerHello of TLS 1.1: TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA, no session, no extensions.
+    let mut hello = vec![2, 0, 0, 38, 3, 2];
+    hello.extend([7; 32]);
+    hello.extend([0, 0xC0, 0x13, 0]);
+    let mut record = vec![22, 3, 2, 0, hello.len() as u8];
+    record.extend(hello);
+    let mut server = servers::Scripted::start().await;
+    let url = server.url.replace("http://127.0.0.1", "https://localhost");
+    let asked = tokio::spawn(ask(place.required(&url)));
+    let mut line = server.accept().await;
+    let start = line.read(5).await;
+    assert_eq!((start[0], start[1]), (22, 3), "a TLS handshake");
+    line.write(&record).await;
+    let (status, body, leg) = asked.await.unwrap();
+    assert_eq!((status, leg), (StatusCode::BAD_GATEWAY, None));
+    assert!(body.contains("no TLS version or cipher that is allowed"), "{body}");
+}

@@ -78,7 +78,7 @@ pub(super) fn model(name: &str, url: &str) -> ModelConfig {
         name: name.to_owned(),
         dialect: Dialect::Detect,
         upstream: upstream::Config {
-            url: url.parse().unwrap(),
+            urls: vec![url.parse().unwrap()],
             relaxed: true,
             relaxed_networks: Vec::new(),
             ca: None,
@@ -87,6 +87,8 @@ pub(super) fn model(name: &str, url: &str) -> ModelConfig {
             server_name: None,
             credential: None,
             idle: Duration::from_secs(600),
+            pool: Default::default(),
+            health: Default::default(),
         },
         labels: Default::default(),
         finish_on_fin: false,
@@ -130,6 +132,16 @@ impl World {
     }
 
     pub(super) async fn with_policy(models: Vec<ModelConfig>, policy: &str) -> Self {
+        Self::with(models, policy, Clock::system()).await
+    }
+
+    /// On a clock that the hand moves.
+    pub(super) async fn at_hand(models: Vec<ModelConfig>) -> (Self, Hand) {
+        let (clock, hand) = Clock::manual(SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_418_146));
+        (Self::with(models, PERMIT_ALL, clock).await, hand)
+    }
+
+    async fn with(models: Vec<ModelConfig>, policy: &str, clock: Clock) -> Self {
         let facts: Vec<_> = models
             .iter()
             .map(|model| ModelFacts {
@@ -141,7 +153,6 @@ impl World {
             .collect();
         let policies = Policies::parse(&[("test.cedar".into(), policy.to_owned())], &facts).unwrap();
         let (journal, ledger) = (MemoryJournal::default(), MemoryLedger::default());
-        let clock = Clock::system();
         let scribe = Scribe::open(
             audit::Config::default(),
             Arc::new(journal.clone()),

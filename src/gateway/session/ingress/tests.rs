@@ -42,7 +42,7 @@ impl Stage {
             name: "m".to_owned(),
             dialect: Dialect::Detect,
             upstream: upstream::Config {
-                url: format!("http://{}", model.local_addr().unwrap()).parse().unwrap(),
+                urls: vec![format!("http://{}", model.local_addr().unwrap()).parse().unwrap()],
                 relaxed: true,
                 relaxed_networks: Vec::new(),
                 ca: None,
@@ -51,6 +51,8 @@ impl Stage {
                 server_name: None,
                 credential: None,
                 idle: Duration::from_secs(600),
+                pool: Default::default(),
+                health: Default::default(),
             },
             labels: Default::default(),
             finish_on_fin: false,
