@@ -206,7 +206,7 @@ mod tests {
         print(&Shown { status: &status(), relaxed }, &printer, now).unwrap();
         let text = out.text();
         assert!(
-            text.contains("relaxed (!)  llama, b\\u{1b}: the gateway may reach them in plaintext"),
+            text.contains("relaxed (!)            llama, b\\u{1b}: the gateway may reach them in plaintext"),
             "{text}"
         );
     }
