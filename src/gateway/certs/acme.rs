@@ -151,7 +151,7 @@ impl Acme {
     pub(super) async fn keep_fresh(self, key: HotKey) {
         let mut due = self.kept.as_ref().map_or(SystemTime::UNIX_EPOCH, renewal);
         let mut failures = 0;
-        let mut last = None;
+        let (mut last, mut had) = (None, self.kept.is_some());
         let mut tick = every(POLL);
         loop {
             tick.tick().await;
@@ -163,7 +163,7 @@ impl Acme {
                     let (fingerprint, expires_at) = facts_of(&identity);
                     due = renewal(&identity);
                     key.swap(identity);
-                    (failures, last) = (0, None);
+                    (failures, last, had) = (0, None, true);
                     let by = format!("the ACME directory {}", self.config.directory);
                     tracing::info!(%by, "the gateway's server certificate was renewed");
                     self.told.happened(Happening::Renewed { by, fingerprint, expires_at });
@@ -180,6 +180,10 @@ impl Acme {
                         tracing::warn!(again_in = ?rest, "the ACME directory is asked again");
                     }
                     last = Some(why);
+                    if !had && let Ok(stopgap) = self.first() {
+                        // What is shown meanwhile must not end, nor outlive a rotation.
+                        key.swap(stopgap);
+                    }
                 }
             }
         }

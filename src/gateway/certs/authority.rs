@@ -1,8 +1,6 @@
 //! The gateway's own certificate authority: made at first start, kept, rotated with an overlap, and never silently made anew.
 
 use std::{
-    fs,
-    io::{self, Write},
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -14,20 +12,17 @@ use tokio::sync::watch;
 
 use super::{
     CertsError, Role,
+    files::Files,
     leaf::{self, Issued, whole_seconds},
-    record::{Pair, Phase, Record, Turn},
+    record::{self, Pair, Phase, Record, Turn},
     request,
-    root::{self, Root, Unusable},
+    root::Root,
     signing,
 };
 use crate::{
     clock::Clock,
-    secret,
     tls::{self, CertificateDer, HotRoots, Identity},
 };
-
-/// The longest CA file read, in bytes.
-const MAX_FILE: u64 = 64 * 1024;
 
 /// The gateway's own certificate authority: one root that signs, and while a rotation is under way one more that is believed.
 pub struct Authority {
@@ -85,7 +80,7 @@ impl Authority {
         }
         if record.rotation.is_some() {
             // The files of a rotation never stand alone: the CA they belong to is lost.
-            return Err(files.missing(&files.certificate));
+            return Err(files.lost());
         }
         files.create(state, &clock)?;
         let present = Present::of(&files, record, &clock)?;
@@ -181,7 +176,7 @@ impl Authority {
     /// The next root, able to sign.
     pub(super) fn next_root(&self, next: &Pair) -> Result<Root, CertsError> {
         let files = Files::of(&self.state);
-        let file = super::record::path(&self.state);
+        let file = record::path(&self.state);
         Root::read(&next.certificate, &next.key, (&file, &file), self.clock.now()).map_err(|e| files.told(e))
     }
 }
@@ -235,107 +230,9 @@ impl Present {
     }
 }
 
-/// `ca.pem` and `ca.key`.
-pub(super) struct Files {
-    certificate: PathBuf,
-    key: PathBuf,
-}
-
-impl Files {
-    pub(super) fn of(state: &Path) -> Self {
-        Self { certificate: state.join("ca.pem"), key: state.join("ca.key") }
-    }
-
-    /// Whether both are there; one alone is an error.
-    pub(super) fn exist(&self) -> Result<bool, CertsError> {
-        match (self.certificate.try_exists(), self.key.try_exists()) {
-            (Ok(true), Ok(true)) => Ok(true),
-            (Ok(false), Ok(false)) => Ok(false),
-            (Ok(true), Ok(false)) => Err(self.missing(&self.key)),
-            (Ok(false), Ok(true)) => Err(self.missing(&self.certificate)),
-            (Err(error), _) => Err(CertsError::file(&self.certificate, error)),
-            (_, Err(error)) => Err(CertsError::file(&self.key, error)),
-        }
-    }
-
-    fn create(&self, state: &Path, clock: &Clock) -> Result<(), CertsError> {
-        secret::create_private_dir(state).map_err(|e| CertsError::file(state, e))?;
-        let (certificate, key) = root::make(clock.now())?;
-        secret::write_private(&self.key, key.as_bytes()).map_err(|e| CertsError::file(&self.key, e))?;
-        write_public(&self.certificate, certificate.as_bytes()).map_err(|e| {
-            // Nobody knows this key yet; left behind, it would make the next start believe that ca.pem was lost.
-            let _ = fs::remove_file(&self.key);
-            CertsError::file(&self.certificate, e)
-        })
-    }
-
-    pub(super) fn load(&self, now: SystemTime) -> Result<Root, CertsError> {
-        let pem = read(&self.certificate)?;
-        let key = secret::read_private(&self.key, MAX_FILE).map_err(|e| CertsError::file(&self.key, e))?;
-        let key = std::str::from_utf8(&key)
-            .map_err(|_| self.unusable(format!("{} is not a private key in PEM", self.key.display())))?;
-        Root::read(&pem, key, (&self.certificate, &self.key), now).map_err(|e| self.told(e))
-    }
-
-    /// Every step may be done again: a start after a crash does them all.
-    fn install(&self, state: &Path, record: Record) -> Result<Record, CertsError> {
-        let Some(Phase::Switching { next, old, link, retire_at }) = record.rotation else { return Ok(record) };
-        secret::write_private(&self.key, next.key.as_bytes()).map_err(|e| CertsError::file(&self.key, e))?;
-        write_public(&self.certificate, next.certificate.as_bytes())
-            .map_err(|e| CertsError::file(&self.certificate, e))?;
-        let record = Record { rotation: Some(Phase::Retiring { old, link, retire_at }), ..record };
-        record.store(state)?;
-        Ok(record)
-    }
-
-    fn missing(&self, path: &Path) -> CertsError {
-        self.unusable(format!("{} is missing", path.display()))
-    }
-
-    fn told(&self, why: Unusable) -> CertsError {
-        match why {
-            Unusable::Wrong(problem) => self.unusable(problem),
-            Unusable::OutOfTime(problem) => CertsError::Authority {
-                problem,
-                remedy: "correct this machine's clock, or move ca.pem and ca.key away to begin a new CA, which laptops must then trust anew".to_owned(),
-            },
-        }
-    }
-
-    fn unusable(&self, problem: String) -> CertsError {
-        CertsError::Authority {
-            problem,
-            remedy: format!(
-                "restore {} and {} from one backup, or move both away to begin a new CA, which laptops must then trust anew",
-                self.certificate.display(),
-                self.key.display()
-            ),
-        }
-    }
-}
-
-fn read(path: &Path) -> Result<String, CertsError> {
-    let length = fs::metadata(path).map_err(|e| CertsError::file(path, e))?.len();
-    if length > MAX_FILE {
-        return Err(CertsError::file(path, format_args!("it is longer than {MAX_FILE} bytes")));
-    }
-    fs::read_to_string(path).map_err(|e| CertsError::file(path, e))
-}
-
-/// Writes a file everybody may read (0644), whole or not at all.
-fn write_public(path: &Path, content: &[u8]) -> io::Result<()> {
-    let partial = path.with_extension("pem.partial");
-    let mut file = fs::File::create(&partial)?;
-    #[cfg(unix)]
-    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&partial, path)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::UNIX_EPOCH;
+    use std::{fs, time::UNIX_EPOCH};
 
     use rcgen::CertificateParams;
     use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude::FromDer};

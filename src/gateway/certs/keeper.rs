@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Authority, CertsError, Config, Happening, Role, Source, Witness,
     acme::Acme,
-    authority::Files,
     expiry,
+    files::Files,
     imported::Imported,
     own::Own,
     rotation::{self, Pace},

@@ -3,6 +3,7 @@
 pub mod acme;
 mod authority;
 mod expiry;
+mod files;
 mod imported;
 mod keeper;
 mod leaf;

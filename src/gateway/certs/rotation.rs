@@ -6,7 +6,7 @@ use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
 use super::{
     Authority, CertsError, Happening,
-    authority::Files,
+    files::Files,
     record::{self, Pair, Phase, Record, Turn},
     root,
 };
