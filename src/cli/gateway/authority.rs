@@ -35,7 +35,7 @@ enum What {
     Fingerprint(Place),
     /// Print the authority's certificate as PEM, for `hoopctl login --ca-file`
     Export(Place),
-    /// Replace the authority's root: laptops learn the next one before it is used
+    /// Replace the authority's root, which laptops learn of before it changes
     Rotate(Rotate),
 }
 
@@ -55,7 +55,7 @@ struct Place {
 struct Rotate {
     #[command(flatten)]
     place: Place,
-    /// From telling laptops of the next root to using it, and from there to the old one's end, such as 14d; else `rotation_overlap` of [tls]
+    /// Time for laptops to learn the next root, such as 14d; as configured unless said
     #[arg(long, value_name = "DURATION", value_parser = overlap)]
     overlap: Option<Duration>,
 }

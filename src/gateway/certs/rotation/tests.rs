@@ -90,6 +90,7 @@ fn a_rotation_walks_its_steps_and_every_pin_holds_until_its_root_retires() {
 
     world.hand.advance(OVERLAP - Duration::from_secs(1));
     let last_of_old = client_leaf(&authority, Duration::from_secs(900));
+    let too_long = client_leaf(&authority, DAY * 365);
     assert_eq!(authority.advance(PACE).unwrap(), None, "switched a second early");
     world.hand.advance(Duration::from_secs(1));
     let switched = authority.advance(PACE).unwrap();
@@ -102,14 +103,13 @@ fn a_rotation_walks_its_steps_and_every_pin_holds_until_its_root_retires() {
     assert!(world.gateway_believes(&authority, &last_of_old), "the old root's leaves hold until they end");
     assert!(world.gateway_believes(&authority, &client_leaf(&authority, DAY)));
 
-    let of_old = { last_of_old };
     world.hand.advance(OVERLAP);
     let retired = authority.advance(PACE).unwrap();
     assert!(matches!(retired, Some(Happening::RotationRetired { .. })), "{retired:?}");
     assert_eq!(authority.roots(), [next.clone()]);
     assert!(world.laptop_believes(&authority, &next));
     assert!(!world.laptop_believes(&authority, &old), "a retired root is believed");
-    assert!(!world.gateway_believes(&authority, &of_old));
+    assert!(!world.gateway_believes(&authority, &too_long));
     assert_eq!(authority.announcements().borrow().version, 3);
     assert_eq!(world.open().roots(), [next]);
     world.begin();
