@@ -16,6 +16,7 @@ mod certificates;
 mod generated;
 mod ingress;
 mod limits;
+mod networks;
 mod path;
 #[cfg(target_os = "linux")]
 mod secrets;

@@ -156,6 +156,8 @@ impl From<TunnelError> for ClientError {
     fn from(error: TunnelError) -> Self {
         match error {
             TunnelError::Unreachable(message) => Self::unreachable(message),
+            TunnelError::Proxy(message) => Self::new(Kind::Unreachable, "proxy", message)
+                .remedy("check HTTPS_PROXY and NO_PROXY; what each does: docs/networks.md"),
             TunnelError::Trust(message) => Self::untrusted(message).remedy(TRUST_ANEW),
             TunnelError::Credential(message) => Self::login_needed(message),
             TunnelError::Closed { .. } => Self::unreachable(error.to_string()),

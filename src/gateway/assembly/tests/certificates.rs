@@ -88,6 +88,7 @@ async fn a_rotation_is_told_in_band_on_both_carriers_and_cuts_no_stream() {
         port: world.gateway.address().port(),
         trust: Trust::Roots(old),
         key: fresh,
+        proxies: tunnel::Proxies::default(),
     };
     assert!(matches!(retired.dial(Some(Transport::Tcp)).await, Err(tunnel::TunnelError::Trust(_))));
     let rotation = world.events("certificate_rotation").await;
