@@ -123,9 +123,22 @@ impl ResolvesClientCert for HotKey {
 pub struct ChallengeKey(Arc<ArcSwapOption<CertifiedKey>>);
 
 impl ChallengeKey {
-    /// New handshakes of the challenge protocol use this identity.
-    pub fn show(&self, identity: Identity) {
-        self.0.store(Some(identity.0));
+    /// New handshakes of the challenge protocol use this certificate and its key. Whether they belong together cannot be asked:
+    /// the certificate has a critical extension (RFC 8737 §3) that no verifier of ours knows.
+    ///
+    /// # Errors
+    /// When the key is of an unknown kind.
+    pub fn show(
+        &self,
+        certificate: CertificateDer<'static>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<(), IdentityError> {
+        let key = super::provider()
+            .key_provider
+            .load_private_key(key)
+            .map_err(|e| IdentityError::Key(e.to_string()))?;
+        self.0.store(Some(Arc::new(CertifiedKey::new(vec![certificate], key))));
+        Ok(())
     }
 
     /// The challenge protocol is refused from now on.

@@ -243,19 +243,19 @@ impl Acme {
                 .challenge(ChallengeType::TlsAlpn01)
                 .ok_or("the directory does not offer tls-alpn-01")?;
             let digest = challenge.key_authorization().digest().as_ref().to_vec();
-            self.challenges.show(self.answer(&digest).map_err(|e| e.to_string())?);
+            self.answer(&digest).map_err(|e| e.to_string())?;
             challenge.set_ready().await.map_err(|e| said(&e))?;
         }
         Ok(())
     }
 
-    /// The self-signed certificate of RFC 8737 §3.
-    fn answer(&self, digest: &[u8]) -> Result<Identity, CertsError> {
+    /// Shows the self-signed certificate of RFC 8737 §3.
+    fn answer(&self, digest: &[u8]) -> Result<(), CertsError> {
         let key = KeyPair::generate().map_err(signing)?;
         let mut params = CertificateParams::new(self.names.clone()).map_err(signing)?;
         params.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];
         let certificate = params.self_signed(&key).map_err(signing)?;
-        Identity::new(vec![certificate.into()], PrivateKeyDer::from(key)).map_err(signing)
+        self.challenges.show(certificate.into(), PrivateKeyDer::from(key)).map_err(signing)
     }
 
     fn request(&self) -> Result<(Vec<u8>, Zeroizing<String>), CertsError> {

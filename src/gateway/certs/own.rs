@@ -18,12 +18,15 @@ pub(super) struct Own {
     authority: Arc<Authority>,
     roots: watch::Receiver<Announcement>,
     told: Arc<Told>,
+    /// When the leaf is to be replaced.
+    due: SystemTime,
 }
 
 impl Own {
     pub(super) fn new(names: Vec<String>, authority: Arc<Authority>, told: Arc<Told>) -> Self {
         let roots = authority.announcements();
-        Self { names, authority, roots, told }
+        let due = told.clock.now() + LEAF_LIFE * 2 / 3;
+        Self { names, authority, roots, told, due }
     }
 
     pub(super) fn issue(&self) -> Result<Identity, CertsError> {
@@ -36,25 +39,24 @@ impl Own {
     }
 
     pub(super) async fn keep_fresh(mut self, key: HotKey) {
-        let mut due = self.next();
         let mut tick = every(AGE_POLL);
         loop {
             tokio::select! {
                 _ = tick.tick() => {}
                 changed = self.roots.changed() => match changed {
                     // The chain leads to other roots now, and another one may sign.
-                    Ok(()) => due = self.told.clock.now(),
+                    Ok(()) => self.due = self.told.clock.now(),
                     Err(_) => return,
                 },
             }
-            if self.told.clock.now() < due {
+            if self.told.clock.now() < self.due {
                 continue;
             }
             match self.issue() {
                 Ok(identity) => {
                     let (fingerprint, expires_at) = facts_of(&identity);
                     key.swap(identity);
-                    due = self.next();
+                    self.due = self.next();
                     tracing::info!("the gateway's server certificate was renewed");
                     let by = "the gateway's own CA".to_owned();
                     self.told.happened(Happening::Renewed { by, fingerprint, expires_at });
