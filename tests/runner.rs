@@ -13,6 +13,9 @@ mod approvals;
 mod architecture;
 mod bad_input;
 mod certificates;
+#[cfg(unix)]
+mod connect;
+mod doctor;
 mod generated;
 mod ingress;
 mod limits;

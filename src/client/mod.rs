@@ -5,6 +5,7 @@
 
 mod api;
 mod credential;
+mod doctor;
 mod error;
 mod https;
 mod link;
@@ -32,6 +33,7 @@ use tokio::sync::OwnedMutexGuard;
 use url::Url;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+pub use doctor::{Finding, Surroundings, Verdict, examine};
 pub use error::{ClientError, Kind, refusal};
 pub use link::{Change, Link, LinkEvent};
 pub use login::{DeviceCode, FirstTrust, Here, Machine, Method, Person, Talk, Way, detect};
