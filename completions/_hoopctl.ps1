@@ -558,6 +558,7 @@ Register-ArgumentCompleter -Native -CommandName 'hoopctl' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('fingerprint', 'fingerprint', [CompletionResultType]::ParameterValue, 'Print the authority''s SHA-256, for `hoopctl login --ca-fingerprint`')
             [CompletionResult]::new('export', 'export', [CompletionResultType]::ParameterValue, 'Print the authority''s certificate as PEM, for `hoopctl login --ca-file`')
+            [CompletionResult]::new('rotate', 'rotate', [CompletionResultType]::ParameterValue, 'Replace the authority''s root, which laptops learn of before it changes')
             break
         }
         'hoopctl;gateway;ca;fingerprint' {
@@ -581,6 +582,25 @@ Register-ArgumentCompleter -Native -CommandName 'hoopctl' -ScriptBlock {
         'hoopctl;gateway;ca;export' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('--state', '--state', [CompletionResultType]::ParameterName, 'The gateway''s state folder, instead of its configuration')
+            [CompletionResult]::new('--gateway', '--gateway', [CompletionResultType]::ParameterName, 'The gateway''s address; the profile''s unless said [env: HOOPCTL_GATEWAY]')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]')
+            [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours [env: HOOPCTL_COLOR, NO_COLOR] [default: auto]')
+            [CompletionResult]::new('--credential-store', '--credential-store', [CompletionResultType]::ParameterName, 'Where the login is kept; the best this machine has unless said [env: HOOPCTL_CREDENTIAL_STORE]')
+            [CompletionResult]::new('--transport', '--transport', [CompletionResultType]::ParameterName, 'How to reach the gateway: auto races QUIC and TLS over TCP [env: HOOPCTL_TRANSPORT] [default: auto]')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'hoopctl;gateway;ca;rotate' {
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
+            [CompletionResult]::new('--state', '--state', [CompletionResultType]::ParameterName, 'The gateway''s state folder, instead of its configuration')
+            [CompletionResult]::new('--overlap', '--overlap', [CompletionResultType]::ParameterName, 'Time for laptops to learn the next root, such as 14d; as configured unless said')
             [CompletionResult]::new('--gateway', '--gateway', [CompletionResultType]::ParameterName, 'The gateway''s address; the profile''s unless said [env: HOOPCTL_GATEWAY]')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]')

@@ -594,3 +594,4 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from ca" -s h -l help -d 'Print help'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from ca" -f -a "fingerprint" -d 'Print the authority\'s SHA-256, for `hoopctl login --ca-fingerprint`'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from ca" -f -a "export" -d 'Print the authority\'s certificate as PEM, for `hoopctl login --ca-file`'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from ca" -f -a "rotate" -d 'Replace the authority\'s root, which laptops learn of before it changes'

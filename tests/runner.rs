@@ -12,6 +12,7 @@
 mod approvals;
 mod architecture;
 mod bad_input;
+mod certificates;
 #[cfg(unix)]
 mod connect;
 mod doctor;

@@ -36,7 +36,10 @@ pub(super) enum ConnectError {
 impl From<ConnectError> for ClientError {
     fn from(error: ConnectError) -> Self {
         match error {
-            ConnectError::UnknownIssuer(message) => Self::untrusted(message),
+            ConnectError::UnknownIssuer(message) => Self::untrusted(format!(
+                "{message}: the gateway's CA was replaced while this machine was away, or somebody is in between"
+            ))
+            .remedy(crate::client::error::TRUST_ANEW),
             ConnectError::Other(error) => error,
         }
     }

@@ -101,7 +101,8 @@ async fn attempt(core: &Core, held: &Held) -> Result<Session, ClientError> {
         ClientError::unreachable(format!("{gateway} did not say welcome within {} s", GREETING.as_secs()))
     })??;
     core.elsewhere.store(false, Ordering::Relaxed);
-    state::remember_transport(places, gateway.as_str(), transport, settings.clock.now());
+    let shown = session.line.connection.peer_chain().first();
+    state::remember_transport(places, gateway.as_str(), transport, shown, settings.clock.now());
     Ok(session)
 }
 

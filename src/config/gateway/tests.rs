@@ -141,6 +141,23 @@ fn a_missing_policy_folder_is_a_mistake_with_a_remedy() {
 }
 
 #[test]
+fn a_certificate_can_be_ordered_and_the_roots_overlap_be_chosen() {
+    let dir = folder();
+    let text = r#"[tls]
+rotation_overlap = "14d"
+acme = { directory = "https://acme.example.com/directory", contact = ["mailto:ops@example.com"], terms_agreed = true, external = { kid = "k1", key = { file = "secret" } } }
+"#;
+    let config = good(&dir, &format!("{BASE}{text}"));
+    assert_eq!(config.certs.overlap, Duration::from_hours(24 * 14));
+    assert!(!config.identity.own_roots);
+    let certs::Source::Acme(acme) = config.certs.source else { panic!("{:?}", config.certs.source) };
+    assert_eq!(acme.directory.as_str(), "https://acme.example.com/directory");
+    assert_eq!(acme.contact, ["mailto:ops@example.com"]);
+    let key = secret::Source::File(dir.path().join("secret"));
+    assert_eq!(acme.external, Some(certs::acme::External { kid: "k1".to_owned(), key }));
+}
+
+#[test]
 fn the_least_configuration_has_the_documented_defaults() {
     let dir = folder();
     let config = good(&dir, &format!("{BASE}{UPSTREAM}"));
@@ -148,7 +165,8 @@ fn the_least_configuration_has_the_documented_defaults() {
     assert_eq!(config.accept.listen.to_string(), "0.0.0.0:443");
     assert_eq!(config.certs.state, Path::new("/var/lib/hoopctl"));
     assert_eq!(config.certs.names, ["localhost", "127.0.0.1", "::1"]);
-    assert_eq!(config.certs.files, None);
+    assert_eq!(config.certs.source, certs::Source::Own);
+    assert_eq!(config.certs.overlap, Duration::from_hours(24 * 30));
     assert_eq!(config.store.database, Path::new("/var/lib/hoopctl/gateway.db"));
     assert_eq!(config.policies, dir.path().join("policies"));
     assert_eq!(config.metrics, None);
@@ -230,7 +248,10 @@ health = { failures = 3, pause = "500ms", longest_pause = "1m" }
     );
     let at = |name: &str| dir.path().join(name);
     assert_eq!(config.certs.names, ["gw.example.com"]);
-    assert_eq!(config.certs.files, Some((at("cert.pem"), at("key.pem"))));
+    assert_eq!(
+        config.certs.source,
+        certs::Source::Files { certificate: at("cert.pem"), key: at("key.pem") }
+    );
     assert_eq!(config.store.state, at("st"));
     assert_eq!(config.store.database, at("st/db/g.db"));
     assert_eq!(config.metrics.unwrap().port(), 9464);
