@@ -13,6 +13,7 @@ use crate::{
     gateway::{
         identity::{DirectoryApi, Jwks, Preset, ProviderKind},
         pipeline::Dialect,
+        upstream::{Aws, AwsKeys, AwsPayload, Azure, AzureIdentity, Credential, Gcp, GcpIdentity, Oauth2},
     },
     secret,
 };
@@ -267,9 +268,9 @@ health = { failures = 3, pause = "500ms", longest_pause = "1m" }
     assert_eq!((limits.per_caller.concurrent, limits.per_caller.requests_per_minute), (Some(4), None));
     assert_eq!(limits.groups["ML engineers"].tokens_per_day, Some(2_000_000));
     assert!(llama.limits.is_nothing());
-    let credential = fraud.upstream.credential.as_ref().unwrap();
-    assert_eq!((credential.header.as_str(), credential.prefix.as_str()), ("authorization", "Bearer "));
-    assert_eq!(credential.value, secret::Source::File(at("secret")));
+    let (header, prefix) = ("authorization".to_owned(), "Bearer ".to_owned());
+    let value = secret::Source::File(at("secret"));
+    assert_eq!(fraud.upstream.credential, Some(Credential::Header { header, prefix, value }));
     assert!(llama.upstream.relaxed);
     assert_eq!(llama.upstream.relaxed_networks, ["10.0.0.0/8", "192.0.2.1/32", "unix"]);
     assert_eq!(llama.upstream.urls.len(), 2);
@@ -529,4 +530,92 @@ fn the_documentation_names_every_key() {
             "{key}"
         );
     }
+}
+
+/// The credential of a model that is written so.
+fn credential(written: &str) -> Credential {
+    let dir = folder();
+    let checked = checked(&dir, &format!("{BASE}{UPSTREAM}credential = {written}\n"));
+    assert!(checked.mistakes.is_empty(), "{written}: {:?}", checked.mistakes);
+    checked.config.unwrap().models.remove(0).upstream.credential.unwrap()
+}
+
+#[test]
+fn every_kind_of_credential_is_read_with_its_defaults() {
+    let env = |name: &str| secret::Source::Env(name.to_owned());
+    let url = |text: &str| Some(text.parse().unwrap());
+    assert_eq!(
+        credential(
+            "{ oauth2 = { token_url = \"https://l.example.com/t\", client_id = \"c\", client_secret = { env = \"S\" }, \
+             scope = \"a b\", audience = \"x\", auth = \"post\" } }"
+        ),
+        Credential::Oauth2(Oauth2 {
+            token_url: "https://l.example.com/t".parse().unwrap(),
+            client_id: "c".to_owned(),
+            client_secret: env("S"),
+            scope: Some("a b".to_owned()),
+            audience: Some("x".to_owned()),
+            post: true,
+            ca: None,
+        })
+    );
+    let aws = |keys, payload, endpoint| {
+        Credential::Aws(Aws {
+            region: "eu-central-1".to_owned(),
+            service: "bedrock".to_owned(),
+            keys,
+            payload,
+            endpoint,
+        })
+    };
+    let place = "region = \"eu-central-1\", service = \"bedrock\"";
+    assert_eq!(
+        credential(&format!("{{ aws = {{ {place} }} }}")),
+        aws(AwsKeys::Chain, AwsPayload::Signed, None)
+    );
+    let named = AwsKeys::Named { id: env("I"), secret: env("S"), session: Some(env("T")) };
+    assert_eq!(
+        credential(&format!(
+            "{{ aws = {{ {place}, access_key_id = {{ env = \"I\" }}, secret_access_key = {{ env = \"S\" }}, \
+             session_token = {{ env = \"T\" }}, payload = \"chunked\" }} }}"
+        )),
+        aws(named, AwsPayload::Chunked, None)
+    );
+    let role = AwsKeys::WebIdentity { role: Some("arn:aws:iam::1:role/r".to_owned()), token_file: None };
+    assert_eq!(
+        credential(&format!(
+            "{{ aws = {{ {place}, keys = \"web_identity\", role_arn = \"arn:aws:iam::1:role/r\", \
+             endpoint = \"https://vpce.example.com\", payload = \"unsigned\" }} }}"
+        )),
+        aws(role, AwsPayload::Unsigned, url("https://vpce.example.com"))
+    );
+    assert_eq!(
+        credential("{ gcp = { metadata = true, endpoint = \"http://169.254.169.254\" } }"),
+        Credential::Gcp(Gcp {
+            identity: GcpIdentity::Metadata,
+            scopes: vec!["https://www.googleapis.com/auth/cloud-platform".to_owned()],
+            endpoint: url("http://169.254.169.254"),
+        })
+    );
+    let scope = "https://cognitiveservices.azure.com/.default".to_owned();
+    assert_eq!(
+        credential("{ azure = { tenant = \"t\", client_id = \"c\", client_secret = { env = \"S\" } } }"),
+        Credential::Azure(Azure {
+            identity: AzureIdentity::Client {
+                tenant: "t".to_owned(),
+                client_id: "c".to_owned(),
+                client_secret: env("S"),
+            },
+            scope: scope.clone(),
+            endpoint: None,
+        })
+    );
+    assert_eq!(
+        credential("{ azure = { managed_identity = true, client_id = \"c\" } }"),
+        Credential::Azure(Azure {
+            identity: AzureIdentity::Managed { client_id: Some("c".to_owned()) },
+            scope,
+            endpoint: None,
+        })
+    );
 }

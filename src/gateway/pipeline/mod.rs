@@ -155,7 +155,7 @@ impl Pipeline {
         limits: Limits,
         clock: Clock,
     ) -> Result<Self, PipelineError> {
-        let models = models::open(models, &limits, &clock)?;
+        let models = models::open(models, &BTreeMap::new(), &limits, &clock)?;
         approvals.models_are(models::identities(&models));
         let models = ArcSwap::from_pointee(models);
         let waiting = asking::Waiters::default();
@@ -167,7 +167,7 @@ impl Pipeline {
     /// # Errors
     /// As [`Self::new`]; the last good models stay in force then.
     pub fn reload(&self, models: Vec<ModelConfig>) -> Result<(), PipelineError> {
-        let models = models::open(models, &self.0.limits, &self.0.clock)?;
+        let models = models::open(models, &self.0.models.load(), &self.0.limits, &self.0.clock)?;
         let identities = models::identities(&models);
         self.0.models.store(Arc::new(models));
         self.0.approvals.models_are(identities);

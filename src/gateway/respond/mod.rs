@@ -185,6 +185,14 @@ impl From<&UpstreamError> for Problem {
                 )
                 .remedy("send one JSON document with `model` once, as application/json");
             }
+            UpstreamError::Unsignable { limit } => {
+                return Self::new(
+                    code::LIMIT,
+                    format!("the request body is longer than the {limit} bytes that the gateway can sign as a whole"),
+                )
+                .status(StatusCode::PAYLOAD_TOO_LARGE)
+                .remedy("send less, or ask the gateway's operator to set `payload` of the model's `aws` credential");
+            }
             UpstreamError::RequestTooLong { limit } => return Self::body_too_long(*limit),
         };
         Self::new(code, message).remedy(operator)
@@ -195,7 +203,7 @@ impl From<&UpstreamError> for Problem {
 pub fn status(word: &str) -> StatusCode {
     match word {
         code::BAD_REQUEST => StatusCode::BAD_REQUEST,
-        code::LOGIN_REQUIRED => StatusCode::UNAUTHORIZED,
+        code::LOGIN_REQUIRED | code::LOCAL_KEY => StatusCode::UNAUTHORIZED,
         code::DENIED | code::APPROVAL_REQUIRED | code::APPROVAL_DENIED | code::LOCAL_REFUSED => {
             StatusCode::FORBIDDEN
         }

@@ -23,7 +23,7 @@ use http::{Request, Version};
 use hyper::upgrade::OnUpgrade;
 
 pub use answered::{Answered, Body};
-pub use credential::Credential;
+pub use credential::{Aws, AwsKeys, AwsPayload, Azure, AzureIdentity, Credential, Gcp, GcpIdentity, Oauth2};
 pub use health::{Circuit, HealthConfig};
 pub use network::{Network, UNIX};
 pub(crate) use outgoing::{Fault, Meter, Outgoing, Watch};
@@ -143,6 +143,12 @@ pub enum UpstreamError {
         /// For the log.
         cause: String,
     },
+    /// The request body is too long to be read ahead for its signature.
+    #[error("the request body is longer than the {limit} bytes that can be signed as a whole")]
+    Unsignable {
+        /// The limit, bytes.
+        limit: u64,
+    },
     /// The permit is for another model.
     #[error("the permit is for another model")]
     NotPermitted,
@@ -227,6 +233,15 @@ impl Upstream {
             relaxed: config.relaxed,
             idle: config.idle,
         })
+    }
+
+    /// Has the credential ready before the first exchange, and renewed; after a reload, goes on with what `before` has had already.
+    pub fn ready(&mut self, before: Option<&Self>) {
+        let Some(credential) = &mut self.credential else { return };
+        if let Some(before) = before.and_then(|before| before.credential.as_ref()) {
+            credential.inherit(before);
+        }
+        credential.keep();
     }
 
     /// Whether the leg is TLS at all, to every server (a relaxed one may still be unverified: evidence says so per exchange).

@@ -7,6 +7,7 @@ mod limits;
 mod protocols;
 mod refusals;
 mod servers;
+mod signing;
 mod switching;
 mod trust;
 mod upstreams;

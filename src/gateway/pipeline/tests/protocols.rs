@@ -80,8 +80,11 @@ async fn the_backends_credential_replaces_the_callers_and_is_never_echoed() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("key");
     std::fs::write(&path, "s3cret").unwrap();
-    model.upstream.credential =
-        Some(Credential { header: "x-api-key".into(), prefix: String::new(), value: Source::File(path) });
+    model.upstream.credential = Some(Credential::Header {
+        header: "x-api-key".into(),
+        prefix: String::new(),
+        value: Source::File(path),
+    });
     let world = World::new(vec![model]).await;
     let request = Request::get("/")
         .header("host", "x")
