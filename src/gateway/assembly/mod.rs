@@ -195,7 +195,8 @@ impl Gateway {
             let listeners =
                 Listeners::bind(&config.accept, &certificates).await.map_err(|e| StartError::bind(&e))?;
             config.settle_port(listeners.address().port());
-            let rooms = Rooms::open(&config, &clock, store, scribe, certificates.authority(), &background).await?;
+            let rooms =
+                Rooms::open(&config, &clock, store, scribe, certificates.authority(), &background).await?;
             let reception = rooms.reception();
             let metrics =
                 serve_operator(config.metrics, &reception.meters, &rooms, &certificates, &background).await?;
