@@ -427,8 +427,9 @@ async fn serve_operator(
     let bound = listener.local_addr().map_err(unusable)?;
     let phases = background.phases.clone();
     let upstreams = Upstreams::new(rooms.pipeline.clone());
-    let operator =
-        Operator::new(meters, upstreams, rooms.scribe.clone(), certificates.clone(), phases.clone());
+    let measured = rooms.pipeline.meters();
+    let scribe = rooms.scribe.clone();
+    let operator = Operator::new(meters, measured, upstreams, scribe, certificates.clone(), phases.clone());
     background.tasks.spawn(operator.serve(listener, phases));
     Ok(Some(bound))
 }

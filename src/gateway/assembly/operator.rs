@@ -19,6 +19,7 @@ use crate::{
         accept::{self, https},
         audit::{Scribe, Stats},
         certs::Certificates,
+        pipeline,
         session::Phases,
     },
 };
@@ -60,6 +61,7 @@ struct Exchanges {
 impl Operator {
     pub(super) fn new(
         meters: &accept::Meters,
+        exchanging: &pipeline::Meters,
         upstreams: Upstreams,
         scribe: Scribe,
         certificates: Certificates,
@@ -69,6 +71,7 @@ impl Operator {
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "This program", build);
         meters.register(&mut registry);
+        exchanging.register(&mut registry);
         registry.register_collector(Box::new(upstreams));
         let certificate_expiry = Family::<Which, Gauge>::default();
         registry.register(

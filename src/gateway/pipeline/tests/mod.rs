@@ -2,6 +2,7 @@
 
 mod approving;
 mod bodies;
+mod dialects;
 mod ends;
 mod limits;
 mod protocols;

@@ -1,10 +1,10 @@
 //! Exchanges that leave HTTP: WebSocket and whatever else a model's server agrees to.
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{
     servers::Scripted,
-    world::{World, model},
+    world::{World, model, soon},
 };
 use crate::wire::stream::reset;
 
@@ -84,4 +84,31 @@ async fn a_switched_server_that_is_cut_is_signalled() {
     line.reset();
     assert_eq!(client.rest().await.1, Some(reset::CUT));
     assert_eq!(world.finished().await.response.unwrap().outcome, "upstream_cut");
+}
+
+/// What a server says last arrives, though it drops its connection right behind with bytes of the caller unread.
+#[tokio::test]
+async fn a_close_frame_arrives_though_its_server_resets_behind_it() {
+    for (said, ending, outcome) in
+        [(&b"\x88\x02\x03\xE8"[..], None, "complete"), (b"\x81\x01x", Some(reset::CUT), "upstream_cut")]
+    {
+        let mut server = Scripted::start().await;
+        let world = World::of(&server.url).await;
+        let mut client = world.connect();
+        client.write(UPGRADE).await;
+        let mut line = server.accept().await;
+        line.head().await;
+        line.write(SWITCH).await;
+        client.read_until("\r\n\r\n").await;
+        line.write(said).await;
+        line.reset();
+        let mut heard = vec![0; said.len()];
+        soon(client.io.read_exact(&mut heard)).await.unwrap();
+        assert_eq!(heard, said);
+        // A caller that answers the close finds nobody; that changes nothing.
+        let _ = client.io.write_all(b"\x88\x80\0\0\0\0").await;
+        let _ = client.io.shutdown().await;
+        assert_eq!(client.rest().await, (Vec::new(), ending));
+        assert_eq!(world.finished().await.response.unwrap().outcome, outcome);
+    }
 }
