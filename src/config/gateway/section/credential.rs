@@ -244,7 +244,12 @@ fn azure(value: &Value<'_>, report: &mut Report) -> Option<Azure> {
         let tenant = table.need("tenant", "\"00000000-0000-0000-0000-000000000000\"", report, word);
         let client_id = table.need("client_id", "\"00000000-0000-0000-0000-000000000000\"", report, text);
         let secret = table.need("client_secret", "{ env = \"NAME\" }", report, value::secret);
-        (|| Some(AzureIdentity::Client { tenant: tenant?, client_id: client_id?, client_secret: secret? }))()
+        match (tenant, client_id, secret) {
+            (Some(tenant), Some(client_id), Some(client_secret)) => {
+                Some(AzureIdentity::Client { tenant, client_id, client_secret })
+            }
+            _ => None,
+        }
     };
     let scope = table.read("scope", report, |value, report| {
         let written = text(value, report)?;
