@@ -191,7 +191,9 @@ mod tests {
         print(&Shown { status: &status(), relaxed: Vec::new() }, &printer, now).unwrap();
         let text = out.text();
         assert!(!text.contains("relaxed"), "{text}");
-        assert!(text.starts_with("gateway                https://gw.example.test\nuser                   alice@example.test\n"));
+        assert!(text.starts_with(
+            "gateway                https://gw.example.test\nuser                   alice@example.test\n"
+        ));
         for line in [
             "logged in              with a code that a browser confirmed",
             "credential             until 2026-11-23T08:00:00.000Z (in 10 min), renews itself",

@@ -290,7 +290,8 @@ pub(super) async fn keep_roots(laptop: &Arc<Laptop>, version: u64, pem: &str) ->
     let Ok(mut held) = load(laptop).await else {
         return Ok(false);
     };
-    if held.profile.trust != Believed::Pinned || held.profile.roots_version.is_some_and(|known| known >= version)
+    if held.profile.trust != Believed::Pinned
+        || held.profile.roots_version.is_some_and(|known| known >= version)
     {
         return Ok(false);
     }

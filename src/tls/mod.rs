@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 
 pub use identity::{ChallengeKey, HotKey, Identity, IdentityError};
 pub use profile::{
-    ACME, acme_server, certified_server, https_client, https_server, laptop, look_at_chain, quic_laptop, quic_server,
-    tunnel_server, upstream,
+    ACME, acme_server, certified_server, https_client, https_server, laptop, look_at_chain, quic_laptop,
+    quic_server, tunnel_server, upstream,
 };
 pub use roots::HotRoots;
 pub use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};

@@ -101,11 +101,7 @@ pub(super) fn perform(args: &Ca, with: &Invocation) -> Outcome {
 }
 
 /// In JSON all verbs say the same: every root with its role, and where the rotation is.
-fn show(
-    facts: &Facts,
-    with: &Invocation,
-    human: impl FnOnce(&Facts) -> Result<(), Failure>,
-) -> Outcome {
+fn show(facts: &Facts, with: &Invocation, human: impl FnOnce(&Facts) -> Result<(), Failure>) -> Outcome {
     if with.printer.manner().output == Output::Human {
         human(facts)?;
         return Ok(DONE);
@@ -120,7 +116,9 @@ fn show(
         .collect();
     let rotation = facts.rotation.as_ref().map(|rotation| match rotation {
         Rotation::Prepared => json!({ "phase": "prepared" }),
-        Rotation::Announced { switch_at } => json!({ "phase": "announced", "switch_at": rfc3339(*switch_at) }),
+        Rotation::Announced { switch_at } => {
+            json!({ "phase": "announced", "switch_at": rfc3339(*switch_at) })
+        }
         Rotation::Retiring { retire_at } => json!({ "phase": "retiring", "retire_at": rfc3339(*retire_at) }),
     });
     with.printer.document(&json!({
@@ -252,7 +250,10 @@ mod tests {
         let place = Place { config: "gateway.toml".into(), state: Some(dir.path().to_path_buf()) };
         perform(&Ca { what: What::Export(place) }, &invocation(printer)).unwrap();
         let json: Value = serde_json::from_str(&out.text()).unwrap();
-        assert_eq!((&json["roots"][0]["role"], &json["roots"][1]["role"]), (&json!("present"), &json!("next")));
+        assert_eq!(
+            (&json["roots"][0]["role"], &json["roots"][1]["role"]),
+            (&json!("present"), &json!("next"))
+        );
         assert_eq!(json["rotation"]["phase"], "prepared");
         assert!(!out.text().contains("PRIVATE"), "a key was exported");
     }

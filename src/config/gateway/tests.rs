@@ -248,10 +248,7 @@ health = { failures = 3, pause = "500ms", longest_pause = "1m" }
     );
     let at = |name: &str| dir.path().join(name);
     assert_eq!(config.certs.names, ["gw.example.com"]);
-    assert_eq!(
-        config.certs.source,
-        certs::Source::Files { certificate: at("cert.pem"), key: at("key.pem") }
-    );
+    assert_eq!(config.certs.source, certs::Source::Files { certificate: at("cert.pem"), key: at("key.pem") });
     assert_eq!(config.store.state, at("st"));
     assert_eq!(config.store.database, at("st/db/g.db"));
     assert_eq!(config.metrics.unwrap().port(), 9464);

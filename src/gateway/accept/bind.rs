@@ -80,11 +80,7 @@ pub(super) async fn both(
 }
 
 /// The port that asks for client certificates.
-pub(super) fn certified(
-    listen: SocketAddr,
-    key: &HotKey,
-    roots: &HotRoots,
-) -> Result<Certified, BindError> {
+pub(super) fn certified(listen: SocketAddr, key: &HotKey, roots: &HotRoots) -> Result<Certified, BindError> {
     let profile = tls::certified_server(key, roots).map_err(BindError::Tls)?;
     let (tcp, address) =
         tcp(listen).map_err(|cause| BindError::Port { address: listen, leg: "TCP", cause })?;

@@ -133,11 +133,7 @@ struct Certified {
 pub const GOODBYE: Duration = Duration::from_secs(2);
 
 impl Profiles {
-    fn new(
-        key: &HotKey,
-        roots: &HotRoots,
-        challenges: Option<&ChallengeKey>,
-    ) -> Result<Self, TrustError> {
+    fn new(key: &HotKey, roots: &HotRoots, challenges: Option<&ChallengeKey>) -> Result<Self, TrustError> {
         Ok(Self::Public {
             challenge: challenges.map(crate::tls::acme_server).transpose()?.map(Into::into),
             tunnel: crate::tls::tunnel_server(key, roots)?.into(),

@@ -195,7 +195,8 @@ impl Gateway {
             let listeners =
                 Listeners::bind(&config.accept, &certificates).await.map_err(|e| StartError::bind(&e))?;
             config.settle_port(listeners.address().port());
-            let rooms = Rooms::open(&config, &clock, store, scribe, certificates.authority(), &background).await?;
+            let rooms =
+                Rooms::open(&config, &clock, store, scribe, certificates.authority(), &background).await?;
             let reception = rooms.reception();
             let metrics =
                 serve_operator(config.metrics, &reception.meters, &rooms, &certificates, &background).await?;
@@ -427,14 +428,8 @@ async fn serve_operator(
     let phases = background.phases.clone();
     let upstreams = Upstreams::new(rooms.pipeline.clone());
     let measured = rooms.pipeline.meters();
-    let operator = Operator::new(
-        meters,
-        measured,
-        upstreams,
-        rooms.scribe.clone(),
-        certificates.clone(),
-        phases.clone(),
-    );
+    let scribe = rooms.scribe.clone();
+    let operator = Operator::new(meters, measured, upstreams, scribe, certificates.clone(), phases.clone());
     background.tasks.spawn(operator.serve(listener, phases, rooms.clock.clone()));
     Ok(Some(bound))
 }

@@ -63,22 +63,34 @@ fn of_certificate(happening: certs::Happening) -> (&'static str, String) {
         }
         certs::Happening::Imported { fingerprint, expires_at } => {
             let end = rfc3339(expires_at);
-            ("certificate_imported", format!("the changed server certificate is in use: {fingerprint}, until {end}"))
+            (
+                "certificate_imported",
+                format!("the changed server certificate is in use: {fingerprint}, until {end}"),
+            )
         }
         certs::Happening::Renewed { by, fingerprint, expires_at } => {
             let end = rfc3339(expires_at);
-            ("certificate_renewed", format!("the server certificate was renewed by {by}: {fingerprint}, until {end}"))
+            (
+                "certificate_renewed",
+                format!("the server certificate was renewed by {by}: {fingerprint}, until {end}"),
+            )
         }
         certs::Happening::Refused { problem } => {
             ("certificate_refused", format!("{problem}; the old certificate stays in use"))
         }
         certs::Happening::RotationAnnounced { fingerprint, switch_at } => {
             let at = rfc3339(switch_at);
-            ("certificate_rotation", format!("laptops are told of the CA's next root {fingerprint}, which signs from {at}"))
+            (
+                "certificate_rotation",
+                format!("laptops are told of the CA's next root {fingerprint}, which signs from {at}"),
+            )
         }
         certs::Happening::RotationSwitched { fingerprint, retire_at } => {
             let at = rfc3339(retire_at);
-            ("certificate_rotation", format!("the CA's root {fingerprint} signs now; the old one is believed until {at}"))
+            (
+                "certificate_rotation",
+                format!("the CA's root {fingerprint} signs now; the old one is believed until {at}"),
+            )
         }
         certs::Happening::RotationRetired { fingerprint } => {
             ("certificate_rotation", format!("the CA's old root {fingerprint} is believed no longer"))

@@ -111,10 +111,8 @@ impl Acme {
         challenges: ChallengeKey,
         told: Arc<Told>,
     ) -> Result<Self, CertsError> {
-        let web = Outbound::new(config.ca.as_deref()).map_err(|problem| CertsError::Acme {
-            directory: config.directory.to_string(),
-            problem,
-        })?;
+        let web = Outbound::new(config.ca.as_deref())
+            .map_err(|problem| CertsError::Acme { directory: config.directory.to_string(), problem })?;
         let certificate_file = room.state.join("acme.pem");
         let kept = read_text(certificate_file.clone()).await?.and_then(|pem| {
             let identity = Identity::from_pem(&pem, &pem).ok()?;
@@ -201,7 +199,8 @@ impl Acme {
             .map_err(|why| self.failed(why))?;
         let both = Zeroizing::new(format!("{}{chain}", key.as_str()));
         let file = self.certificate_file.clone();
-        let written = tokio::task::spawn_blocking(move || secret::write_private(&file, both.as_bytes())).await;
+        let written =
+            tokio::task::spawn_blocking(move || secret::write_private(&file, both.as_bytes())).await;
         written.map_err(signing)?.map_err(|e| CertsError::file(&self.certificate_file, e))?;
         Ok(identity)
     }

@@ -90,7 +90,13 @@ impl Authority {
     fn new(state: &Path, clock: Clock, present: Present) -> Result<Self, CertsError> {
         let client_roots = HotRoots::new(&present.roots).map_err(signing)?;
         let news = watch::Sender::new(present.announcement());
-        Ok(Self { state: state.to_owned(), clock, present: ArcSwap::from_pointee(present), client_roots, news })
+        Ok(Self {
+            state: state.to_owned(),
+            clock,
+            present: ArcSwap::from_pointee(present),
+            client_roots,
+            news,
+        })
     }
 
     /// The roots clients' leaves are checked against (and laptops should trust the gateway by, with an own-CA server leaf);
@@ -257,7 +263,10 @@ mod tests {
         let state = dir.path().join("state");
         let first = open(&state).unwrap();
         assert_eq!(open(&state).unwrap().fingerprint(), first.fingerprint());
-        assert_eq!(fs::read_to_string(state.join("ca.pem")).unwrap().trim(), tls::to_pem(&first.roots()).trim());
+        assert_eq!(
+            fs::read_to_string(state.join("ca.pem")).unwrap().trim(),
+            tls::to_pem(&first.roots()).trim()
+        );
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;

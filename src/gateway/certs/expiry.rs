@@ -67,9 +67,10 @@ fn tell(
     renewed_by_itself: bool,
 ) {
     let (what, remedy) = match what {
-        "server" if renewed_by_itself => {
-            ("the server certificate", "it should have been renewed by now: look for errors in the gateway's log")
-        }
+        "server" if renewed_by_itself => (
+            "the server certificate",
+            "it should have been renewed by now: look for errors in the gateway's log",
+        ),
         "server" => ("the server certificate", "install a new one where [tls] says"),
         "ca_retiring" => ("the retiring root of the gateway's CA", "nothing: it is being replaced"),
         _ => ("the root of the gateway's CA", "replace it in time: hoopctl gateway ca rotate"),

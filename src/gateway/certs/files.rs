@@ -63,7 +63,9 @@ impl Files {
 
     /// Puts the next root into its place. Every step may be done again: a start after a crash does them all.
     pub(super) fn install(&self, state: &Path, record: Record) -> Result<Record, CertsError> {
-        let Some(Phase::Switching { next, old, link, retire_at }) = record.rotation else { return Ok(record) };
+        let Some(Phase::Switching { next, old, link, retire_at }) = record.rotation else {
+            return Ok(record);
+        };
         secret::write_private(&self.key, next.key.as_bytes()).map_err(|e| CertsError::file(&self.key, e))?;
         write_public(&self.certificate, next.certificate.as_bytes())
             .map_err(|e| CertsError::file(&self.certificate, e))?;

@@ -109,8 +109,8 @@ impl Certificates {
             }
             Source::Acme(acme) => {
                 let shown = ChallengeKey::default();
-                let acme =
-                    Acme::open(acme, config, Arc::clone(&authority), shown.clone(), Arc::clone(&told)).await?;
+                let acme = Acme::open(acme, config, Arc::clone(&authority), shown.clone(), Arc::clone(&told))
+                    .await?;
                 let key = HotKey::new(acme.first()?);
                 challenges = Some(shown);
                 tokio::spawn(stop.clone().run_until_cancelled_owned(acme.keep_fresh(key.clone())));

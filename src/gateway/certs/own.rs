@@ -1,6 +1,9 @@
 //! The server's certificate from the own CA: reissued at two thirds of its life, and whenever the roots change.
 
-use std::{sync::Arc, time::{Duration, SystemTime}};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use tokio::sync::watch;
 

@@ -1,17 +1,17 @@
 //! One root of the gateway's own authority: its certificate and, while it may still sign, its key.
 
-use std::{path::Path, time::{Duration, SystemTime}};
+use std::{
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue, IsCa, Issuer, KeyIdMethod, KeyPair,
-    KeyUsagePurpose, PublicKeyData, SubjectPublicKeyInfo,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue, IsCa, Issuer, KeyIdMethod,
+    KeyPair, KeyUsagePurpose, PublicKeyData, SubjectPublicKeyInfo,
 };
 use time::OffsetDateTime;
 use x509_parser::{
-    asn1_rs::Tag,
-    certificate::X509Certificate,
-    extensions::ParsedExtension,
-    prelude::FromDer,
+    asn1_rs::Tag, certificate::X509Certificate, extensions::ParsedExtension, prelude::FromDer,
 };
 use zeroize::Zeroizing;
 
@@ -63,8 +63,8 @@ impl Root {
         now: SystemTime,
     ) -> Result<Self, Unusable> {
         let (name, key_name) = (names.0.display(), names.1.display());
-        let certificates =
-            tls::parse_certificates(certificate, &name.to_string()).map_err(|e| Unusable::Wrong(e.to_string()))?;
+        let certificates = tls::parse_certificates(certificate, &name.to_string())
+            .map_err(|e| Unusable::Wrong(e.to_string()))?;
         let [certificate] = certificates.as_slice() else {
             return Err(Unusable::Wrong(format!("{name} holds several certificates")));
         };
@@ -88,7 +88,8 @@ impl Root {
                 rfc3339(now)
             )));
         }
-        let issuer = Issuer::from_ca_cert_der(certificate, key).map_err(|e| Unusable::Wrong(e.to_string()))?;
+        let issuer =
+            Issuer::from_ca_cert_der(certificate, key).map_err(|e| Unusable::Wrong(e.to_string()))?;
         Ok(Self { issuer, certificate: certificate.clone(), end })
     }
 

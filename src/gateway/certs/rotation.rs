@@ -1,6 +1,9 @@
 //! The CA's rotation, step by step: the next root is made, told to laptops, put into the old one's place, and the old one retired.
 
-use std::{path::Path, time::{Duration, SystemTime}};
+use std::{
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
 use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
@@ -250,7 +253,12 @@ impl Authority {
         Ok((record, happened))
     }
 
-    fn switch(&self, version: u64, next: Pair, believed: Duration) -> Result<(Record, Happening), CertsError> {
+    fn switch(
+        &self,
+        version: u64,
+        next: Pair,
+        believed: Duration,
+    ) -> Result<(Record, Happening), CertsError> {
         let now = self.clock.now();
         let retire_at = now + believed;
         let root = self.next_root(&next)?;

@@ -195,13 +195,7 @@ pub(super) const CASES: &[(char, &str, usize, &str, &str)] = &[
         "ACME proves names",
         "from files",
     ),
-    (
-        'B',
-        "[tls]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\nacme = {}",
-        4,
-        "not both",
-        "keep `acme`",
-    ),
+    ('B', "[tls]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\nacme = {}", 4, "not both", "keep `acme`"),
     (
         'B',
         "[tls]\nrotation_overlap = \"1h\"",

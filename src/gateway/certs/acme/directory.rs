@@ -22,7 +22,8 @@ use axum::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as B64};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateSigningRequestParams, CertifiedIssuer, DnType, IsCa, KeyPair,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, CertifiedIssuer, DnType, IsCa,
+    KeyPair,
 };
 use rustls::pki_types::{CertificateSigningRequestDer, ServerName};
 use serde_json::{Value, json};
@@ -183,9 +184,9 @@ impl Shared {
         if header["alg"] != "ES256" || header["url"] != format!("{}{}", self.base, uri.path()) {
             return Err(("unauthorized", "another algorithm or URL".to_owned()));
         }
-        let account = self.account_of(&header).ok_or_else(|| {
-            ("accountDoesNotExist", "there is no such account".to_owned())
-        })?;
+        let account = self
+            .account_of(&header)
+            .ok_or_else(|| ("accountDoesNotExist", "there is no such account".to_owned()))?;
         let said = format!("{}.{}", text("protected"), text("payload"));
         let signature = B64.decode(text("signature")).map_err(|_| malformed("signature"))?;
         UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point(&account))
@@ -253,8 +254,7 @@ impl Shared {
                 let order = self.order(number);
                 let proven = self.check(&order, &thumbprint(&account)).await;
                 self.set(number, |order| order.status = if proven { "ready" } else { "invalid" });
-                let answer =
-                    json!({ "type": "tls-alpn-01", "url": at("challenge", number), "token": order.token, "status": "processing" });
+                let answer = json!({ "type": "tls-alpn-01", "url": at("challenge", number), "token": order.token, "status": "processing" });
                 Ok((StatusCode::OK, None, answer))
             }
             "finalize" => {
@@ -300,7 +300,8 @@ impl Shared {
         let bound: Value = decode(text("payload")).ok_or_else(required)?;
         let said = format!("{}.{}", text("protected"), text("payload"));
         let signature = B64.decode(text("signature")).map_err(|_| required())?;
-        let holds = hmac::verify(&hmac::Key::new(hmac::HMAC_SHA256, &key), said.as_bytes(), &signature).is_ok();
+        let holds =
+            hmac::verify(&hmac::Key::new(hmac::HMAC_SHA256, &key), said.as_bytes(), &signature).is_ok();
         let same = inner["kid"] == kid && inner["alg"] == "HS256" && bound == header["jwk"];
         if holds && same { Ok(()) } else { Err(required()) }
     }
@@ -323,7 +324,9 @@ impl Shared {
         let digest = digest::digest(&digest::SHA256, format!("{}.{thumbprint}", order.token).as_bytes());
         let proof = [&[0x04, 0x20], digest.as_ref()].concat();
         let extension = parsed.extensions().iter().find(|e| e.oid.to_id_string() == ACME_IDENTIFIER).unwrap();
-        names.general_names == [GeneralName::DNSName(&order.name)] && extension.critical && extension.value == proof
+        names.general_names == [GeneralName::DNSName(&order.name)]
+            && extension.critical
+            && extension.value == proof
     }
 
     fn sign(&self, order: &Order, payload: &Value) -> Result<String, (&'static str, String)> {
@@ -332,11 +335,12 @@ impl Shared {
         }
         let bad = |why: &str| ("badCSR", why.to_owned());
         let der = B64.decode(payload["csr"].as_str().unwrap_or_default()).map_err(|_| bad("base64"))?;
-        let (_, request) =
-            x509_parser::certification_request::X509CertificationRequest::from_der(&der).map_err(|_| bad("DER"))?;
+        let (_, request) = x509_parser::certification_request::X509CertificationRequest::from_der(&der)
+            .map_err(|_| bad("DER"))?;
         request.verify_signature().map_err(|_| bad("signature"))?;
-        let mut asked = CertificateSigningRequestParams::from_der(&CertificateSigningRequestDer::from(der.clone()))
-            .map_err(|_| bad("request"))?;
+        let mut asked =
+            CertificateSigningRequestParams::from_der(&CertificateSigningRequestDer::from(der.clone()))
+                .map_err(|_| bad("request"))?;
         let wanted = CertificateParams::new(vec![order.name.clone()]).unwrap().subject_alt_names;
         if asked.params.subject_alt_names != wanted {
             return Err(bad("names"));

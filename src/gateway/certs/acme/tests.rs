@@ -188,7 +188,8 @@ async fn an_account_the_directory_lost_is_made_anew() {
     let file = world.folder.path().join("acme-account.json");
     let kept = fs::read_to_string(&file).unwrap();
     let (old, new) = (world.directory.url(), fresh.url());
-    let moved = kept.replace(&old.as_str().replace("/directory", ""), &new.as_str().replace("/directory", ""));
+    let moved =
+        kept.replace(&old.as_str().replace("/directory", ""), &new.as_str().replace("/directory", ""));
     secret::write_private(&file, moved.as_bytes()).unwrap();
     world.directory = fresh;
     let again = world.open(None).await;

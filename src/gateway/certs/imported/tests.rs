@@ -134,7 +134,10 @@ async fn a_rotation_asked_for_beside_a_running_gateway_is_taken_up_and_the_leaf_
     let next = certificates.authority().roots().remove(1);
     assert!(until(|| certificates.key().current().chain().last() == Some(&next)).await);
     world.hand.advance(OVERLAP);
-    assert!(until(|| certificates.key().current().chain().len() == 2).await, "the old root is shown no longer");
+    assert!(
+        until(|| certificates.key().current().chain().len() == 2).await,
+        "the old root is shown no longer"
+    );
     assert_ne!(leaf(&certificates), first);
     let steps = world.heard().into_iter().filter(|one| {
         matches!(
@@ -156,14 +159,30 @@ async fn every_bad_new_pair_is_refused_loudly_and_the_old_one_kept_and_a_good_on
     let path = |name: &str| world.dir.path().join(name);
     let (whole, _) = world.write(|_| {});
     let bad: [(&str, Box<dyn Fn()>); 7] = [
-        ("not for localhost", Box::new(|| drop(world.write(|p| {
-            *p = CertificateParams::new(vec!["other.example.test".to_owned()]).unwrap();
-        })))),
-        ("install a current one", Box::new(|| drop(world.write(|p| p.not_after = date_time_ymd(2000, 1, 1))))),
-        ("install a current one", Box::new(|| drop(world.write(|p| p.not_before = date_time_ymd(2090, 1, 1))))),
-        ("not for servers", Box::new(|| drop(world.write(|p| {
-            p.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        })))),
+        (
+            "not for localhost",
+            Box::new(|| {
+                drop(world.write(|p| {
+                    *p = CertificateParams::new(vec!["other.example.test".to_owned()]).unwrap();
+                }))
+            }),
+        ),
+        (
+            "install a current one",
+            Box::new(|| drop(world.write(|p| p.not_after = date_time_ymd(2000, 1, 1)))),
+        ),
+        (
+            "install a current one",
+            Box::new(|| drop(world.write(|p| p.not_before = date_time_ymd(2090, 1, 1)))),
+        ),
+        (
+            "not for servers",
+            Box::new(|| {
+                drop(world.write(|p| {
+                    p.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+                }))
+            }),
+        ),
         ("does not belong", Box::new(|| fs::write(path("tls.pem"), &whole).unwrap())),
         ("tls.pem", Box::new(|| fs::remove_file(path("tls.pem")).unwrap())),
         ("not readable", Box::new(|| fs::write(path("tls.pem"), &whole[..whole.len() / 2]).unwrap())),

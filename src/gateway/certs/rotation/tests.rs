@@ -227,5 +227,8 @@ fn the_record_is_its_owners_alone_and_a_damaged_one_is_refused_with_a_remedy() {
     fs::remove_file(world.dir.path().join("ca.pem")).unwrap();
     fs::remove_file(world.dir.path().join("ca.key")).unwrap();
     let error = Authority::open(world.dir.path(), world.clock.clone()).unwrap_err();
-    assert!(error.to_string().contains("missing"), "a lost CA was made anew in the middle of a rotation: {error}");
+    assert!(
+        error.to_string().contains("missing"),
+        "a lost CA was made anew in the middle of a rotation: {error}"
+    );
 }
