@@ -34,6 +34,9 @@ _hoopctl() {
             hoopctl,demo)
                 cmd="hoopctl__subcmd__demo"
                 ;;
+            hoopctl,doctor)
+                cmd="hoopctl__subcmd__doctor"
+                ;;
             hoopctl,gateway)
                 cmd="hoopctl__subcmd__gateway"
                 ;;
@@ -107,7 +110,7 @@ _hoopctl() {
 
     case "${cmd}" in
         hoopctl)
-            opts="-o -q -v -h -V --gateway --profile --output --quiet --verbose --color --credential-store --transport --help --version login logout status models connect ps stop call approvals token revoke audit completions demo gateway"
+            opts="-o -q -v -h -V --gateway --profile --output --quiet --verbose --color --credential-store --transport --help --version login logout status models connect ps stop call approvals token revoke audit doctor completions demo gateway"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -743,6 +746,48 @@ _hoopctl() {
                     fi
                     return 0
                     ;;
+                --gateway)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "human json jsonl" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "human json jsonl" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --credential-store)
+                    COMPREPLY=($(compgen -W "keyring file memory" -- "${cur}"))
+                    return 0
+                    ;;
+                --transport)
+                    COMPREPLY=($(compgen -W "auto quic tcp" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        hoopctl__subcmd__doctor)
+            opts="-o -q -v -h --gateway --profile --output --quiet --verbose --color --credential-store --transport --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --gateway)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

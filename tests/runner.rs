@@ -12,6 +12,9 @@
 mod approvals;
 mod architecture;
 mod bad_input;
+#[cfg(unix)]
+mod connect;
+mod doctor;
 mod generated;
 mod ingress;
 mod limits;

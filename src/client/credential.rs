@@ -104,7 +104,7 @@ impl Held {
     }
 
     /// Whether the certificate can be shown now: not about to end, and not the one that was refused.
-    fn usable(&self, now: SystemTime, refused: Option<&str>) -> bool {
+    pub(super) fn usable(&self, now: SystemTime, refused: Option<&str>) -> bool {
         let end = clock::parse_rfc3339(&self.secrets.expires_at);
         end.is_some_and(|end| end > now + MARGIN) && refused != Some(self.secrets.certificate.as_str())
     }

@@ -41,7 +41,7 @@ impl Kind {
     /// The kind that a code of [`crate::wire::code`] stands for; unknown codes are failures.
     pub fn of_code(word: &str) -> Self {
         match word {
-            code::DENIED | code::LOCAL_REFUSED => Self::Denied,
+            code::DENIED | code::LOCAL_REFUSED | code::LOCAL_KEY => Self::Denied,
             code::LOGIN_REQUIRED => Self::LoginNeeded,
             code::APPROVAL_REQUIRED => Self::ApprovalPending,
             code::APPROVAL_DENIED => Self::ApprovalDenied,

@@ -5,6 +5,7 @@
 
 mod api;
 mod credential;
+mod doctor;
 mod error;
 mod https;
 mod link;
@@ -30,6 +31,7 @@ use serde::Serialize;
 use tokio::sync::OwnedMutexGuard;
 use url::Url;
 
+pub use doctor::{Finding, Surroundings, Verdict, examine};
 pub use error::{ClientError, Kind, refusal};
 pub use link::{Change, Link, LinkEvent};
 pub use login::{DeviceCode, FirstTrust, Here, Machine, Method, Person, Talk, Way, detect};

@@ -45,6 +45,11 @@ impl Ports {
             .unwrap_or(first)
     }
 
+    /// Every model with its port, by name.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, u16)> {
+        self.0.iter().map(|(model, port)| (model.as_str(), *port))
+    }
+
     /// Whether another model's port.
     pub(super) fn belongs_to_another(&self, model: &str, port: u16) -> bool {
         self.0.iter().any(|(name, taken)| name != model && *taken == port)

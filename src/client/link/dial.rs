@@ -105,6 +105,14 @@ async fn attempt(core: &Core, held: &Held) -> Result<Session, ClientError> {
     Ok(session)
 }
 
+/// Whether the gateway welcomes the one who dialled; the connection ends with the answer.
+pub(in crate::client) async fn welcomed(connection: Connection, now: SystemTime) -> Result<(), ClientError> {
+    timeout(GREETING, greet(connection, now))
+        .await
+        .map_err(|_| ClientError::unreachable("the gateway did not say welcome"))?
+        .map(drop)
+}
+
 /// In TLS 1.3 a client believes it is connected before the gateway has judged its certificate: only the
 /// welcome says so.
 async fn greet(connection: Connection, now: SystemTime) -> Result<Session, ClientError> {

@@ -235,7 +235,7 @@ impl From<&UpstreamError> for Problem {
 pub fn status(word: &str) -> StatusCode {
     match word {
         code::BAD_REQUEST => StatusCode::BAD_REQUEST,
-        code::LOGIN_REQUIRED => StatusCode::UNAUTHORIZED,
+        code::LOGIN_REQUIRED | code::LOCAL_KEY => StatusCode::UNAUTHORIZED,
         code::DENIED | code::APPROVAL_REQUIRED | code::APPROVAL_DENIED | code::LOCAL_REFUSED => {
             StatusCode::FORBIDDEN
         }

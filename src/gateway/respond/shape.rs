@@ -139,7 +139,7 @@ impl Problem {
             | code::UPSTREAM_CREDENTIAL
             | code::AUDIT_UNAVAILABLE
             | code::DRAINING => 14,
-            code::LOGIN_REQUIRED => 16,
+            code::LOGIN_REQUIRED | code::LOCAL_KEY => 16,
             _ => 13,
         }
     }
