@@ -22,6 +22,7 @@ mod networks;
 mod path;
 #[cfg(target_os = "linux")]
 mod secrets;
+mod upstreams;
 mod workloads;
 mod world;
 

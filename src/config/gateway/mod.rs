@@ -13,7 +13,7 @@ mod watch;
 
 use std::path::{Path, PathBuf};
 
-use crate::gateway::{Config, accept, audit, certs, identity, policy, store};
+use crate::gateway::{Config, accept, certs, identity, policy, store};
 use reader::Report;
 
 pub use crate::gateway::policy::Mistake;
@@ -63,7 +63,7 @@ fn read(text: &str, report: &mut Report) -> Option<Config> {
     let gateway = section::gateway::read(&mut root, report);
     let files = section::tls::read(&mut root, report);
     let database = section::storage::read(&mut root, &gateway.state, report);
-    let power_loss = section::audit::read(&mut root, report);
+    let audit = section::audit::read(&mut root, report);
     let approvals = section::approvals::read(&mut root, report);
     let sessions = section::sessions::read(&mut root, report);
     let providers = section::identity::read(&mut root, gateway.public_url.as_ref(), report);
@@ -98,7 +98,7 @@ fn read(text: &str, report: &mut Report) -> Option<Config> {
         store: store::Config { state, database },
         approval_lapse: approvals.lapse,
         notify: approvals.notify,
-        audit: audit::Config { power_loss },
+        audit,
         metrics: gateway.metrics,
     })
 }

@@ -428,7 +428,8 @@ async fn serve_operator(
     let bound = listener.local_addr().map_err(unusable)?;
     let phases = background.phases.clone();
     let upstreams = Upstreams::new(rooms.pipeline.clone());
-    let operator = Operator::new(meters, upstreams, rooms.scribe.clone(), key, phases.clone());
+    let measured = rooms.pipeline.meters();
+    let operator = Operator::new(meters, measured, upstreams, rooms.scribe.clone(), key, phases.clone());
     background.tasks.spawn(operator.serve(listener, phases, rooms.clock.clone()));
     Ok(Some(bound))
 }

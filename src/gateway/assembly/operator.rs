@@ -18,6 +18,7 @@ use crate::{
     gateway::{
         accept::{self, https},
         audit::{Scribe, Stats},
+        pipeline,
         session::Phases,
     },
     tls::HotKey,
@@ -53,6 +54,7 @@ struct Exchanges {
 impl Operator {
     pub(super) fn new(
         meters: &accept::Meters,
+        exchanging: &pipeline::Meters,
         upstreams: Upstreams,
         scribe: Scribe,
         key: HotKey,
@@ -62,6 +64,7 @@ impl Operator {
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "This program", build);
         meters.register(&mut registry);
+        exchanging.register(&mut registry);
         registry.register_collector(Box::new(upstreams));
         let certificate_expiry = Gauge::default();
         registry.register(

@@ -59,7 +59,7 @@ fn needs_restart(running: &Config, new: &Config) -> Vec<&'static str> {
         ("tls", running.certs.files != new.certs.files),
         ("storage.database", running.store.database != new.store.database),
         ("approvals", running.approval_lapse != new.approval_lapse),
-        ("audit", running.audit.power_loss != new.audit.power_loss),
+        ("audit", running.audit != new.audit),
     ];
     differ.into_iter().filter_map(|(part, differs)| differs.then_some(part)).collect()
 }

@@ -51,6 +51,8 @@ pub(super) fn towards_model(head: &mut Parts) -> bool {
 /// Asks for an answer that can be read on its way: what is compressed tells no tokens.
 pub(super) fn uncompressed(headers: &mut HeaderMap) {
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    // The same of a WebSocket: a server compresses only what is offered (RFC 7692 §5).
+    headers.remove(header::SEC_WEBSOCKET_EXTENSIONS);
 }
 
 /// Prepares an answer for the caller's leg. A model cannot speak in the gateway's name.

@@ -16,6 +16,7 @@ mod exchange;
 mod grpc;
 mod headers;
 pub mod limits;
+mod meters;
 mod models;
 mod notices;
 mod path;
@@ -36,6 +37,7 @@ use hyper::body::Incoming;
 pub use self::{
     answer::Answer,
     direct::{Switched, Visit},
+    meters::Meters,
     notices::Notices,
 };
 use self::{limits::Limits, models::Model};
@@ -123,6 +125,7 @@ struct Stages {
     scribe: Scribe,
     limits: Limits,
     waiting: asking::Waiters,
+    meters: Meters,
     clock: Clock,
 }
 
@@ -161,7 +164,13 @@ impl Pipeline {
         approvals.models_are(models::identities(&models));
         let models = ArcSwap::from_pointee(models);
         let waiting = asking::Waiters::default();
-        Ok(Self(Arc::new(Stages { models, policies, approvals, scribe, limits, waiting, clock })))
+        let meters = Meters::default();
+        Ok(Self(Arc::new(Stages { models, policies, approvals, scribe, limits, waiting, meters, clock })))
+    }
+
+    /// What is measured of the exchanges.
+    pub fn meters(&self) -> &Meters {
+        &self.0.meters
     }
 
     /// New exchanges use these models from now on; those under way keep what they have.

@@ -13,7 +13,7 @@ use super::{
     answer::{Answer, Terms},
     asking::{self, Admitted, Asked},
     carried::Signals,
-    dialect::{self, Call, Looked, Named},
+    dialect::{self, Call, Looked},
     door,
     exchange::{Draft, Exchange, Outcome},
     grpc, headers,
@@ -95,7 +95,7 @@ async fn walk(
     // Whoever waits for `100 Continue` is told no before it: looking at the body would ask for it.
     let decided = before_the_body(way, &model, &caller, &head, draft).await?;
     // The model that the request itself names: read from its path or its first bytes, which are handed on as they came.
-    let looked = understood(&model, &mut head, &mut body, draft).await?;
+    let looked = understood(&model, &mut head, &mut body, draft, way.stages.scribe.keeps_input()).await?;
     // Policy: a permit, or what is missing; a person's yes is waited for in place.
     let asked = Asked { head: &head, requested_model: looked.model.as_deref() };
     let Admitted { caller, model, permit, grant } = match decided {
@@ -171,15 +171,13 @@ async fn understood(
     head: &mut Parts,
     body: &mut Incoming,
     draft: &mut Draft,
+    keeps_input: bool,
 ) -> Result<Looked, Problem> {
     let Some(call) = Call::of(model.config.dialect, head) else { return Ok(Looked::default()) };
     if model.config.limits.counts_tokens() && call.counted {
         headers::uncompressed(&mut head.headers);
     }
-    let looked = match &call.named {
-        Named::Path(name) => Looked { model: Some(name.clone()), ..Looked::default() },
-        Named::Body => dialect::look(body, &head.headers).await?,
-    };
+    let looked = dialect::look(&call, body, &head.headers, keeps_input).await?;
     draft.understood(&call, &looked);
     Ok(looked)
 }

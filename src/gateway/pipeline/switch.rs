@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    io,
+    io::{self, IoSlice},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -57,6 +57,7 @@ pub(super) async fn send(
         );
         return Ok(Response::from_parts(answered.head, answer));
     };
+    exchange.switched(&answered.head.headers);
     headers::towards_caller_switching(&mut answered.head.headers);
     let frames = websocket::is_switch(&answered.head.headers).then(Frames::default);
     way.signals.switch(Box::pin(carry(caller, server, frames, way.ended.clone(), exchange)));
@@ -80,22 +81,22 @@ async fn carry(
             return;
         }
     };
-    let (mut caller, mut server) =
-        (Noting { io: TokioIo::new(caller), failed: false, frames, close: None }, TokioIo::new(server));
-    let grant = exchange.grant().cloned();
+    let mut caller = Noting { io: TokioIo::new(caller), failed: false, frames, close: None };
+    let mut server = Heard { io: TokioIo::new(server), exchange: &mut exchange, deaf: false };
+    let grant = server.exchange.grant().cloned();
     let spliced = tokio::select! {
         biased;
         () = revoked.cancelled() => {
-            exchange.finish_switched(Outcome::Revoked, 0);
+            server.exchange.finish_switched(Outcome::Revoked, 0);
             if !caller.say(Close::Policy).await {
-                exchange.signals().revoke();
+                server.exchange.signals().revoke();
             }
             return;
         }
         () = ended(grant.as_ref()) => {
-            exchange.finish_switched(Outcome::ApprovalEnded, 0);
+            server.exchange.finish_switched(Outcome::ApprovalEnded, 0);
             if !caller.say(Close::Policy).await {
-                exchange.signals().answer_cut();
+                server.exchange.signals().answer_cut();
             }
             return;
         }
@@ -103,7 +104,6 @@ async fn carry(
     };
     match spliced {
         Ok(spliced) => {
-            exchange.passed(spliced.to_a);
             exchange.finish_switched(Outcome::Complete, spliced.to_b);
         }
         Err(error) => {
@@ -114,6 +114,91 @@ async fn carry(
                 exchange.signals().answer_cut();
             }
         }
+    }
+}
+
+/// The model's side, whose bytes are read as they pass. Of a WebSocket it is the close frame that ends what the server says: many
+/// servers drop their connection right behind it, without a TLS goodbye or with bytes of the caller unread, and the code must arrive.
+struct Heard<'e, IO> {
+    io: IO,
+    exchange: &'e mut Exchange,
+    /// The server takes no more bytes; what it has said before is still to be read.
+    deaf: bool,
+}
+
+impl<IO: AsyncWrite + Unpin> Heard<'_, IO> {
+    /// Lets a server that takes no more bytes finish what it says: its own end tells how it ended.
+    fn told<T>(&mut self, polled: Poll<io::Result<T>>, instead: T) -> Poll<io::Result<T>> {
+        match polled {
+            Poll::Ready(Err(error)) if self.exchange.converses() => {
+                tracing::debug!(exchange = self.exchange.id(), %error, "a model's server takes no more of a conversation");
+                self.deaf = true;
+                Poll::Ready(Ok(instead))
+            }
+            polled => polled,
+        }
+    }
+}
+
+impl<IO: AsyncRead + Unpin> AsyncRead for Heard<'_, IO> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.io).poll_read(cx, buf);
+        self.exchange.read(buf.filled().get(before..).unwrap_or_default());
+        match read {
+            Poll::Ready(Err(error)) if self.exchange.is_closed() => {
+                tracing::debug!(exchange = self.exchange.id(), %error, "a model's server left behind its close frame");
+                Poll::Ready(Ok(()))
+            }
+            read => read,
+        }
+    }
+}
+
+impl<IO: AsyncWrite + Unpin> AsyncWrite for Heard<'_, IO> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.deaf {
+            return Poll::Ready(Ok(buf.len()));
+        }
+        let polled = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.told(polled, buf.len())
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let length = bufs.iter().map(|buf| buf.len()).sum();
+        if self.deaf {
+            return Poll::Ready(Ok(length));
+        }
+        let polled = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.told(polled, length)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.deaf {
+            return Poll::Ready(Ok(()));
+        }
+        let polled = Pin::new(&mut self.io).poll_flush(cx);
+        self.told(polled, ())
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.deaf {
+            return Poll::Ready(Ok(()));
+        }
+        let polled = Pin::new(&mut self.io).poll_shutdown(cx);
+        self.told(polled, ())
     }
 }
 

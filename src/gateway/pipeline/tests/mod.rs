@@ -3,6 +3,7 @@
 mod approving;
 mod bodies;
 mod corners;
+mod dialects;
 mod ends;
 mod framing;
 mod grpc;

@@ -126,3 +126,30 @@ async fn a_servers_own_close_is_the_last_word() {
     client.io.shutdown().await.unwrap();
     assert_eq!(client.rest().await, (b"\x88\x02\x03\xe9".to_vec(), None));
 }
+
+/// What a server says last arrives, though it drops its connection right behind with bytes of the caller unread.
+#[tokio::test]
+async fn a_close_frame_arrives_though_its_server_resets_behind_it() {
+    for (said, ending, outcome) in
+        [(&b"\x88\x02\x03\xE8"[..], None, "complete"), (b"\x81\x01x", Some(reset::CUT), "upstream_cut")]
+    {
+        let mut server = Scripted::start().await;
+        let world = World::of(&server.url).await;
+        let mut client = world.connect();
+        client.write(UPGRADE).await;
+        let mut line = server.accept().await;
+        line.head().await;
+        line.write(SWITCH).await;
+        client.read_until("\r\n\r\n").await;
+        line.write(said).await;
+        line.reset();
+        let mut heard = vec![0; said.len()];
+        soon(client.io.read_exact(&mut heard)).await.unwrap();
+        assert_eq!(heard, said);
+        // A caller that answers the close finds nobody; that changes nothing.
+        let _ = client.io.write_all(b"\x88\x80\0\0\0\0").await;
+        let _ = client.io.shutdown().await;
+        assert_eq!(client.rest().await, (Vec::new(), ending));
+        assert_eq!(world.finished().await.response.unwrap().outcome, outcome);
+    }
+}
