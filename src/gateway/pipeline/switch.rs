@@ -87,16 +87,16 @@ async fn carry(
     let spliced = tokio::select! {
         biased;
         () = revoked.cancelled() => {
-            exchange.finish_switched(Outcome::Revoked, 0);
+            server.exchange.finish_switched(Outcome::Revoked, 0);
             if !caller.say(Close::Policy).await {
-                exchange.signals().revoke();
+                server.exchange.signals().revoke();
             }
             return;
         }
         () = ended(grant.as_ref()) => {
-            exchange.finish_switched(Outcome::ApprovalEnded, 0);
+            server.exchange.finish_switched(Outcome::ApprovalEnded, 0);
             if !caller.say(Close::Policy).await {
-                exchange.signals().answer_cut();
+                server.exchange.signals().answer_cut();
             }
             return;
         }
