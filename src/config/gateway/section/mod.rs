@@ -4,6 +4,7 @@ pub(super) mod approvals;
 pub(super) mod audit;
 pub(super) mod gateway;
 pub(super) mod identity;
+pub(super) mod mask;
 pub(super) mod model;
 mod servers;
 pub(super) mod sessions;
