@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use hoopctl::{
     tls::{self, HotKey, Identity, Trust},
-    tunnel::{Dialer, QuicListener, Transport, accept_tcp, splice},
+    tunnel::{Dialer, Proxies, QuicListener, Transport, accept_tcp, splice},
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -19,8 +19,13 @@ fn identity(folder: &str) -> (HotKey, Vec<tls::CertificateDer<'static>>) {
 pub async fn laptop(args: &[String]) {
     let (key, roots) = identity(&args[0]);
     let prefer = if args[1] == "tcp" { Transport::Tcp } else { Transport::Quic };
-    let dialer =
-        Dialer { host: "localhost".into(), port: args[2].parse().unwrap(), trust: Trust::Roots(roots), key };
+    let dialer = Dialer {
+        host: "localhost".into(),
+        port: args[2].parse().unwrap(),
+        trust: Trust::Roots(roots),
+        key,
+        proxies: Proxies::default(),
+    };
     let connection = dialer.dial_only(prefer).await.unwrap();
     assert_eq!(connection.transport(), prefer);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -136,6 +136,16 @@ impl Printer {
         }
     }
 
+    /// As [`Self::note`], of an event that programs know by its name.
+    pub(super) fn event(&self, name: &str, text: &str) {
+        match self.manner.output {
+            Output::Json | Output::Jsonl if !self.manner.quiet => {
+                self.tell(&serde_json::json!({ "note": { "event": name, "message": text } }));
+            }
+            _ => self.note(text),
+        }
+    }
+
     /// Talk that a person needs in order to go on; `--quiet` does not silence it.
     pub(super) fn say(&self, text: &str) {
         self.talk(&sanitize::text(text));

@@ -189,7 +189,7 @@ async fn refresh(laptop: &Arc<Laptop>, mut held: Held) -> Result<Held, ClientErr
         ));
     };
     let vault = laptop.vault(&held.profile);
-    let https = Https::new(&held.profile.gateway, &held.trust)?;
+    let https = Https::new(&held.profile.gateway, &held.trust, &laptop.settings.proxies)?;
     let discovery = https.discover().await?;
     let granted = match oauth::refresh(&https, &discovery, &token).await {
         Ok(granted) => granted,

@@ -153,6 +153,8 @@ impl From<TunnelError> for ClientError {
     fn from(error: TunnelError) -> Self {
         match error {
             TunnelError::Unreachable(message) => Self::unreachable(message),
+            TunnelError::Proxy(message) => Self::new(Kind::Unreachable, "proxy", message)
+                .remedy("check HTTPS_PROXY and NO_PROXY; what each does: docs/networks.md"),
             TunnelError::Trust(message) => Self::untrusted(message).remedy(
                 "log in again so that the gateway's present CA is learnt: hoopctl login --ca-fingerprint sha256:…",
             ),

@@ -14,6 +14,7 @@ use url::Url;
 use crate::{
     client::ClientError,
     tls::{self, CertificateDer, ServerName, Trust},
+    tunnel::{Proxies, TunnelError, reach},
     wire::api::{Discovery, ErrorBody},
 };
 
@@ -45,20 +46,27 @@ impl From<ConnectError> for ClientError {
 pub(super) struct Https {
     gateway: Url,
     config: Arc<ClientConfig>,
+    proxies: Proxies,
     warm: Mutex<Option<SendRequest<Full<Bytes>>>>,
 }
 
 impl Https {
     /// The HTTPS face of `gateway`; nothing is sent yet.
-    pub(super) fn new(gateway: &Url, trust: &Trust) -> Result<Self, ClientError> {
+    pub(super) fn new(gateway: &Url, trust: &Trust, proxies: &Proxies) -> Result<Self, ClientError> {
         let mut config = tls::https_client(trust)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { gateway: gateway.clone(), config: Arc::new(config), warm: Mutex::new(None) })
+        let (gateway, proxies) = (gateway.clone(), proxies.clone());
+        Ok(Self { gateway, config: Arc::new(config), proxies, warm: Mutex::new(None) })
     }
 
     /// The gateway's address.
     pub(super) fn gateway(&self) -> &Url {
         &self.gateway
+    }
+
+    /// What it is reached through, and whatever else a login asks.
+    pub(super) fn proxies(&self) -> &Proxies {
+        &self.proxies
     }
 
     /// Makes the connection now, to learn whether the gateway is there and believed.
@@ -175,7 +183,7 @@ impl Https {
     }
 
     async fn dial(&self) -> Result<SendRequest<Full<Bytes>>, ConnectError> {
-        let stream = tls_connect(&self.gateway, &self.config).await?;
+        let stream = tls_connect(&self.gateway, &self.config, &self.proxies).await?;
         let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|e| ConnectError::Other(ClientError::unreachable(deepest(&e))))?;
@@ -188,10 +196,13 @@ impl Https {
 }
 
 /// The chain that the gateway presents, leaf first, believed by nobody yet. Nothing is sent.
-pub(super) async fn look(gateway: &Url) -> Result<Vec<CertificateDer<'static>>, ClientError> {
+pub(super) async fn look(
+    gateway: &Url,
+    proxies: &Proxies,
+) -> Result<Vec<CertificateDer<'static>>, ClientError> {
     let mut config = tls::look_at_chain()?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    let stream = tls_connect(gateway, &Arc::new(config)).await?;
+    let stream = tls_connect(gateway, &Arc::new(config), proxies).await?;
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
     Ok(chain.iter().map(|certificate| certificate.clone().into_owned()).collect())
 }
@@ -211,20 +222,21 @@ pub(super) fn address(gateway: &Url) -> (String, u16) {
 async fn tls_connect(
     gateway: &Url,
     config: &Arc<ClientConfig>,
+    proxies: &Proxies,
 ) -> Result<TlsStream<TcpStream>, ConnectError> {
     let (host, port) = address(gateway);
     let name = ServerName::try_from(host.clone()).map_err(|_| {
         ConnectError::Other(ClientError::usage(format!("{host:?} is not the name of a host")))
     })?;
     let connected = timeout(CONNECT, async {
-        let tcp = TcpStream::connect((host.as_str(), port)).await.map_err(|e| {
-            ConnectError::Other(ClientError::unreachable(format!(
-                "{} cannot be reached: {e}",
-                authority(gateway)
-            )))
+        let tcp = reach(&host, port, proxies).await.map_err(|e| {
+            ConnectError::Other(match e {
+                TunnelError::Unreachable(why) => {
+                    ClientError::unreachable(format!("{} cannot be reached: {why}", authority(gateway)))
+                }
+                other => ClientError::from(other),
+            })
         })?;
-        // Small messages in both directions; a socket that cannot be told is only slower.
-        let _ = tcp.set_nodelay(true);
         TlsConnector::from(Arc::clone(config)).connect(name, tcp).await.map_err(|e| judge(gateway, &e))
     });
     connected.await.unwrap_or_else(|_| {
@@ -290,7 +302,7 @@ mod tests {
     #[tokio::test]
     async fn discovery_reads_and_foreign_endpoints_are_refused() {
         let fake = testing::Fake::start().await;
-        let https = Https::new(&fake.url, &fake.trust()).unwrap();
+        let https = Https::new(&fake.url, &fake.trust(), &Proxies::default()).unwrap();
         assert_eq!(https.discover().await.unwrap().issuer, fake.url.as_str().trim_end_matches('/'));
         fake.state.lock().unwrap().token_endpoint = Some("https://elsewhere.example.test/token".into());
         let error = https.discover().await.unwrap_err();
@@ -302,11 +314,12 @@ mod tests {
     async fn an_unknown_issuer_is_told_from_other_faults() {
         let fake = testing::Fake::start().await;
         let stranger = Trust::Roots(vec![testing::Ca::new().certificate()]);
-        let met = Https::new(&fake.url, &stranger).unwrap().connect().await;
+        let met = Https::new(&fake.url, &stranger, &Proxies::default()).unwrap().connect().await;
         assert!(matches!(met, Err(ConnectError::UnknownIssuer(_))), "{met:?}");
         let wrong_name = Url::parse(&fake.url.as_str().replace("127.0.0.1", "localhost")).unwrap();
         let met =
-            ClientError::from(Https::new(&wrong_name, &fake.trust()).unwrap().connect().await.unwrap_err());
+            Https::new(&wrong_name, &fake.trust(), &Proxies::default()).unwrap().connect().await.unwrap_err();
+        let met = ClientError::from(met);
         assert_eq!(met.kind, Kind::Trust);
     }
 
@@ -314,7 +327,8 @@ mod tests {
     async fn nobody_there_is_unreachable_and_no_tls_is_said() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = Url::parse(&format!("https://{}", listener.local_addr().unwrap())).unwrap();
-        let https = Https::new(&url, &Trust::Roots(vec![testing::Ca::new().certificate()])).unwrap();
+        let trust = Trust::Roots(vec![testing::Ca::new().certificate()]);
+        let https = Https::new(&url, &trust, &Proxies::default()).unwrap();
         let plain = tokio::spawn(async move {
             let (mut socket, _) = listener.accept().await.unwrap();
             tokio::io::AsyncWriteExt::write_all(&mut socket, b"HTTP/1.1 400 Bad Request\r\n\r\n")

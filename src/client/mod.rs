@@ -31,14 +31,17 @@ use tokio::sync::OwnedMutexGuard;
 use url::Url;
 
 pub use error::{ClientError, Kind, refusal};
-pub use link::{Link, LinkEvent};
+pub use link::{Change, Link, LinkEvent};
 pub use login::{DeviceCode, FirstTrust, Here, Machine, Method, Person, Talk, Way, detect};
 pub use port::{Opening, Port, open_port};
 pub use stdio::stdio;
 pub use stream::ModelStream;
 pub use token::ForModel;
 
-use crate::{tls::Trust, tunnel::Transport};
+use crate::{
+    tls::Trust,
+    tunnel::{Proxies, Transport},
+};
 use profile::{Places, Profile};
 use vault::{Memory, Vault};
 
@@ -56,6 +59,8 @@ pub struct Settings {
     pub credential_store: Option<StoreChoice>,
     /// The one carrier to use; `None`: both are raced.
     pub transport: Option<Transport>,
+    /// `HTTPS_PROXY` and `NO_PROXY`: what every TCP connection to the outside goes through.
+    pub proxies: Proxies,
     /// `$XDG_CONFIG_HOME/hoopctl`: profiles (public facts, roots).
     pub config_dir: PathBuf,
     /// `$XDG_STATE_HOME/hoopctl`: ports, remembered transport, locks, encrypted vault file.

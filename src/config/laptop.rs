@@ -18,7 +18,7 @@ use values::{carrier, color, output, profile_name, store_choice, truth, verbosit
 use crate::{
     client::{Settings, StoreChoice},
     clock::Clock,
-    tunnel::Transport,
+    tunnel::{Proxies, Transport},
 };
 
 /// The settings' file in the user's and the system's folder.
@@ -150,6 +150,8 @@ pub struct Laptop {
     pub credential_store: Option<Sourced<StoreChoice>>,
     /// The carrier to the gateway; `None`: whichever answers first.
     pub transport: Option<Sourced<Option<Transport>>>,
+    /// What TCP connections to the outside go through.
+    pub proxies: Proxies,
     /// The folders; `None` when the user has no home.
     pub places: Option<Places>,
 }
@@ -163,6 +165,7 @@ impl Laptop {
             profile: self.profile.value.clone(),
             credential_store: self.credential_store.as_ref().map(|store| store.value),
             transport: self.transport.as_ref().and_then(|transport| transport.value),
+            proxies: self.proxies.clone(),
             config_dir: places.config_dir.clone(),
             state_dir: places.state_dir.clone(),
             clock,
@@ -200,9 +203,19 @@ pub fn load(
         color: choose(&said, Key::Color, color, &mut mistakes).unwrap_or_else(|| by_default(Color::Auto)),
         credential_store: choose(&said, Key::CredentialStore, store_choice, &mut mistakes),
         transport: choose(&said, Key::Transport, carrier, &mut mistakes),
+        proxies: read_proxies(environment),
         places,
     };
     if mistakes.is_empty() { Ok(chosen) } else { Err(mistakes) }
+}
+
+/// The variables that every program of this kind heeds; ones that say nothing are as good as none.
+fn read_proxies(environment: &dyn Fn(&str) -> Option<OsString>) -> Proxies {
+    let said = |names: [&str; 2]| {
+        let values = names.into_iter().filter_map(|name| environment(name)?.into_string().ok());
+        values.into_iter().find(|value| !value.trim().is_empty()).unwrap_or_default()
+    };
+    Proxies::of(&said(["HTTPS_PROXY", "https_proxy"]), &said(["NO_PROXY", "no_proxy"]))
 }
 
 fn by_default<T>(value: T) -> Sourced<T> {

@@ -58,6 +58,7 @@ impl Stage {
             profile: "demo".to_owned(),
             credential_store: Some(StoreChoice::Memory),
             transport: None,
+            proxies: crate::tunnel::Proxies::default(),
             config_dir: folder.laptop().join("config"),
             state_dir: folder.laptop().join("state"),
             clock,

@@ -75,6 +75,31 @@ impl Connection {
         }
     }
 
+    /// Grows whenever something arrives that shows that the peer hears us too.
+    pub fn heard(&self) -> u64 {
+        match &self.0.carrier {
+            Carrier::Quic(carrier) => carrier.heard(),
+            Carrier::Tcp(carrier) => carrier.heard(),
+        }
+    }
+
+    /// Laptop: asks the gateway for a sign of life, which [`heard`](Self::heard) shows.
+    pub fn ping(&self) {
+        match &self.0.carrier {
+            Carrier::Quic(carrier) => carrier.ping(),
+            Carrier::Tcp(carrier) => carrier.ping(),
+        }
+    }
+
+    /// Laptop: the network may have changed. QUIC goes on from a fresh socket, wherever this machine is now, and loses no byte; TCP cannot,
+    /// and only asks for a sign of life.
+    pub fn move_on(&self) {
+        match &self.0.carrier {
+            Carrier::Quic(carrier) => carrier.move_on(),
+            Carrier::Tcp(carrier) => carrier.ping(),
+        }
+    }
+
     /// The carrier.
     pub fn transport(&self) -> Transport {
         match self.0.carrier {

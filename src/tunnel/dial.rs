@@ -4,28 +4,24 @@ use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use quinn::crypto::rustls::QuicClientConfig;
 use rustls::ClientConfig;
-use tokio::{
-    net::{TcpStream, lookup_host},
-    time::timeout,
-};
+use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 
 use super::{
-    Connection, Side, Transport, TunnelError, error, quic,
+    Connection, Proxies, Side, Transport, TunnelError, error, quic,
     race::{Attempt, race},
+    reach::{self, NEXT_ADDRESS, Segments},
     tcp,
 };
 use crate::tls::{self, HotKey, ServerName, Trust};
 
 /// How long the preferred carrier runs alone.
 pub const HEAD_START: Duration = Duration::from_millis(250);
-/// RFC 8305 §8's Connection Attempt Delay, between addresses.
-const NEXT_ADDRESS: Duration = Duration::from_millis(250);
-const LOOKUP: Duration = Duration::from_secs(5);
+/// A TLS handshake over TCP that takes longer is tried again beside itself in small segments: a path that swallows full ones carries
+/// TCP's own handshake, and then nothing.
+const SWALLOWED: Duration = Duration::from_secs(3);
 /// The whole of it.
 const DIAL: Duration = Duration::from_secs(10);
-/// Addresses tried of one name.
-const MAX_ADDRESSES: usize = 8;
 
 /// Everything needed to dial a gateway.
 #[derive(Clone)]
@@ -38,6 +34,8 @@ pub struct Dialer {
     pub trust: Trust,
     /// The caller's certificate; read anew for each handshake.
     pub key: HotKey,
+    /// What the TCP carrier goes through. QUIC always goes directly.
+    pub proxies: Proxies,
 }
 
 impl fmt::Debug for Dialer {
@@ -55,7 +53,7 @@ impl Dialer {
     /// use of the connection.
     ///
     /// # Errors
-    /// [`TunnelError::Unreachable`] when nobody answers; [`TunnelError::Trust`] when somebody does who is not believed, or the trust's own
+    /// [`TunnelError::Unreachable`] when nobody answers; [`TunnelError::Proxy`] when the proxy on the way is the reason; [`TunnelError::Trust`] when somebody does who is not believed, or the trust's own
     /// roots are unusable.
     pub async fn dial(&self, prefer: Option<Transport>) -> Result<Connection, TunnelError> {
         match prefer {
@@ -82,29 +80,38 @@ impl Dialer {
     async fn race_carriers(&self, carriers: &[Transport]) -> Result<Connection, TunnelError> {
         let host = self.host.trim_start_matches('[').trim_end_matches(']');
         let legs = Legs::new(self, host)?;
-        let addresses = self.addresses(host).await?;
+        let proxy = self.proxies.towards(host, self.port);
+        // Behind a proxy it is usual that names outside cannot be resolved here; then only QUIC fails by it.
+        let known = match &proxy {
+            Ok(None) => Some(reach::addresses(host, self.port).await?),
+            _ => None,
+        };
         let over = |carrier: Transport| -> Attempt<'_, Connection> {
-            let (legs, addresses) = (&legs, &addresses);
+            let (legs, known, proxy) = (&legs, &known, &proxy);
             Box::pin(async move {
-                let tries = addresses.iter().map(|address| legs.attempt(carrier, *address)).collect();
-                race(tries, NEXT_ADDRESS, None).await.map_err(|failures| worst(carrier, failures))
+                let outcome = match (carrier, proxy) {
+                    (Transport::Tcp, Err(unusable)) => Err(vec![unusable.clone()]),
+                    (Transport::Tcp, Ok(Some(proxy))) => {
+                        let carried = async { legs.over_tcp(proxy.connect(host, self.port).await?).await };
+                        carried.await.map_err(|failure| vec![failure])
+                    }
+                    _ => {
+                        let addresses = match known {
+                            Some(addresses) => addresses.clone(),
+                            None => reach::addresses(host, self.port)
+                                .await
+                                .map_err(|failure| worst(carrier, vec![failure]))?,
+                        };
+                        let tries = addresses.iter().map(|address| legs.attempt(carrier, *address)).collect();
+                        race(tries, NEXT_ADDRESS, None).await
+                    }
+                };
+                outcome.map_err(|failures| worst(carrier, failures))
             })
         };
         let tries = carriers.iter().copied().map(over).collect();
         let outcome = race(tries, HEAD_START, Some(patience)).await;
         outcome.map_err(|failures| self.verdict(carriers, failures))
-    }
-
-    async fn addresses(&self, host: &str) -> Result<Vec<SocketAddr>, TunnelError> {
-        let unknown = |why: &str| {
-            TunnelError::Unreachable(format!(
-                "the gateway's name `{host}` cannot be resolved ({why}); check the gateway's URL and the network"
-            ))
-        };
-        let found =
-            timeout(LOOKUP, lookup_host((host, self.port))).await.map_err(|_| unknown("no answer"))?;
-        let addresses = interleave(found.map_err(|e| unknown(&e.to_string()))?.collect());
-        if addresses.is_empty() { Err(unknown("it has no address")) } else { Ok(addresses) }
     }
 
     /// The failure that explains most; those that only say "nobody there" are told together.
@@ -114,7 +121,7 @@ impl Dialer {
         let silent: Vec<_> =
             silent.filter(|name| !said.iter().any(|words| words.starts_with(name))).collect();
         said.extend(silent.into_iter().map(|name| name + "no answer"));
-        match failures.into_iter().max_by_key(TunnelError::weight) {
+        match clearest(failures) {
             Some(TunnelError::Unreachable(_)) | None => self.unreachable(&said),
             Some(clearer) => clearer,
         }
@@ -155,17 +162,35 @@ impl Legs {
     fn attempt(&self, carrier: Transport, address: SocketAddr) -> Attempt<'_, Connection> {
         match carrier {
             Transport::Quic => Box::pin(quic::connect(Arc::clone(&self.quic), &self.host, address)),
-            Transport::Tcp => Box::pin(self.over_tcp(address)),
+            Transport::Tcp => Box::pin(async move {
+                let mut full = self.at_address(address, Segments::Full);
+                match timeout(SWALLOWED, &mut full).await {
+                    Ok(outcome) => outcome,
+                    Err(_) => {
+                        let small = self.at_address(address, Segments::Small);
+                        let tries = race(vec![full, small], Duration::ZERO, None).await;
+                        tries.map_err(|failures| {
+                            clearest(failures).unwrap_or_else(|| unreachable(address, &"no answer"))
+                        })
+                    }
+                }
+            }),
         }
     }
 
-    async fn over_tcp(&self, address: SocketAddr) -> Result<Connection, TunnelError> {
-        let unreachable = |e: &dyn fmt::Display| TunnelError::Unreachable(format!("{address}: {e}"));
-        let socket = connect(address).await.map_err(|e| unreachable(&e))?;
+    fn at_address(&self, address: SocketAddr, segments: Segments) -> Attempt<'_, Connection> {
+        Box::pin(async move {
+            let socket = reach::connect(address, segments).await;
+            self.over_tcp(socket.map_err(|e| unreachable(address, &e))?).await
+        })
+    }
+
+    async fn over_tcp(&self, socket: TcpStream) -> Result<Connection, TunnelError> {
+        let address = socket.peer_addr().map_err(|e| TunnelError::Unreachable(e.to_string()))?;
         let connector = TlsConnector::from(Arc::clone(&self.tcp));
         let tls = connector.connect(self.name.clone(), socket).await.map_err(|e| {
             match error::of_tls(Side::Laptop, &e) {
-                TunnelError::Closed { reason, .. } => unreachable(&reason),
+                TunnelError::Closed { reason, .. } => unreachable(address, &reason),
                 other => other,
             }
         })?;
@@ -173,11 +198,8 @@ impl Legs {
     }
 }
 
-/// The TCP way to an address. A proxy, where there is one, belongs here and nowhere else.
-async fn connect(address: SocketAddr) -> std::io::Result<TcpStream> {
-    let socket = TcpStream::connect(address).await?;
-    socket.set_nodelay(true)?;
-    Ok(socket)
+fn unreachable(address: SocketAddr, why: &dyn fmt::Display) -> TunnelError {
+    TunnelError::Unreachable(format!("{address}: {why}"))
 }
 
 /// When one carrier has failed, the other gets this much longer, for a blocked UDP says nothing; less when somebody answered the first.
@@ -185,40 +207,15 @@ fn patience(failure: &TunnelError) -> Duration {
     Duration::from_secs(if matches!(failure, TunnelError::Unreachable(_)) { 3 } else { 1 })
 }
 
-/// Alternates the families, beginning with the first address's (RFC 8305 §4).
-fn interleave(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
-    let first_is_v6 = found.first().is_some_and(SocketAddr::is_ipv6);
-    let (leading, other): (Vec<_>, Vec<_>) = found.into_iter().partition(|a| a.is_ipv6() == first_is_v6);
-    let (mut leading, mut other) = (leading.into_iter(), other.into_iter());
-    let mut mixed = Vec::new();
-    loop {
-        let pair = [leading.next(), other.next()];
-        if pair == [None, None] || mixed.len() >= MAX_ADDRESSES {
-            return mixed;
-        }
-        mixed.extend(pair.into_iter().flatten());
-    }
-}
-
 /// What a carrier failed with: the clearest of what its addresses failed with.
 fn worst(carrier: Transport, failures: Vec<TunnelError>) -> TunnelError {
-    match failures.into_iter().max_by_key(TunnelError::weight) {
+    match clearest(failures) {
         Some(TunnelError::Unreachable(why)) => TunnelError::Unreachable(format!("{carrier}: {why}")),
         Some(other) => other,
         None => TunnelError::Unreachable(format!("{carrier}: no address to try")),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn families_alternate_and_the_count_is_bounded() {
-        let parse = |list: &[&str]| -> Vec<SocketAddr> { list.iter().map(|a| a.parse().unwrap()).collect() };
-        let found = parse(&["[::1]:1", "[::2]:1", "[::3]:1", "10.0.0.1:1"]);
-        assert_eq!(interleave(found), parse(&["[::1]:1", "10.0.0.1:1", "[::2]:1", "[::3]:1"]));
-        let many = (1..100).map(|port| SocketAddr::from(([10, 0, 0, 1], port))).collect();
-        assert_eq!(interleave(many).len(), MAX_ADDRESSES);
-    }
+fn clearest(failures: Vec<TunnelError>) -> Option<TunnelError> {
+    failures.into_iter().max_by_key(TunnelError::weight)
 }

@@ -14,6 +14,9 @@ pub enum TunnelError {
     /// Nobody answers: DNS, refused, timed out. Exit code 6.
     #[error("{0}")]
     Unreachable(String),
+    /// The proxy on the way is not there, refuses, or is none; with what to do. Exit code 6.
+    #[error("{0}")]
+    Proxy(String),
     /// The gateway's certificate is not believed, or TLS failed. Exit code 7.
     #[error("{0}")]
     Trust(String),
@@ -47,7 +50,7 @@ impl TunnelError {
     pub(super) fn into_io(self) -> io::Error {
         let kind = match self {
             Self::Closed { .. } => io::ErrorKind::ConnectionAborted,
-            Self::Unreachable(_) => io::ErrorKind::NotConnected,
+            Self::Unreachable(_) | Self::Proxy(_) => io::ErrorKind::NotConnected,
             Self::Credential(_) | Self::Trust(_) => io::ErrorKind::PermissionDenied,
             Self::Protocol(_) => io::ErrorKind::InvalidData,
         };
@@ -58,10 +61,11 @@ impl TunnelError {
     pub(super) fn weight(&self) -> u8 {
         match self {
             Self::Unreachable(_) => 0,
-            Self::Closed { .. } => 1,
-            Self::Protocol(_) => 2,
-            Self::Credential(_) => 3,
-            Self::Trust(_) => 4,
+            Self::Proxy(_) => 1,
+            Self::Closed { .. } => 2,
+            Self::Protocol(_) => 3,
+            Self::Credential(_) => 4,
+            Self::Trust(_) => 5,
         }
     }
 }

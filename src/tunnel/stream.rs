@@ -38,6 +38,17 @@ impl Stream {
     }
 }
 
+impl Stream {
+    /// Ready once the peer takes nothing more of what is written here, or the connection is gone: it has left. After the peer's FIN nothing
+    /// else tells, for nothing more is read. Never ready for a peer that only listens. Wakes one task.
+    pub fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.0 {
+            Kind::Quic(stream) => stream.poll_left(cx),
+            Kind::Tcp(stream) => stream.poll_left(cx),
+        }
+    }
+}
+
 impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {

@@ -15,7 +15,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    Connection, Dialer, QuicListener, Side, Stream, Transport, TunnelError, accept_tcp, error,
+    Connection, Dialer, Proxies, QuicListener, Side, Stream, Transport, TunnelError, accept_tcp, error,
     let_alert_arrive,
 };
 use crate::tls::{self, CertificateDer, HotKey, Identity, Trust};
@@ -114,7 +114,13 @@ impl Gateway {
 
     /// How a laptop with this trust and key dials it.
     pub(crate) fn dialer(&self, trust: Trust, key: HotKey) -> Dialer {
-        Dialer { host: self.address.ip().to_string(), port: self.address.port(), trust, key }
+        Dialer {
+            host: self.address.ip().to_string(),
+            port: self.address.port(),
+            trust,
+            key,
+            proxies: Proxies::default(),
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 mod issuer;
 mod model;
 mod person;
+mod proxy;
+mod relay;
 
 use std::{
     fs,
@@ -19,6 +21,8 @@ use rustls::{ClientConnection, StreamOwned};
 
 pub use issuer::Issuer;
 pub use model::Model;
+pub use proxy::Proxy;
+pub use relay::{Relay, Weather};
 
 /// How long anything may take before a test gives up; a bound, not a wait.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -31,7 +35,9 @@ pub fn hoopctl() -> Command {
             command.env_remove(name);
         }
     }
-    command.env_remove("BROWSER").env_remove("HTTPS_PROXY");
+    for name in ["BROWSER", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"] {
+        command.env_remove(name);
+    }
     command
 }
 
@@ -44,7 +50,7 @@ pub struct World {
     pub port: u16,
     pub models: String,
     pub extra: String,
-    /// Who can be chosen at the `dev` provider, as its `users` has it.
+    /// Who can be chosen at the `dev` provider, as its `users` has it; empty: there is no such provider.
     pub people: String,
     gateway: Option<Process>,
 }
@@ -105,6 +111,10 @@ impl World {
     }
 
     pub fn write_config(&self) {
+        let dev = match self.people.as_str() {
+            "" => String::new(),
+            people => format!("[[identity]]\nkind = \"dev\"\nusers = [{people}]"),
+        };
         let text = format!(
             r#"[gateway]
 public_url = "{url}"
@@ -119,15 +129,13 @@ issuer = "https://ci.example.test"
 audience = "hoopctl"
 jwks = "jwks.json"
 groups_claim = "groups"
-[[identity]]
-kind = "dev"
-users = [{people}]
+{dev}
 {models}"#,
             url = self.url,
             port = self.port,
             state = self.state().display(),
             extra = self.extra,
-            people = self.people,
+            dev = dev,
             models = self.models,
         );
         fs::write(self.config(), text).unwrap();
@@ -158,6 +166,11 @@ users = [{people}]
     /// SIGTERM, and the exit status of a clean end.
     pub fn stop(&mut self) -> Output {
         self.gateway.take().unwrap().terminate()
+    }
+
+    /// The gateway's end, which it was asked for before.
+    pub fn ended(&mut self) -> Output {
+        self.gateway.take().unwrap().ended()
     }
 
     pub fn laptop(&self, name: &str) -> Laptop {

@@ -165,6 +165,9 @@ async fn serve(
         }
         false => Some(start(args, opened, key, with)?),
     };
+    if let Some(over) = opened.link.transport() {
+        tell(&LinkEvent::Connected { over, before: None }, child.is_some(), with);
+    }
     loop {
         tokio::select! {
             biased;
@@ -215,7 +218,7 @@ fn tell(event: &LinkEvent, command: bool, with: &Invocation) {
     match events::line(event) {
         Some(events::Line::Warning(text)) => with.printer.warn(&text),
         Some(events::Line::Note(text)) if command => tracing::info!("{text}"),
-        Some(events::Line::Note(text)) => with.printer.note(&text),
+        Some(events::Line::Note(text)) => with.printer.event(events::name(event), &text),
         None => {}
     }
 }

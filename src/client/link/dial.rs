@@ -2,7 +2,7 @@
 
 use std::{
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, SystemTime},
 };
 
@@ -79,10 +79,17 @@ async fn attempt(core: &Core, held: &Held) -> Result<Session, ClientError> {
     let gateway = &held.profile.gateway;
     core.key.swap(held.identity()?);
     let (host, port) = https::address(gateway);
-    let dialer = Dialer { host, port, trust: held.trust.clone(), key: core.key.clone() };
+    let dialer = Dialer {
+        host,
+        port,
+        trust: held.trust.clone(),
+        key: core.key.clone(),
+        proxies: settings.proxies.clone(),
+    };
     let dialled = async {
         match settings.transport {
             Some(only) => dialer.dial_only(only).await,
+            None if core.elsewhere.load(Ordering::Relaxed) => dialer.dial(None).await,
             None => dialer.dial(state::preferred(places, gateway.as_str(), settings.clock.now())).await,
         }
     };
@@ -93,6 +100,7 @@ async fn attempt(core: &Core, held: &Held) -> Result<Session, ClientError> {
     let session = timeout(GREETING, greet(connection, settings.clock.now())).await.map_err(|_| {
         ClientError::unreachable(format!("{gateway} did not say welcome within {} s", GREETING.as_secs()))
     })??;
+    core.elsewhere.store(false, Ordering::Relaxed);
     state::remember_transport(places, gateway.as_str(), transport, settings.clock.now());
     Ok(session)
 }

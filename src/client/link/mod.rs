@@ -3,16 +3,23 @@
 mod backoff;
 mod dial;
 mod lease;
+mod nerve;
+mod pulse;
+mod retiring;
+mod session;
 mod supervisor;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
     time::{Duration, SystemTime},
 };
 
-use tokio::sync::{Semaphore, broadcast, watch};
+use tokio::{
+    sync::{Semaphore, broadcast, watch},
+    time::{Instant, timeout_at},
+};
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
@@ -20,6 +27,7 @@ use tokio_util::{
 
 use url::Url;
 
+pub use self::pulse::Change;
 use crate::{
     client::{ClientError, Kind, Laptop, ModelStream, credential},
     id,
@@ -34,10 +42,23 @@ use crate::{
 /// What happens to a link, for one line on stderr each.
 #[derive(Clone, Debug)]
 pub enum LinkEvent {
-    /// The gateway has said welcome, over this carrier.
-    Connected(Transport),
+    /// The gateway has said welcome.
+    Connected {
+        /// Over this carrier.
+        over: Transport,
+        /// The last connection's carrier, if there was one.
+        before: Option<Transport>,
+    },
     /// The connection has ended, and why.
     Lost(String),
+    /// The network under the connection changed; it goes on as far as its carrier can.
+    Network(Change),
+    /// The gateway does not answer over this carrier; another connection is sought, and this one may come back.
+    Silent(Transport),
+    /// The silent connection answers again: nothing was lost.
+    Recovered(Transport),
+    /// An attempt failed for a reason that the one before did not have.
+    Failed(String),
     /// The so-manieth attempt in a row begins.
     Reconnecting {
         /// From 1.
@@ -58,8 +79,8 @@ pub enum LinkEvent {
 const MAX_WAITERS: usize = 1024;
 /// Events that a slow listener may be behind.
 const EVENTS: usize = 64;
-/// How long a broken connection may take to be replaced in the eyes of a stream that met it first.
-const NOTICED: Duration = Duration::from_secs(5);
+/// A new stream is held this long for a connection (DESIGN, Reliability 3).
+const HOLD: Duration = Duration::from_secs(5);
 
 /// The warm connection to a gateway: reconnects for ever with jittered back-off, renews its lease at 2/3 of
 /// life. It ends when its last clone and its last stream are dropped, or [`close`](Self::close) is called.
@@ -81,6 +102,10 @@ struct Core {
     waiters: Semaphore,
     events: broadcast::Sender<LinkEvent>,
     transport: Mutex<Option<Transport>>,
+    /// Why the last attempt to connect failed, while there is no connection.
+    trouble: Mutex<Option<String>>,
+    /// The network changed since a carrier last won: what won then says nothing.
+    elsewhere: AtomicBool,
     /// The session of what this process itself asks models.
     own_session: String,
     stop: CancellationToken,
@@ -116,6 +141,8 @@ impl Link {
             waiters: Semaphore::new(MAX_WAITERS),
             events: broadcast::Sender::new(EVENTS),
             transport: Mutex::new(None),
+            trouble: Mutex::new(None),
+            elsewhere: AtomicBool::new(false),
             own_session,
             stop: stop.clone(),
             tasks: TaskTracker::new(),
@@ -131,12 +158,12 @@ impl Link {
         Self { asking: Arc::new(asking), ..self }
     }
 
-    /// A stream to a model, its preamble sent; waits while reconnecting. The answer has not been read yet: see
+    /// A stream to a model, its preamble sent; waits up to 5 s while reconnecting. The answer has not been read yet: see
     /// [`ModelStream`]. Cancel safe.
     ///
     /// # Errors
-    /// [`Kind::LoginNeeded`] when no connection can be had before a login, [`Kind::Failed`] when 1024 streams
-    /// wait already or the link was closed.
+    /// [`Kind::LoginNeeded`] when no connection can be had before a login, [`Kind::Unreachable`] when there is none within 5 s or 1024
+    /// streams wait already, [`Kind::Failed`] when the link was closed.
     pub async fn open_model(
         &self,
         model: &str,
@@ -157,8 +184,9 @@ impl Link {
     /// A stream to `target`, its preamble sent.
     pub(super) async fn open(&self, target: Target) -> Result<ModelStream, ClientError> {
         let preamble = Preamble::to(target);
+        let until = Instant::now() + HOLD;
         loop {
-            let line = self.core.line().await?;
+            let line = self.core.line(until).await?;
             let open = line.streams.token();
             match begin(&line.connection, &preamble).await {
                 Ok(stream) => return Ok(ModelStream::new(stream, self.clone(), open)),
@@ -167,7 +195,7 @@ impl Link {
                     TunnelError::Closed { .. } | TunnelError::Unreachable(_) | TunnelError::Credential(_),
                 ) => {
                     drop(open);
-                    self.core.past(&line).await;
+                    self.core.past(&line, until).await?;
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -204,7 +232,7 @@ async fn begin(connection: &Connection, preamble: &Preamble) -> Result<Stream, T
 
 impl Core {
     /// The present line; waits for one while there is none.
-    async fn line(&self) -> Result<Arc<Line>, ClientError> {
+    async fn line(&self, until: Instant) -> Result<Arc<Line>, ClientError> {
         let mut gate = self.gate.subscribe();
         let mut waiting = None;
         loop {
@@ -220,18 +248,32 @@ impl Core {
                     ))
                 })?);
             }
-            if gate.changed().await.is_err() {
-                return Err(closed());
+            match timeout_at(until, gate.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Err(closed()),
+                Err(_) => return Err(self.not_connected()),
             }
         }
     }
 
     /// Waits until `broken` is no longer the present line.
-    async fn past(&self, broken: &Arc<Line>) {
+    async fn past(&self, broken: &Arc<Line>, until: Instant) -> Result<(), ClientError> {
         let mut gate = self.gate.subscribe();
         let other = gate.wait_for(|gate| !matches!(gate, Gate::Up(line) if Arc::ptr_eq(line, broken)));
-        // When nothing changes, the line was not that broken: it is tried again.
-        let _ = tokio::time::timeout(NOTICED, other).await;
+        // A gate that is gone shows at the next look.
+        timeout_at(until, other).await.map(drop).map_err(|_| self.not_connected())
+    }
+
+    /// What a stream that was held in vain is told.
+    fn not_connected(&self) -> ClientError {
+        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let why = trouble.unwrap_or_else(|| "it does not answer".to_owned());
+        ClientError::unreachable(format!(
+            "the gateway {} is not connected ({why}); this was held for {} s",
+            self.gateway,
+            HOLD.as_secs()
+        ))
+        .remedy("try again: hoopctl goes on reconnecting by itself; `hoopctl doctor` says what is in the way")
     }
 
     fn tell(&self, event: LinkEvent) {
@@ -246,10 +288,11 @@ impl Core {
 
     /// Opens the gate to a line that was just welcomed.
     fn up(&self, line: &Arc<Line>) {
-        let transport = line.connection.transport();
-        *self.transport.lock().unwrap_or_else(PoisonError::into_inner) = Some(transport);
+        let over = line.connection.transport();
+        let before = self.transport.lock().unwrap_or_else(PoisonError::into_inner).replace(over);
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.set(Gate::Up(Arc::clone(line)));
-        self.tell(LinkEvent::Connected(transport));
+        self.tell(LinkEvent::Connected { over, before });
     }
 }
 

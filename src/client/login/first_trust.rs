@@ -11,6 +11,7 @@ use crate::{
         profile::{Believed, Profile},
     },
     tls::{self, CertificateDer, Trust},
+    tunnel::Proxies,
 };
 
 /// Finds the roots and has the gateway's certificate verified by them.
@@ -21,9 +22,10 @@ pub(super) async fn establish(
     first: FirstTrust,
     talk: &dyn Talk,
 ) -> Result<Trust, ClientError> {
+    let proxies = &laptop.settings.proxies;
     match first {
         FirstTrust::File(path) => {
-            verified(gateway, Trust::from_file(&path)?).await.map_err(|error| match error {
+            verified(gateway, Trust::from_file(&path)?, proxies).await.map_err(|error| match error {
                 ConnectError::UnknownIssuer(message) => ClientError::untrusted(format!(
                     "{message}: it does not come from a CA in {}; nothing was sent",
                     path.display()
@@ -32,22 +34,22 @@ pub(super) async fn establish(
                 ConnectError::Other(error) => error,
             })
         }
-        FirstTrust::Fingerprint(text) => by_fingerprint(gateway, &text).await,
+        FirstTrust::Fingerprint(text) => by_fingerprint(gateway, &text, proxies).await,
         FirstTrust::Known => match known.filter(|profile| profile.trust == Believed::Pinned) {
-            Some(profile) => pinned(gateway, profile.trust(&laptop.places)?).await,
-            None => platform_or_ask(gateway, talk).await,
+            Some(profile) => pinned(gateway, profile.trust(&laptop.places)?, proxies).await,
+            None => platform_or_ask(gateway, proxies, talk).await,
         },
     }
 }
 
-async fn verified(gateway: &Url, trust: Trust) -> Result<Trust, ConnectError> {
-    let https = Https::new(gateway, &trust).map_err(ConnectError::Other)?;
+async fn verified(gateway: &Url, trust: Trust, proxies: &Proxies) -> Result<Trust, ConnectError> {
+    let https = Https::new(gateway, &trust, proxies).map_err(ConnectError::Other)?;
     https.connect().await?;
     Ok(trust)
 }
 
-async fn pinned(gateway: &Url, trust: Trust) -> Result<Trust, ClientError> {
-    verified(gateway, trust).await.map_err(|error| match error {
+async fn pinned(gateway: &Url, trust: Trust, proxies: &Proxies) -> Result<Trust, ClientError> {
+    verified(gateway, trust, proxies).await.map_err(|error| match error {
         // Never asked here: a gateway that changed its CA looks like somebody in between.
         ConnectError::UnknownIssuer(message) => ClientError::untrusted(format!(
             "{message}, though this profile knows the gateway's CA: the CA was replaced, or somebody is in between; nothing was sent"
@@ -60,9 +62,9 @@ async fn pinned(gateway: &Url, trust: Trust) -> Result<Trust, ClientError> {
     })
 }
 
-async fn by_fingerprint(gateway: &Url, text: &str) -> Result<Trust, ClientError> {
+async fn by_fingerprint(gateway: &Url, text: &str, proxies: &Proxies) -> Result<Trust, ClientError> {
     let wanted = tls::parse_fingerprint(text)?;
-    let chain = https::look(gateway).await?;
+    let chain = https::look(gateway, proxies).await?;
     let Some(root) = chain.iter().find(|c| tls::fingerprint(c) == wanted) else {
         let presented = authority_of(&chain).map_or_else(
             || "no CA at all".to_owned(),
@@ -80,11 +82,11 @@ async fn by_fingerprint(gateway: &Url, text: &str) -> Result<Trust, ClientError>
         ))
         .remedy("use what `hoopctl gateway ca fingerprint` on the gateway prints"));
     }
-    Ok(verified(gateway, Trust::Roots(vec![root.clone()])).await?)
+    Ok(verified(gateway, Trust::Roots(vec![root.clone()]), proxies).await?)
 }
 
-async fn platform_or_ask(gateway: &Url, talk: &dyn Talk) -> Result<Trust, ClientError> {
-    let unknown = match Https::new(gateway, &Trust::Platform) {
+async fn platform_or_ask(gateway: &Url, proxies: &Proxies, talk: &dyn Talk) -> Result<Trust, ClientError> {
+    let unknown = match Https::new(gateway, &Trust::Platform, proxies) {
         Ok(https) => match https.connect().await {
             Ok(()) => return Ok(Trust::Platform),
             Err(ConnectError::UnknownIssuer(message)) => message,
@@ -93,7 +95,7 @@ async fn platform_or_ask(gateway: &Url, talk: &dyn Talk) -> Result<Trust, Client
         // A machine without roots of its own can still pin one.
         Err(error) => error.message,
     };
-    let chain = https::look(gateway).await?;
+    let chain = https::look(gateway, proxies).await?;
     let Some(root) = authority_of(&chain) else {
         return Err(ClientError::untrusted(format!(
             "{unknown}, and the gateway does not present its CA; nothing was sent"
@@ -107,7 +109,7 @@ async fn platform_or_ask(gateway: &Url, talk: &dyn Talk) -> Result<Trust, Client
         ))
         .remedy(format!("hoopctl login {} --ca-fingerprint {fingerprint}", shown(gateway))));
     }
-    Ok(verified(gateway, Trust::Roots(vec![root.clone()])).await?)
+    Ok(verified(gateway, Trust::Roots(vec![root.clone()]), proxies).await?)
 }
 
 fn shown(gateway: &Url) -> &str {

@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
@@ -23,6 +23,7 @@ use crate::{
     id,
     secret::{ExposeSecret, SecretString, Source},
     tls::{self, ServerName, Trust},
+    tunnel::{Proxies, reach},
     wire::api::Discovery,
 };
 
@@ -181,7 +182,7 @@ async fn by_audience(
 ) -> Result<Granted, ClientError> {
     let mut refused = None;
     for audience in meant(audiences(discovery), https.gateway(), own)? {
-        let token = id_token(url, bearer, &audience).await?;
+        let token = id_token(url, bearer, &audience, https.proxies()).await?;
         match oauth::exchange(https, discovery, &token).await {
             Err(error) if error.code == "invalid_grant" => refused = Some(error),
             other => return other,
@@ -227,7 +228,12 @@ fn meant(named: Vec<String>, gateway: &Url, own: &[String]) -> Result<Vec<String
 }
 
 /// Asks GitHub for a token for this audience.
-async fn id_token(url: &str, bearer: &SecretString, audience: &str) -> Result<SecretString, ClientError> {
+async fn id_token(
+    url: &str,
+    bearer: &SecretString,
+    audience: &str,
+    proxies: &Proxies,
+) -> Result<SecretString, ClientError> {
     #[derive(Deserialize)]
     struct Answer {
         value: String,
@@ -238,7 +244,7 @@ async fn id_token(url: &str, bearer: &SecretString, audience: &str) -> Result<Se
     };
     let mut url = Url::parse(url).map_err(|_| failed("ACTIONS_ID_TOKEN_REQUEST_URL is no URL".to_owned()))?;
     url.query_pairs_mut().append_pair("audience", audience);
-    let asked = timeout(ASK, ask(&url, bearer)).await;
+    let asked = timeout(ASK, ask(&url, bearer, proxies)).await;
     let body =
         asked.unwrap_or_else(|_| Err(format!("no answer within {} s", ASK.as_secs()))).map_err(failed)?;
     // The parser's message could quote the token.
@@ -248,7 +254,7 @@ async fn id_token(url: &str, bearer: &SecretString, audience: &str) -> Result<Se
 }
 
 /// One GET over https, or over http on this machine.
-async fn ask(url: &Url, bearer: &SecretString) -> Result<Bytes, String> {
+async fn ask(url: &Url, bearer: &SecretString, proxies: &Proxies) -> Result<Bytes, String> {
     let local = match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
@@ -271,7 +277,7 @@ async fn ask(url: &Url, bearer: &SecretString) -> Result<Bytes, String> {
         .map_err(|e| e.to_string())?;
     let (host, port) = https::address(url);
     let port = if url.scheme() == "http" { url.port().unwrap_or(80) } else { port };
-    let tcp = TcpStream::connect((host.as_str(), port)).await.map_err(|e| format!("{host}: {e}"))?;
+    let tcp = reach(&host, port, proxies).await.map_err(|e| format!("{host}: {e}"))?;
     if url.scheme() == "http" {
         return converse(tcp, request).await;
     }

@@ -124,7 +124,7 @@ pub(super) async fn login(
     }
     let known = before.as_ref().filter(|profile| profile.gateway == gateway);
     let trust = first_trust::establish(laptop, &gateway, known, trust, talk).await?;
-    let https = Https::new(&gateway, &trust)?;
+    let https = Https::new(&gateway, &trust, &laptop.settings.proxies)?;
     let discovery = https.discover().await?;
     let remembered = known.and_then(|profile| profile.login.clone());
     let profile = Profile {
@@ -167,7 +167,7 @@ pub(super) async fn by_machine(laptop: &Arc<Laptop>) -> Result<Held, ClientError
         (None, Some(profile)) => profile.trust(&laptop.places)?,
         (None, None) => Trust::Platform,
     };
-    let https = Https::new(&gateway, &trust)?;
+    let https = Https::new(&gateway, &trust, &laptop.settings.proxies)?;
     let discovery = https.discover().await?;
     let granted = machine.grant(&https, &discovery, &laptop.settings.clock).await?;
     tracing::info!(%machine, "logged in with machine credentials");
@@ -315,7 +315,7 @@ pub(super) async fn logout(laptop: &Arc<Laptop>) -> Result<LoggedOut, ClientErro
         return Ok(LoggedOut::NotLoggedIn);
     };
     let told = match trust {
-        Ok(trust) => tell(&profile.gateway, &trust, &secrets).await,
+        Ok(trust) => tell(&profile.gateway, &trust, &laptop.settings.proxies, &secrets).await,
         Err(error) => Err(error),
     };
     Ok(match told {
@@ -324,14 +324,19 @@ pub(super) async fn logout(laptop: &Arc<Laptop>) -> Result<LoggedOut, ClientErro
     })
 }
 
-async fn tell(gateway: &Url, trust: &Trust, secrets: &Secrets) -> Result<(), ClientError> {
+async fn tell(
+    gateway: &Url,
+    trust: &Trust,
+    proxies: &crate::tunnel::Proxies,
+    secrets: &Secrets,
+) -> Result<(), ClientError> {
     let Some(token) = &secrets.refresh_token else {
         return Err(ClientError::failed(
             "no_refresh_token",
             format!("there is no session to end; the certificate ends at {}", secrets.expires_at),
         ));
     };
-    let https = Https::new(gateway, trust)?;
+    let https = Https::new(gateway, trust, proxies)?;
     let discovery = https.discover().await?;
     oauth::revoke(&https, &discovery, token).await
 }

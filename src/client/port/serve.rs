@@ -11,7 +11,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    client::{ClientError, Link, ModelStream, stream::of_stream},
+    client::{ClientError, Kind, Link, ModelStream, stream::of_stream},
     tunnel,
     wire::stream::{Door, Fin, reset},
 };
@@ -188,9 +188,11 @@ async fn open<S: Local>(socket: &S, doorway: &Doorway) -> Opened {
 /// The one place where the laptop itself speaks HTTP to an application: the gateway could not.
 async fn answer<S: Local>(mut socket: S, error: &ClientError) {
     let body = serde_json::to_string(&error.to_body()).unwrap_or_default();
+    // Reconnecting goes on: what cannot be reached now may be in a moment.
+    let again = if error.kind == Kind::Unreachable { "retry-after: 2\r\n" } else { "" };
     let text = format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
-         cache-control: no-store\r\nconnection: close\r\n\r\n{body}",
+         cache-control: no-store\r\n{again}connection: close\r\n\r\n{body}",
         body.len()
     );
     let said = async {

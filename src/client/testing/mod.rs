@@ -53,6 +53,7 @@ pub(super) fn settings(home: &Path) -> Settings {
         profile: "default".to_owned(),
         credential_store: None,
         transport: None,
+        proxies: crate::tunnel::Proxies::default(),
         config_dir: home.join("config"),
         state_dir: home.join("state"),
         clock: Clock::manual(now()).0,

@@ -18,7 +18,7 @@ use crate::{
         store,
     },
     tls::{CertificateDer, HotKey, Identity, Trust},
-    tunnel::{Connection, Dialer, Transport, TunnelError},
+    tunnel::{Connection, Dialer, Proxies, Transport, TunnelError},
 };
 
 /// A running gateway and its state folder.
@@ -97,8 +97,14 @@ impl World {
             port: self.gateway.address().port(),
             trust: Trust::Roots(self.roots()),
             key,
+            proxies: Proxies::default(),
         };
         dialer.dial(Some(over)).await
+    }
+
+    /// Draining begins, and goes on for as long as the test likes.
+    pub(in crate::gateway) fn drain(&self) {
+        self.gateway.background.phases.drain();
     }
 
     pub(in crate::gateway) fn roots(&self) -> Vec<CertificateDer<'static>> {

@@ -39,11 +39,17 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub(super) trait Carrier: AsyncRead + AsyncWrite + Send + Unpin + 'static {
     /// Ends both directions at once.
     fn reset(&mut self, code: u32);
+    /// Ready once the other side has left, also after its FIN.
+    fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 }
 
 impl Carrier for tunnel::Stream {
     fn reset(&mut self, code: u32) {
         Self::reset(self, code);
+    }
+
+    fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        Self::poll_left(self, cx)
     }
 }
 
@@ -240,7 +246,10 @@ impl<IO: Carrier> Carried<IO> {
     pub(super) fn watch(&self, cx: &mut Context<'_>) -> Watched {
         let shared = &mut *lock(&self.0);
         if shared.ended || !shared.early.is_empty() {
-            return Watched::Quiet;
+            return match shared.io.poll_left(cx) {
+                Poll::Ready(()) => Watched::Gone,
+                Poll::Pending => Watched::Quiet,
+            };
         }
         let mut buffer = [0; 1024];
         let mut buffer = ReadBuf::new(&mut buffer);

@@ -172,6 +172,10 @@ impl Guest {
                     }
                 }
                 accepted = self.connection.accept(), if streams.len() < MOST_STREAMS => match accepted {
+                    // The news must have arrived by now; only what is under way goes on.
+                    Ok(stream) if leave_at.is_some_and(|at| at <= Instant::now()) => {
+                        streams.spawn(too_late(stream));
+                    }
                     Ok(stream) => {
                         streams.spawn(self.clone().serve(stream, Arc::clone(&notices)));
                     }
@@ -249,6 +253,13 @@ impl Guest {
         .await;
         self.connection.close(code, reason);
     }
+}
+
+async fn too_late(stream: Stream) -> Served {
+    let refusal = Refusal::new(code::DRAINING, "the gateway is going away and takes nothing new")
+        .remedy("try again: a new connection reaches another gateway, or this one once it is back");
+    preamble::refuse(stream, refusal).await;
+    Served::Sensibly
 }
 
 async fn until(at: Option<Instant>) {

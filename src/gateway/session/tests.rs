@@ -307,6 +307,32 @@ async fn a_draining_gateway_says_so_and_closes_idle_connections() {
 }
 
 #[tokio::test]
+async fn what_is_opened_well_after_the_news_of_a_drain_is_refused_and_what_is_under_way_goes_on() {
+    for transport in BOTH {
+        let world = World::start().await;
+        let key = world.log_in("alice").await;
+        let connection = world.dial(key, transport).await.unwrap();
+        let (mut control, _) = hello(&connection).await;
+        let (mut under_way, _) = open(&connection, Target::Api).await;
+        world.drain();
+        let notice: FromGateway = read_frame(&mut control, MAX_FRAME).await.unwrap();
+        assert_eq!(notice, FromGateway::Notice(Notice::Draining));
+        let refused = async {
+            loop {
+                if let (_, Answer::Refused(refusal)) = open(&connection, Target::Api).await {
+                    return refusal.code;
+                }
+            }
+        };
+        assert_eq!(timeout(Duration::from_secs(10), refused).await.unwrap(), code::DRAINING);
+        under_way.write_all(b"GET /api/v1/models HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut head = [0; 12];
+        under_way.read_exact(&mut head).await.unwrap();
+        assert_eq!(&head, b"HTTP/1.1 200");
+    }
+}
+
+#[tokio::test]
 async fn a_connection_that_does_not_begin_with_hello_is_closed() {
     let world = World::start().await;
     let key = world.log_in("alice").await;

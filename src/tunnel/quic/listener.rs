@@ -31,7 +31,7 @@ impl QuicListener {
             .transport_config(Arc::new(super::transport(Side::Gateway)))
             .max_incoming(WAITING)
             .incoming_buffer_size_total(WAITING_BYTES);
-        Ok(Self { endpoint: super::endpoint(address, Some(config))?, handshakes: Arc::new(()) })
+        Ok(Self { endpoint: super::gateway_endpoint(address, config)?, handshakes: Arc::new(()) })
     }
 
     /// The address bound.
@@ -91,7 +91,7 @@ impl Handshaking {
     pub async fn finish(self) -> Result<Connection, TunnelError> {
         let connecting = self.incoming.accept().map_err(|e| error::of_quic(Side::Gateway, &e))?;
         match timeout(HANDSHAKE, connecting).await {
-            Ok(Ok(connection)) => super::established(Side::Gateway, connection),
+            Ok(Ok(connection)) => super::established(Side::Gateway, connection, None),
             Ok(Err(e)) => Err(error::of_quic(Side::Gateway, &e)),
             Err(_) => Err(TunnelError::Unreachable("the handshake was not finished within 10 s".to_owned())),
         }
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
     use crate::{
         tls,
-        tunnel::{Dialer, Transport, world::Authority},
+        tunnel::{Dialer, Proxies, Transport, world::Authority},
     };
 
     #[tokio::test]
@@ -117,6 +117,7 @@ mod tests {
             port: listener.local_address().unwrap().port(),
             trust: authority.trust(),
             key: authority.laptop(1),
+            proxies: Proxies::default(),
         };
         for proven in [true, false] {
             let dialler = dialer.clone();

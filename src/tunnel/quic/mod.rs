@@ -2,6 +2,7 @@
 
 mod listener;
 mod stream;
+mod way;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -11,6 +12,7 @@ use quinn::{
 };
 use socket2::SockRef;
 
+use self::way::Way;
 pub use listener::{Handshaking, QuicListener};
 pub(super) use stream::Stream;
 
@@ -26,6 +28,8 @@ const SOCKET_BUFFER: usize = 2 << 20;
 pub(super) struct Carrier {
     connection: quinn::Connection,
     side: Side,
+    /// The laptop's socket.
+    way: Option<Way>,
 }
 
 impl Carrier {
@@ -54,6 +58,23 @@ impl Carrier {
         self.connection.remote_address()
     }
 
+    /// Acknowledgements alone: where only one direction is blocked, its packets still arrive and ours do not.
+    pub(super) fn heard(&self) -> u64 {
+        self.connection.stats().frame_rx.acks
+    }
+
+    pub(super) fn ping(&self) {
+        if let Some(way) = &self.way {
+            way.ping();
+        }
+    }
+
+    pub(super) fn move_on(&self) {
+        if let Some(way) = &self.way {
+            way.renew();
+        }
+    }
+
     fn why(&self, error: &quinn::ConnectionError) -> TunnelError {
         error::of_quic(self.side, error)
     }
@@ -68,10 +89,10 @@ pub(super) async fn connect(
     let unreachable = |e: &dyn std::fmt::Display| TunnelError::Unreachable(format!("{address}: {e}"));
     let mut config = ClientConfig::new(config);
     config.transport_config(Arc::new(transport(Side::Laptop)));
-    let endpoint = laptop_endpoint(address).map_err(|e| unreachable(&e))?;
-    let connecting = endpoint.connect_with(config, address, name).map_err(|e| unreachable(&e))?;
+    let way = Way::towards(address).map_err(|e| unreachable(&e))?;
+    let connecting = way.endpoint().connect_with(config, address, name).map_err(|e| unreachable(&e))?;
     match connecting.await {
-        Ok(connection) => established(Side::Laptop, connection),
+        Ok(connection) => established(Side::Laptop, connection, Some(way)),
         Err(e) => Err(match error::of_quic(Side::Laptop, &e) {
             TunnelError::Closed { reason, .. } => unreachable(&reason),
             other => other,
@@ -79,7 +100,11 @@ pub(super) async fn connect(
     }
 }
 
-fn established(side: Side, connection: quinn::Connection) -> Result<Connection, TunnelError> {
+fn established(
+    side: Side,
+    connection: quinn::Connection,
+    way: Option<Way>,
+) -> Result<Connection, TunnelError> {
     let protocol = connection
         .handshake_data()
         .and_then(|data| data.downcast::<HandshakeData>().ok())
@@ -92,26 +117,20 @@ fn established(side: Side, connection: quinn::Connection) -> Result<Connection, 
         .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok())
         .map(|chain| *chain)
         .unwrap_or_default();
-    Ok(Connection::over_quic(Carrier { connection, side }, chain))
+    Ok(Connection::over_quic(Carrier { connection, side, way }, chain))
 }
 
-/// The socket is bound to no address of this machine, so that packets follow the routes when the network changes.
-fn laptop_endpoint(towards: SocketAddr) -> io::Result<Endpoint> {
-    let any: SocketAddr = if towards.is_ipv6() {
-        (std::net::Ipv6Addr::UNSPECIFIED, 0).into()
-    } else {
-        (std::net::Ipv4Addr::UNSPECIFIED, 0).into()
-    };
-    endpoint(any, None)
+fn gateway_endpoint(address: SocketAddr, config: quinn::ServerConfig) -> io::Result<Endpoint> {
+    let socket = sized(std::net::UdpSocket::bind(address)?);
+    Endpoint::new(EndpointConfig::default(), Some(config), socket, Arc::new(quinn::TokioRuntime))
 }
 
-fn endpoint(address: SocketAddr, server: Option<quinn::ServerConfig>) -> io::Result<Endpoint> {
-    let socket = std::net::UdpSocket::bind(address)?;
+fn sized(socket: std::net::UdpSocket) -> std::net::UdpSocket {
     let buffers = SockRef::from(&socket);
     // Smaller buffers only cost speed.
     let _ = buffers.set_recv_buffer_size(SOCKET_BUFFER);
     let _ = buffers.set_send_buffer_size(SOCKET_BUFFER);
-    Endpoint::new(EndpointConfig::default(), server, socket, Arc::new(quinn::TokioRuntime))
+    socket
 }
 
 /// Segmentation offload, MTU discovery from 1200 bytes and Cubic are quinn's defaults, and wanted.

@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use quinn::{ReadError, RecvStream, SendStream, VarInt, WriteError};
+use quinn::{ReadError, RecvStream, SendStream, StoppedError, VarInt, WriteError};
 use tokio::io::ReadBuf;
 
 use crate::{
@@ -26,11 +26,15 @@ pub(in crate::tunnel) struct Stream {
     sent_end: bool,
     /// The peer's FIN or reset was read, or it was asked to stop.
     read_end: bool,
+    /// Whoever watches for the peer's leaving waits here.
+    stopped: Option<Stopped>,
 }
+
+type Stopped = Pin<Box<dyn Future<Output = Result<Option<VarInt>, StoppedError>> + Send + Sync>>;
 
 impl Stream {
     pub(super) fn new(side: Side, send: SendStream, recv: RecvStream) -> Self {
-        Self { side, send, recv, sent_end: false, read_end: false }
+        Self { side, send, recv, sent_end: false, read_end: false, stopped: None }
     }
 
     pub(in crate::tunnel) fn reset(&mut self, code: u32) {
@@ -45,6 +49,21 @@ impl Stream {
         // Fails only where the direction has ended already.
         let _ = self.send.finish();
         self.sent_end = true;
+    }
+
+    pub(in crate::tunnel) fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let stopped = self.stopped.get_or_insert_with(|| Box::pin(self.send.stopped()));
+        match ready!(stopped.as_mut().poll(cx)) {
+            // All was delivered: nobody can leave it any more.
+            Ok(None) => {
+                self.stopped = Some(Box::pin(std::future::pending()));
+                Poll::Pending
+            }
+            Ok(Some(_)) | Err(_) => {
+                self.stopped = None;
+                Poll::Ready(())
+            }
+        }
     }
 
     pub(in crate::tunnel) fn poll_read(

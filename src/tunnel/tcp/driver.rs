@@ -7,7 +7,7 @@ use http::{Method, Request, Response, StatusCode};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::mpsc,
-    time::{sleep, timeout},
+    time::{Instant, sleep_until, timeout},
 };
 
 use super::{GOODBYE, Stream, line::Line, stream::Payload, to_reason};
@@ -91,13 +91,19 @@ fn answer(
 async fn silence(pings: Option<PingPong>, line: &Line) {
     let Some(mut pings) = pings else { return };
     let (mut heard, mut silent) = (line.heard(), Duration::ZERO);
+    let mut due = Instant::now() + KEEP_ALIVE;
     while silent < SILENCE {
-        sleep(KEEP_ALIVE).await;
-        if line.heard() != heard {
-            (heard, silent) = (line.heard(), Duration::ZERO);
-            continue;
+        tokio::select! {
+            () = sleep_until(due) => {
+                due += KEEP_ALIVE;
+                if line.heard() != heard {
+                    (heard, silent) = (line.heard(), Duration::ZERO);
+                    continue;
+                }
+                silent += KEEP_ALIVE;
+            }
+            () = line.ping_wanted() => {}
         }
-        silent += KEEP_ALIVE;
         // The answer to the last ping has done its work by being heard; it is only taken away to make room for the next.
         poll_fn(|cx| Poll::Ready(pings.poll_pong(cx).is_ready())).await;
         let _ = pings.send_ping(Ping::opaque());

@@ -12,7 +12,7 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    sync::watch,
+    sync::{Notify, watch},
 };
 
 use super::of_reason;
@@ -32,6 +32,8 @@ pub(super) struct Line {
     wish: watch::Sender<Option<u32>>,
     /// Reads that brought bytes.
     heard: AtomicU64,
+    /// Someone on this side wants a sign of life.
+    ping: Notify,
     /// Nothing is read any more, so that HTTP/2 sees the end and closes in order.
     deaf: AtomicBool,
 }
@@ -44,6 +46,7 @@ impl Line {
             end: watch::Sender::new(None),
             wish: watch::Sender::new(None),
             heard: AtomicU64::new(0),
+            ping: Notify::new(),
             deaf: AtomicBool::new(false),
         }
     }
@@ -74,6 +77,16 @@ impl Line {
     /// Grows whenever the peer is heard.
     pub(super) fn heard(&self) -> u64 {
         self.heard.load(Ordering::Relaxed)
+    }
+
+    /// The driver is to send a ping.
+    pub(super) fn want_ping(&self) {
+        self.ping.notify_one();
+    }
+
+    /// Waits until a ping is wanted. Cancel safe.
+    pub(super) async fn ping_wanted(&self) {
+        self.ping.notified().await;
     }
 
     /// The peer is gone, although nothing said so.

@@ -106,6 +106,14 @@ impl Carrier {
     pub(super) fn remote_address(&self) -> SocketAddr {
         self.remote
     }
+
+    pub(super) fn heard(&self) -> u64 {
+        self.line.heard()
+    }
+
+    pub(super) fn ping(&self) {
+        self.line.want_ping();
+    }
 }
 
 /// Takes over an accepted TLS connection with ALPN `hoop/1` (HTTP/2, CONNECT streams).

@@ -124,6 +124,13 @@ impl Stream {
         }
     }
 
+    pub(in crate::tunnel) fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.sending {
+            Sending::Open(sender) => sender.stream.poll_reset(cx).map(drop),
+            Sending::Finished(..) | Sending::Over => Poll::Pending,
+        }
+    }
+
     pub(in crate::tunnel) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,

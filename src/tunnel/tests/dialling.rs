@@ -11,7 +11,7 @@ use tokio::{
 use crate::{
     tls::Trust,
     tunnel::{
-        Connection, Dialer, HEAD_START, Transport, TunnelError, quic, read_frame, tcp,
+        Connection, Dialer, HEAD_START, Proxies, Transport, TunnelError, quic, read_frame, tcp,
         world::{Authority, BOTH, Gateway},
     },
     wire,
@@ -125,6 +125,7 @@ async fn something_else_on_the_port_is_not_a_gateway() {
             port: address.port(),
             trust: authority.trust(),
             key: authority.laptop(1),
+            proxies: Proxies::default(),
         };
         let error = dialer.dial(Some(Transport::Tcp)).await.unwrap_err();
         let TunnelError::Trust(words) = error else { panic!("{error:?}") };

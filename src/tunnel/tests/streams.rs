@@ -11,7 +11,7 @@ use std::{
 use futures_util::future::join_all;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 use crate::{
@@ -23,6 +23,22 @@ use crate::{
     },
     wire::stream::reset,
 };
+
+#[tokio::test]
+async fn a_peer_that_leaves_after_its_fin_is_noticed_and_one_that_listens_is_not() {
+    for carrier in BOTH {
+        let pair = Pair::over(carrier).await;
+        let (mut near, mut far) = pair.stream().await;
+        near.shutdown().await.unwrap();
+        assert_eq!(far.read(&mut [0]).await.unwrap(), 0);
+        let left = async |far: &mut Stream| std::future::poll_fn(|cx| far.poll_left(cx)).await;
+        far.write_all(b"half").await.unwrap();
+        near.read_exact(&mut [0; 4]).await.unwrap();
+        assert!(timeout(Duration::from_millis(50), left(&mut far)).await.is_err(), "{carrier}: it listens");
+        drop(near);
+        timeout(Duration::from_secs(30), left(&mut far)).await.unwrap();
+    }
+}
 
 async fn read_all(stream: &mut Stream) -> Vec<u8> {
     let mut all = Vec::new();

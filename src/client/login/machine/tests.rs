@@ -61,7 +61,7 @@ fn nothing_secret_is_printed() {
 #[tokio::test]
 async fn only_https_or_this_machine_is_asked() {
     for wrong in ["http://192.0.2.1/token", "file:///etc/passwd", "nonsense"] {
-        let error = id_token(wrong, &"t".into(), "hoopctl").await.unwrap_err();
+        let error = id_token(wrong, &"t".into(), "hoopctl", &Proxies::default()).await.unwrap_err();
         assert!(error.message.contains("GitHub Actions") && error.remedy.is_some(), "{error}");
     }
 }

@@ -94,6 +94,22 @@ async fn a_caller_who_only_ended_its_input_can_still_leave() {
 }
 
 #[tokio::test]
+async fn a_caller_who_ended_its_input_is_noticed_when_it_leaves_later() {
+    let mut server = Scripted::start().await;
+    let world = World::of(&server.url).await;
+    let mut client = world.connect_as(|arrival| arrival.fin = Fin::Finish);
+    client.write(GET).await;
+    client.io.shutdown().await.unwrap();
+    let mut line = server.accept().await;
+    line.head().await;
+    line.write(CHUNKED).await;
+    client.read_until("hello\r\n").await;
+    client.link().leave();
+    line.ended().await;
+    assert_eq!(world.finished().await.response.unwrap().outcome, "caller_left");
+}
+
+#[tokio::test]
 async fn a_cut_answer_never_looks_complete() {
     for (answer, by_reset) in [
         (CHUNKED, false),

@@ -356,6 +356,11 @@ impl Carrier for TestStream {
         *self.link.code.lock().unwrap() = Some(code);
         self.io = None;
     }
+
+    fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.link.reader.register(cx.waker());
+        if self.link.left.load(Ordering::SeqCst) { Poll::Ready(()) } else { Poll::Pending }
+    }
 }
 
 impl AsyncRead for TestStream {
