@@ -15,6 +15,7 @@ mod bad_input;
 mod generated;
 mod ingress;
 mod limits;
+mod masking;
 mod networks;
 mod path;
 #[cfg(target_os = "linux")]

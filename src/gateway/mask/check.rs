@@ -18,7 +18,7 @@ pub(super) fn luhn(digits: &[u8]) -> bool {
             if i % 2 == 0 { d } else { d * 2 / 10 + d * 2 % 10 }
         })
         .sum();
-    sum % 10 == 0 && digits.iter().any(|d| *d != 0)
+    sum.is_multiple_of(10) && digits.iter().any(|d| *d != 0)
 }
 
 /// ISO/IEC 7064 MOD 97-10 over the characters of an IBAN, country first.
@@ -60,8 +60,7 @@ pub(super) fn verhoeff(digits: &[u8]) -> bool {
         [7, 0, 4, 6, 9, 1, 3, 2, 5, 8],
     ];
     let state = digits.iter().rev().enumerate().fold(0_u8, |state, (i, d)| {
-        let turned =
-            TURNS.get(i % 8).and_then(|row| row.get(usize::from(*d))).copied().unwrap_or_default();
+        let turned = TURNS.get(i % 8).and_then(|row| row.get(usize::from(*d))).copied().unwrap_or_default();
         dihedral(state, turned)
     });
     state == 0

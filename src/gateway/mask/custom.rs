@@ -66,7 +66,9 @@ pub enum CustomError {
     #[error("the pattern is not a regular expression: {0}")]
     Syntax(String),
     /// A stream would have to be held for as long as it lasts.
-    #[error("the pattern has no longest match: say how often at most, as in `[0-9]{{6,12}}` instead of `[0-9]+`")]
+    #[error(
+        "the pattern has no longest match: say how often at most, as in `[0-9]{{6,12}}` instead of `[0-9]+`"
+    )]
     Unbounded,
     /// Longer than anything is held.
     #[error("the pattern can match {0} bytes; at most {LONGEST} are held back")]
@@ -75,10 +77,14 @@ pub enum CustomError {
     #[error("the pattern can match nothing: let it match at least two characters")]
     TooShort,
     /// Boundaries are added anyway.
-    #[error("the pattern looks around itself (`^`, `$`, `\\b`): leave that out, a value always ends where a word ends")]
+    #[error(
+        "the pattern looks around itself (`^`, `$`, `\\b`): leave that out, a value always ends where a word ends"
+    )]
     Looks,
     /// Its automaton would not fit.
-    #[error("the pattern is too complex: its automaton takes more than 2 MiB; shorten its repetitions or classes")]
+    #[error(
+        "the pattern is too complex: its automaton takes more than 2 MiB; shorten its repetitions or classes"
+    )]
     Complex,
     /// A label that says nothing.
     #[error("`{0}` is not a label: write one to five words")]
@@ -101,13 +107,17 @@ impl Custom {
     ///
     /// # Errors
     /// When the pattern has no longest match, or a longer one than [`LONGEST`], or is too complex.
-    pub fn new(name: &str, pattern: &str, validator: Option<Validator>, labels: &[String]) -> Result<Self, CustomError> {
+    pub fn new(
+        name: &str,
+        pattern: &str,
+        validator: Option<Validator>,
+        labels: &[String],
+    ) -> Result<Self, CustomError> {
         named(name)?;
-        let hir = regex_syntax::ParserBuilder::new()
-            .utf8(true)
-            .build()
-            .parse(pattern)
-            .map_err(|e| CustomError::Syntax(e.to_string().lines().last().unwrap_or_default().to_owned()))?;
+        let hir =
+            regex_syntax::ParserBuilder::new().utf8(true).build().parse(pattern).map_err(|e| {
+                CustomError::Syntax(e.to_string().lines().last().unwrap_or_default().to_owned())
+            })?;
         let longest = bounded(&hir)?;
         let labels = labels.iter().map(|l| label(l)).collect::<Result<_, _>>()?;
         let automaton = dense::Builder::new()

@@ -43,7 +43,19 @@ pub(super) mod class {
             }
             if matches!(
                 byte,
-                b' ' | b'\t' | b'\n' | b'\r' | b',' | b';' | b'!' | b'?' | b')' | b'"' | b'<' | b'>' | b'|' | b'*'
+                b' ' | b'\t'
+                    | b'\n'
+                    | b'\r'
+                    | b','
+                    | b';'
+                    | b'!'
+                    | b'?'
+                    | b')'
+                    | b'"'
+                    | b'<'
+                    | b'>'
+                    | b'|'
+                    | b'*'
             ) {
                 bits |= PLAIN_END;
             }

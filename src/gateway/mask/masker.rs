@@ -22,15 +22,6 @@ const NEAR: u64 = 240;
 const BESIDE: u64 = 3;
 
 /// Masks one stream of text, however it is cut.
-///
-/// ```ignore
-/// let mut masker = Masker::new(Arc::new(Rules::everything(Style::Label)), Arc::new(Key::new(&secret)));
-/// let mut out = String::new();
-/// masker.push("mail to alice@exa", &mut out);
-/// masker.push("mple.com today", &mut out);
-/// masker.finish(&mut out);
-/// assert_eq!(out, "mail to [EMAIL] today");
-/// ```
 pub struct Masker {
     rules: Arc<Rules>,
     key: Arc<Key>,
@@ -186,7 +177,8 @@ impl Masker {
     fn look(&self, input: &Input<'_>, at: usize, only_named: bool, rules: &Rules) -> Option<Found> {
         let mut site = Site::new(input, at, rules, &self.columns);
         let now = self.passed + at as u64;
-        let within = |mark: Option<u64>, distance: u64| mark.is_some_and(|m| now.saturating_sub(m) <= distance);
+        let within =
+            |mark: Option<u64>, distance: u64| mark.is_some_and(|m| now.saturating_sub(m) <= distance);
         site.near_card = within(self.card, NEAR);
         site.beside_card = within(self.card, BESIDE);
         site.fence = usize::try_from(self.fence.saturating_sub(self.passed)).unwrap_or(0);

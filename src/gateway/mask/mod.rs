@@ -20,3 +20,6 @@ pub use masker::Masker;
 pub use rules::{Rules, UnknownEntity};
 pub use style::{Key, Style};
 pub use utf8::{NotUtf8, Utf8};
+
+#[cfg(test)]
+mod tests;

@@ -136,7 +136,9 @@ impl Walk<'_> {
         let capital = |i: usize| self.byte(i).is_some_and(|b| class::of(b) & class::UPPER != 0);
         if length <= 5 && next == b' ' {
             // `AB 12 34 56 C`, `June 5`: the value may go on behind the space.
-            let Some(after) = self.peek(end + 1) else { return if capital(at) { Err(Stop::Held(at)) } else { plain } };
+            let Some(after) = self.peek(end + 1) else {
+                return if capital(at) { Err(Stop::Held(at)) } else { plain };
+            };
             let goes_on = class::of(after) & class::DIGIT != 0 && capital(at);
             return if goes_on { Err(Stop::Candidate(at)) } else { plain };
         }
@@ -171,7 +173,16 @@ impl Walk<'_> {
             _ => 4,
         };
         let char = std::str::from_utf8(self.text.get(at..at + length)?).ok()?.chars().next()?;
-        Some((char.is_alphabetic() && u32::from(char) < 0x2E80 && !(0x0E00..0x0F00).contains(&u32::from(char)), length))
+        Some((
+            char.is_alphabetic() && u32::from(char) < 0x2E80 && !(0x0E00..0x0F00).contains(&u32::from(char)),
+            length,
+        ))
+    }
+
+    /// Whether an IPv6 address may begin here with its gap.
+    fn opens_gap(&self, at: usize) -> bool {
+        let before = self.before(at);
+        before != b':' && class::of(before) & (class::ALNUM | class::HIGH) == 0
     }
 
     /// Any other mark.
@@ -188,11 +199,7 @@ impl Walk<'_> {
                     return Err(Stop::Candidate(at));
                 }
             }
-            b':' if self.before(at) != b':' && class::of(self.before(at)) & (class::ALNUM | class::HIGH) == 0 => {
-                if known(1)? == b':' {
-                    return Err(Stop::Candidate(at));
-                }
-            }
+            b':' if self.opens_gap(at) && known(1)? == b':' => return Err(Stop::Candidate(at)),
             b'-' => {
                 for (offset, wanted) in b"-----BEGIN ".iter().enumerate() {
                     if known(offset)? != *wanted {
@@ -208,7 +215,23 @@ impl Walk<'_> {
         let before = class::of(self.before(at));
         let led = before & class::LEADS != 0
             || (before & class::SPACE != 0 && at > 1 && class::of(self.before(at - 1)) & class::LEADS != 0);
-        let value = matches!(byte, b'%' | b'-' | b'_' | b'!' | b'#' | b'@' | b'$' | b'^' | b'&' | b'~' | b'.' | b'+' | b'/' | b'?' | b'=');
+        let value = matches!(
+            byte,
+            b'%' | b'-'
+                | b'_'
+                | b'!'
+                | b'#'
+                | b'@'
+                | b'$'
+                | b'^'
+                | b'&'
+                | b'~'
+                | b'.'
+                | b'+'
+                | b'/'
+                | b'?'
+                | b'='
+        );
         if self.rules.custom_begins(byte) {
             return Err(Stop::Candidate(at));
         }

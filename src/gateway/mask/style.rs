@@ -50,7 +50,15 @@ const SHOWN: usize = 2;
 const STARS: &str = "********";
 
 /// Writes the replacement of a value known whole.
-pub(super) fn write(style: Style, key: &Key, name: &str, raw: &str, seen: &[u8], secret: bool, out: &mut String) {
+pub(super) fn write(
+    style: Style,
+    key: &Key,
+    name: &str,
+    raw: &str,
+    seen: &[u8],
+    secret: bool,
+    out: &mut String,
+) {
     match style {
         Style::Label => label(name, out),
         Style::Partial if secret => out.push_str(STARS),
@@ -93,7 +101,11 @@ fn partial(raw: &str, out: &mut String) {
     for char in raw.chars() {
         let counts = char.is_alphanumeric();
         met += usize::from(counts);
-        let shown = if counts { met > hidden } else { matches!(char, ' ' | '-' | '.' | '/' | '@' | ':' | '(' | ')' | '+') };
+        let shown = if counts {
+            met > hidden
+        } else {
+            matches!(char, ' ' | '-' | '.' | '/' | '@' | ':' | '(' | ')' | '+')
+        };
         run = if shown { run + 1 } else { 0 };
         if shown && run < 4 {
             out.push(char);

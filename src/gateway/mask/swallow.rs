@@ -2,8 +2,13 @@
 
 use super::{find::Body, input::class};
 
-/// A longer line without a break is key material, whatever it is made of.
+/// A longer line without a break is key material, unless it is made of words.
 const LINE: usize = 100;
+/// So much of it is kept, for the end may begin in it.
+const KEPT: usize = 16;
+/// So many spaces make a line of words.
+const WORDS: usize = 5;
+const END: &[u8] = b"-----END ";
 
 /// A value that goes on.
 #[derive(Debug)]
@@ -48,7 +53,9 @@ fn run(body: Body, seen: &[u8], from: usize, last: bool) -> End {
     let belongs = |b: u8| match body {
         Body::Url | Body::Dotted => class::of(b) & class::ALNUM != 0 || matches!(b, b'_' | b'-'),
         Body::Base64 => class::of(b) & class::ALNUM != 0 || matches!(b, b'+' | b'/' | b'=' | b'_' | b'-'),
-        Body::Word | Body::Pem => class::of(b) & class::SPACE == 0 && !matches!(b, b'"' | b'\'' | b'`' | b'<'),
+        Body::Word | Body::Pem => {
+            class::of(b) & class::SPACE == 0 && !matches!(b, b'"' | b'\'' | b'`' | b'<')
+        }
     };
     let mut at = from;
     while let Some(byte) = seen.get(at) {
@@ -73,100 +80,85 @@ fn run(body: Body, seen: &[u8], from: usize, last: bool) -> End {
 }
 
 impl Pem {
-    /// Line by line, real breaks and `\n` escapes alike, to the line that ends the block or cannot belong to it.
+    /// Line by line, real breaks and `\n` escapes alike, to the end of the block or to a line that cannot belong to it.
     fn consume(&mut self, seen: &[u8], from: usize, last: bool) -> End {
         let mut at = from;
         loop {
             let rest = seen.get(at..).unwrap_or_default();
-            let Some((length, next)) = line(rest) else {
-                if rest.len() > LINE {
+            let window = rest.get(..LINE).unwrap_or(rest);
+            if window.starts_with(END) {
+                match find(window, b"-----", END.len()) {
+                    // Invisible characters behind it are part of what is masked, so that what follows must be known.
+                    Some(close) if at + close + 5 < seen.len() || last => {
+                        return End { at: at + close + 5, over: true };
+                    }
+                    Some(_) => return End { at, over: false },
+                    None if window.len() < LINE && !last => return End { at, over: false },
+                    None => at += END.len(),
+                }
+                continue;
+            }
+            let step = match part(window) {
+                Some((length, next)) => self.judge(window.get(..length).unwrap_or_default()).then_some(next),
+                None if rest.len() >= LINE => {
+                    let belongs = self.long || window.iter().filter(|b| **b == b' ').count() < WORDS;
                     self.long = true;
-                    // All but what might be the beginning of an escape.
-                    return End { at: seen.len() - usize::from(rest.ends_with(b"\\")), over: false };
+                    // What is left may be the beginning of the end.
+                    belongs.then_some(LINE - KEPT)
                 }
-                if last {
-                    return self.rest(rest, at);
-                }
-                return End { at, over: false };
+                None if !last => return End { at, over: false },
+                None => return End { at: if self.judge(window) { seen.len() } else { at }, over: true },
             };
-            let text = rest.get(..length).unwrap_or_default();
-            match self.judge(text) {
-                Judged::Belongs => at += next,
-                Judged::Ends(length) => return End { at: at + length, over: true },
-                Judged::Stranger => return End { at, over: true },
+            match step {
+                Some(step) => at += step,
+                None => return End { at, over: true },
             }
         }
     }
 
-    /// The last line, without a break behind it.
-    fn rest(&mut self, text: &[u8], at: usize) -> End {
-        match self.judge(text) {
-            Judged::Belongs => End { at: at + text.len(), over: true },
-            Judged::Ends(length) => End { at: at + length, over: true },
-            Judged::Stranger => End { at, over: true },
-        }
-    }
-
-    fn judge(&mut self, line: &[u8]) -> Judged {
-        if let Some(end) = find(line, b"-----END ") {
-            let tail = line.get(end + 9..).unwrap_or_default();
-            let close = find(tail, b"-----").map_or(line.len(), |c| end + 9 + c + 5);
-            return Judged::Ends(close);
-        }
+    /// Whether a line belongs to the block.
+    fn judge(&mut self, line: &[u8]) -> bool {
         if std::mem::take(&mut self.long) {
-            return Judged::Belongs;
+            return true;
         }
         let text = trimmed(line);
         if text.is_empty() {
-            return if self.short { Judged::Stranger } else { Judged::Belongs };
+            return !self.short;
         }
-        let encoded = text.iter().all(|b| class::of(*b) & class::ALNUM != 0 || matches!(b, b'+' | b'/' | b'=' | b'.' | b'*'));
-        let header = self.first == 0 && text.contains(&b':') || text.starts_with(b"Proc-Type") || text.starts_with(b"DEK-Info");
+        let encoded = text
+            .iter()
+            .all(|b| class::of(*b) & class::ALNUM != 0 || matches!(b, b'+' | b'/' | b'=' | b'.' | b'*'))
+            || text.len() > LINE / 2 && text.iter().filter(|b| **b == b' ').count() < WORDS;
+        let header = self.first == 0 && text.contains(&b':')
+            || text.starts_with(b"Proc-Type")
+            || text.starts_with(b"DEK-Info");
         let sum = text.first() == Some(&b'=') && text.len() == 5;
         if header || sum {
-            return Judged::Belongs;
+            return true;
         }
         if !encoded || self.short {
-            return Judged::Stranger;
+            return false;
         }
         if self.first == 0 {
             self.first = text.len();
         }
         self.short = text.len() < self.first;
-        Judged::Belongs
+        true
     }
 }
 
-enum Judged {
-    Belongs,
-    /// The block ends within the line.
-    Ends(usize),
-    Stranger,
-}
-
-/// The length of the line without its break, and with it; `None` if its end is not known.
-fn line(text: &[u8]) -> Option<(usize, usize)> {
-    let real = memchr::memchr(b'\n', text).map(|at| (at, at + 1));
-    let escape = find(text, b"\\n").map(|at| (at, at + 2));
-    let end = match (real, escape) {
-        (Some(a), Some(b)) => Some(if a.0 < b.0 { a } else { b }),
-        (a, b) => a.or(b),
-    };
-    let closes = find(text, b"-----END ").and_then(|at| {
-        let tail = text.get(at + 9..)?;
-        find(tail, b"-----").map(|c| at + 9 + c + 5)
-    });
-    // The end of the block needs no break behind it.
-    match (closes, end) {
-        (Some(close), Some(end)) if close <= end.0 => Some((close, close)),
-        (Some(close), None) => Some((close, close)),
-        (_, end) => end,
-    }
+/// The length of the line without its break, and with it; the end of the block ends a line, too.
+fn part(window: &[u8]) -> Option<(usize, usize)> {
+    let real = memchr::memchr(b'\n', window).map(|at| (at, at + 1));
+    let escape = find(window, b"\\n", 0).map(|at| (at, at + 2));
+    let close = find(window, END, 0).map(|at| (at, at));
+    [real, escape, close].into_iter().flatten().min()
 }
 
 /// Without indentation, quotes, and the marks of comments, quotations and string concatenation.
 fn trimmed(line: &[u8]) -> &[u8] {
-    let outer = |b: &u8| matches!(b, b' ' | b'\t' | b'\r' | b'"' | b'\'' | b',' | b'>' | b'#' | b'|' | b'\\' | b';');
+    let outer =
+        |b: &u8| matches!(b, b' ' | b'\t' | b'\r' | b'"' | b'\'' | b',' | b'>' | b'#' | b'|' | b'\\' | b';');
     let from = line.iter().position(|b| !outer(b)).unwrap_or(line.len());
     // A plus sign joins strings only where there are strings.
     let joined = line.iter().any(|b| matches!(b, b'"' | b'\''));
@@ -174,6 +166,6 @@ fn trimmed(line: &[u8]) -> &[u8] {
     line.get(from..to.max(from)).unwrap_or_default()
 }
 
-fn find(text: &[u8], needle: &[u8]) -> Option<usize> {
-    memchr::memmem::find(text, needle)
+fn find(text: &[u8], needle: &[u8], from: usize) -> Option<usize> {
+    memchr::memmem::find(text.get(from..)?, needle).map(|at| at + from)
 }

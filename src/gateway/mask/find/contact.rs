@@ -1,8 +1,13 @@
 //! Mail addresses (RFC 5321), passwords in URLs (RFC 3986), wallet addresses.
 
 use super::{
-    super::{check, input::{Input, class}, labels::Label},
-    Site,
+    super::{
+        check,
+        entity::Entity,
+        input::{Input, class},
+        labels::Label,
+    },
+    Body, Found, Site,
 };
 
 /// RFC 5321: a local part of at most 64 octets, a domain of at most 255.
@@ -29,7 +34,9 @@ fn local(input: &Input<'_>, at: usize) -> Option<usize> {
     let mut end = at;
     while end - at <= LOCAL {
         let byte = input.byte(end);
-        if class::of(byte) & class::ALNUM != 0 || matches!(byte, b'.' | b'_' | b'+' | b'-' | b'\'' | b'!' | b'#' | b'&' | b'~') {
+        if class::of(byte) & class::ALNUM != 0
+            || matches!(byte, b'.' | b'_' | b'+' | b'-' | b'\'' | b'!' | b'#' | b'&' | b'~')
+        {
             end += 1;
         } else if byte >= 0x80 {
             let (char, length) = input.char(end);
@@ -71,7 +78,8 @@ fn domain_end(input: &Input<'_>, at: usize) -> Option<usize> {
         if label.is_empty() || label.first() == Some(&b'-') {
             break;
         }
-        let top = label.len() >= 2 && (label.iter().all(|b| b.is_ascii_alphabetic() || *b >= 0x80) || label.starts_with(b"xn--"));
+        let top = label.len() >= 2
+            && (label.iter().all(|b| b.is_ascii_alphabetic() || *b >= 0x80) || label.starts_with(b"xn--"));
         if dots > 0 && top {
             best = Some(end);
         } else if dots > 0 && !top {
@@ -104,7 +112,7 @@ const USER: usize = 128;
 const PASS: usize = 512;
 
 /// Where the password of the URL at the site stands.
-pub(super) fn url(site: &Site<'_>) -> Option<(usize, usize)> {
+pub(super) fn url(site: &Site<'_>) -> Option<Found> {
     let (input, at) = (site.input, site.at);
     let scheme = input.run(at, 24, |b| class::of(b) & class::ALNUM != 0 || matches!(b, b'+' | b'-' | b'.'));
     if scheme == at || !input.starts(scheme, b"://") {
@@ -112,7 +120,9 @@ pub(super) fn url(site: &Site<'_>) -> Option<(usize, usize)> {
     }
     let web = matches!(input.slice(at, scheme), b"http" | b"https" | b"HTTP" | b"HTTPS" | b"ws" | b"wss");
     let from = scheme + 3;
-    let ends = |b: u8| class::of(b) & class::SPACE != 0 || matches!(b, 0 | b'"' | b'\'' | b'<' | b'>' | b'`' | b'\\');
+    let ends = |b: u8| {
+        class::of(b) & class::SPACE != 0 || matches!(b, 0 | b'"' | b'\'' | b'<' | b'>' | b'`' | b'\\')
+    };
     let slash = |b: u8| matches!(b, b'/' | b'?' | b'#');
     let user = input.run(from, USER, |b| !ends(b) && !slash(b) && b != b':' && b != b'@');
     if input.byte(user) == b'@' && user > from {
@@ -125,11 +135,12 @@ pub(super) fn url(site: &Site<'_>) -> Option<(usize, usize)> {
     let end = input.run(pass, PASS, |b| !ends(b) && !(web && slash(b)));
     if end - pass == PASS {
         // Too long for what it claims to be: masked rather than let go.
-        return Some((pass, end));
+        return Some(Found::open(pass, end, Entity::UrlCredentials, Body::Word));
     }
     // An `@` may be part of the password: the last one before the host counts, but none of a query.
     let whole = input.slice(pass, end);
-    let query = whole.iter().position(|b| *b == b'?').filter(|q| whole.get(..*q).is_some_and(|w| w.contains(&b'@')));
+    let query =
+        whole.iter().position(|b| *b == b'?').filter(|q| whole.get(..*q).is_some_and(|w| w.contains(&b'@')));
     let at_sign = whole.get(..query.unwrap_or(whole.len()))?.iter().rposition(|b| *b == b'@')?;
     let end = pass + at_sign;
     if end == pass {
@@ -138,15 +149,21 @@ pub(super) fn url(site: &Site<'_>) -> Option<(usize, usize)> {
     let text = input.slice(pass, end);
     let placeholder = super::named::placeholder(text);
     // Before the path, digits alone are a port.
-    let port = text.iter().position(|b| slash(*b)).is_some_and(|p| p > 0 && text.get(..p).is_some_and(|t| t.iter().all(u8::is_ascii_digit)));
-    (!placeholder && !port).then_some((pass, end))
+    let port = text
+        .iter()
+        .position(|b| slash(*b))
+        .is_some_and(|p| p > 0 && text.get(..p).is_some_and(|t| t.iter().all(u8::is_ascii_digit)));
+    (!placeholder && !port).then(|| Found::mask(pass, end, Entity::UrlCredentials))
 }
 
 /// `https://TOKEN@github.com`: a user that is a secret.
-fn token_user(input: &Input<'_>, from: usize, to: usize) -> Option<(usize, usize)> {
+fn token_user(input: &Input<'_>, from: usize, to: usize) -> Option<Found> {
     let text = input.slice(from, to);
-    let secret = text.len() >= 20 && text.iter().any(u8::is_ascii_digit) && text.iter().any(u8::is_ascii_alphabetic) && !text.contains(&b'.');
-    secret.then_some((from, to))
+    let secret = text.len() >= 20
+        && text.iter().any(u8::is_ascii_digit)
+        && text.iter().any(u8::is_ascii_alphabetic)
+        && !text.contains(&b'.');
+    secret.then(|| Found::mask(from, to, Entity::UrlCredentials))
 }
 
 /// Where the wallet address at the site ends.

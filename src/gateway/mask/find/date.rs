@@ -1,6 +1,9 @@
 //! Dates, in figures and words; they are masked only where they are somebody's birth.
 
-use super::{super::{check, input::Input}, digits::Groups};
+use super::{
+    super::{check, input::Input},
+    digits::Groups,
+};
 
 /// Where the date at `at` ends.
 pub(super) fn read(input: &Input<'_>, at: usize) -> Option<usize> {
@@ -12,19 +15,24 @@ pub(super) fn read(input: &Input<'_>, at: usize) -> Option<usize> {
 
 fn in_figures(input: &Input<'_>, at: usize) -> Option<usize> {
     let groups = Groups::read(input, at);
-    groups.readings(input).find_map(|reading| {
-        let digits = reading.digits;
-        let parts: Vec<u32> = parts(&reading);
-        let good = match (reading.groups.iter().map(|g| g.length).collect::<Vec<_>>().as_slice(), parts.as_slice()) {
-            ([4, 1..=2, 1..=2], [year, month, day]) => year_of(*year) && check::day_month(*day, *month),
-            ([1..=2, 1..=2, 4], [a, b, year]) => year_of(*year) && either(*a, *b),
-            ([1..=2, 1..=2, 2], [a, b, _]) => reading.uniform() && (either(*a, *b) || check::day_month(parts[2..].first().copied().unwrap_or(0), *b)),
-            ([8], _) => compact(digits),
-            _ => false,
-        };
-        (good && reading.uniform()).then_some(reading.end)
-    })
-    .or_else(|| stamped(input, &groups))
+    groups
+        .readings(input)
+        .find_map(|reading| {
+            let digits = reading.digits;
+            let parts: Vec<u32> = parts(&reading);
+            let good = match (
+                reading.groups.iter().map(|g| g.length).collect::<Vec<_>>().as_slice(),
+                parts.as_slice(),
+            ) {
+                ([4, 1..=2, 1..=2], [year, month, day]) => year_of(*year) && check::day_month(*day, *month),
+                ([1..=2, 1..=2, 4], [a, b, year]) => year_of(*year) && either(*a, *b),
+                ([1..=2, 1..=2, 2], [a, b, c]) => either(*a, *b) || check::day_month(*c, *b),
+                ([8], _) => compact(digits),
+                _ => false,
+            };
+            (good && reading.uniform()).then_some(reading.end)
+        })
+        .or_else(|| stamped(input, &groups))
 }
 
 /// A date with a time behind it: `1990-05-12T00:00:00Z`.
@@ -32,7 +40,9 @@ fn stamped(input: &Input<'_>, groups: &Groups) -> Option<usize> {
     let [year, month, day] = groups.all().get(..3)? else { return None };
     let dated = year.length == 4 && month.length == 2 && day.length == 2 && month.separator == b'-';
     (dated && matches!(input.byte(day.end), b'T' | b't')).then(|| {
-        input.run(day.end, 26, |b| b.is_ascii_digit() || matches!(b, b'T' | b't' | b':' | b'.' | b'Z' | b'+' | b'-'))
+        input.run(day.end, 26, |b| {
+            b.is_ascii_digit() || matches!(b, b'T' | b't' | b':' | b'.' | b'Z' | b'+' | b'-')
+        })
     })
 }
 
@@ -88,7 +98,10 @@ fn month_first(input: &Input<'_>, at: usize) -> Option<usize> {
     if end == day || end - day > 2 {
         return None;
     }
-    let end = [&b"st"[..], b"nd", b"rd", b"th"].iter().find(|s| input.starts_folded(end, s)).map_or(end, |s| end + s.len());
+    let end = [&b"st"[..], b"nd", b"rd", b"th"]
+        .iter()
+        .find(|s| input.starts_folded(end, s))
+        .map_or(end, |s| end + s.len());
     year(input, end)
 }
 
@@ -111,7 +124,10 @@ fn separator(input: &Input<'_>, at: usize) -> Option<usize> {
 
 /// Past "of", "de", "of the year".
 fn filler(input: &Input<'_>, at: usize) -> usize {
-    [&b"of "[..], b"de ", b"del ", b"do "].iter().find(|f| input.starts_folded(at, f)).map_or(at, |f| at + f.len())
+    [&b"of "[..], b"de ", b"del ", b"do "]
+        .iter()
+        .find(|f| input.starts_folded(at, f))
+        .map_or(at, |f| at + f.len())
 }
 
 /// Past the name of a month, or its first three letters.
@@ -149,17 +165,143 @@ fn ideographic(input: &Input<'_>, at: usize) -> Option<usize> {
 }
 
 const MONTHS: &[&str] = &[
-    "january", "february", "march", "april", "may", "june", "july", "august", "september", "sept", "october", "november", "december",
-    "januar", "jänner", "februar", "märz", "mai", "juni", "juli", "oktober", "dezember", "okt", "dez",
-    "janvier", "février", "mars", "avril", "juin", "juillet", "août", "septembre", "octobre", "novembre", "décembre",
-    "enero", "febrero", "marzo", "abril", "mayo", "junio", "julio", "agosto", "septiembre", "setiembre", "octubre", "noviembre", "diciembre",
-    "gennaio", "febbraio", "aprile", "maggio", "giugno", "luglio", "settembre", "ottobre", "dicembre",
-    "janeiro", "fevereiro", "março", "maio", "junho", "julho", "setembro", "outubro", "novembro", "dezembro",
-    "januari", "februari", "maart", "april", "mei", "augustus", "oktober", "december", "augusti",
-    "stycznia", "lutego", "marca", "kwietnia", "maja", "czerwca", "lipca", "sierpnia", "września", "października", "listopada", "grudnia",
-    "января", "февраля", "марта", "апреля", "мая", "июня", "июля", "августа", "сентября", "октября", "ноября", "декабря",
-    "ledna", "února", "března", "dubna", "května", "června", "července", "srpna", "října", "listopadu", "prosince",
-    "ocak", "şubat", "mart", "nisan", "mayıs", "haziran", "temmuz", "ağustos", "eylül", "ekim", "kasım", "aralık",
-    "tammikuuta", "helmikuuta", "maaliskuuta", "huhtikuuta", "toukokuuta", "kesäkuuta", "heinäkuuta", "elokuuta", "syyskuuta", "lokakuuta", "marraskuuta", "joulukuuta",
-    "maj", "juni", "juli", "oktober",
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "sept",
+    "october",
+    "november",
+    "december",
+    "januar",
+    "jänner",
+    "februar",
+    "märz",
+    "mai",
+    "juni",
+    "juli",
+    "oktober",
+    "dezember",
+    "okt",
+    "dez",
+    "janvier",
+    "février",
+    "mars",
+    "avril",
+    "juin",
+    "juillet",
+    "août",
+    "septembre",
+    "octobre",
+    "novembre",
+    "décembre",
+    "enero",
+    "febrero",
+    "marzo",
+    "abril",
+    "mayo",
+    "junio",
+    "julio",
+    "agosto",
+    "septiembre",
+    "setiembre",
+    "octubre",
+    "noviembre",
+    "diciembre",
+    "gennaio",
+    "febbraio",
+    "aprile",
+    "maggio",
+    "giugno",
+    "luglio",
+    "settembre",
+    "ottobre",
+    "dicembre",
+    "janeiro",
+    "fevereiro",
+    "março",
+    "maio",
+    "junho",
+    "julho",
+    "setembro",
+    "outubro",
+    "novembro",
+    "dezembro",
+    "januari",
+    "februari",
+    "maart",
+    "april",
+    "mei",
+    "augustus",
+    "oktober",
+    "december",
+    "augusti",
+    "stycznia",
+    "lutego",
+    "marca",
+    "kwietnia",
+    "maja",
+    "czerwca",
+    "lipca",
+    "sierpnia",
+    "września",
+    "października",
+    "listopada",
+    "grudnia",
+    "января",
+    "февраля",
+    "марта",
+    "апреля",
+    "мая",
+    "июня",
+    "июля",
+    "августа",
+    "сентября",
+    "октября",
+    "ноября",
+    "декабря",
+    "ledna",
+    "února",
+    "března",
+    "dubna",
+    "května",
+    "června",
+    "července",
+    "srpna",
+    "října",
+    "listopadu",
+    "prosince",
+    "ocak",
+    "şubat",
+    "mart",
+    "nisan",
+    "mayıs",
+    "haziran",
+    "temmuz",
+    "ağustos",
+    "eylül",
+    "ekim",
+    "kasım",
+    "aralık",
+    "tammikuuta",
+    "helmikuuta",
+    "maaliskuuta",
+    "huhtikuuta",
+    "toukokuuta",
+    "kesäkuuta",
+    "heinäkuuta",
+    "elokuuta",
+    "syyskuuta",
+    "lokakuuta",
+    "marraskuuta",
+    "joulukuuta",
+    "maj",
+    "juni",
+    "juli",
+    "oktober",
 ];

@@ -1,7 +1,12 @@
 //! Identity numbers that mix letters and digits, by the form their issuer gives them.
 
 use super::{
-    super::{check, entity::Entity, input::{Input, class}, labels::{Label, Labels}},
+    super::{
+        check,
+        entity::Entity,
+        input::{Input, class},
+        labels::Label,
+    },
     Found, Site, national,
 };
 
@@ -31,7 +36,9 @@ fn plain(input: &Input<'_>, at: usize) -> bool {
     let end = input.run(at, 12, |b| class::of(b) & class::LETTER != 0);
     let length = end - at;
     let coded = matches!(length, 0 | 8 | 11 | 12);
-    !coded && !input.byte(end).is_ascii_digit() && !(length <= 3 && matches!(input.byte(end), b' ' | b'-' | b'.'))
+    let goes_on =
+        input.byte(end).is_ascii_digit() || (length <= 3 && matches!(input.byte(end), b' ' | b'-' | b'.'));
+    !(coded || goes_on)
 }
 
 /// A form: `A` an upper-case letter, `a` any letter, `9` a digit, `X` an upper-case letter or digit,
@@ -46,18 +53,36 @@ struct Form {
     check: fn(&[u8], bool) -> bool,
 }
 
-const fn form(entity: Entity, written: &'static [&'static str], labels: &'static [Label], free: bool, check: fn(&[u8], bool) -> bool) -> Form {
+const fn form(
+    entity: Entity,
+    written: &'static [&'static str],
+    labels: &'static [Label],
+    free: bool,
+    check: fn(&[u8], bool) -> bool,
+) -> Form {
     Form { entity, written, labels, free, check }
 }
 
 const FORMS: &[Form] = &[
     form(Entity::Nino, &["aa?99?99?99?a"], &[Label::Nino], true, nino),
     form(Entity::InPan, &["aaaaa9999a"], &[Label::InPan], true, in_pan),
-    form(Entity::FiscalCode, &["aaaaaaXXaXXaXXXa", "aaa aaa XXaXX aXXXa"], &[Label::FiscalCode, Label::TaxId], true, fiscal_code),
+    form(
+        Entity::FiscalCode,
+        &["aaaaaaXXaXXaXXXa", "aaa aaa XXaXX aXXXa"],
+        &[Label::FiscalCode, Label::TaxId],
+        true,
+        fiscal_code,
+    ),
     form(Entity::Dni, &["99999999?a", "99.999.999?a"], &[Label::Dni, Label::NationalId], true, dni),
     form(Entity::Nie, &["a?9999999?a"], &[Label::Nie, Label::Dni, Label::NationalId], true, nie),
     form(Entity::Nric, &["a9999999a"], &[Label::Nric, Label::NationalId], true, nric),
-    form(Entity::Hetu, &["999999-999a", "999999-9999", "999999+999X", "999999a999X"], &[Label::Hetu, Label::NationalId], true, hetu),
+    form(
+        Entity::Hetu,
+        &["999999-999a", "999999-9999", "999999+999X", "999999a999X"],
+        &[Label::Hetu, Label::NationalId],
+        true,
+        hetu,
+    ),
     form(Entity::Personnummer, &["999999+9999"], &[Label::Personnummer], false, any),
     form(Entity::CnId, &["99999999999999999a"], &[Label::CnId, Label::NationalId], true, cn_id),
     form(Entity::Mbi, &["9aX9-aX9-aa99"], &[Label::Mbi, Label::AuMedicare, Label::HealthId], true, mbi),
@@ -66,8 +91,16 @@ const FORMS: &[Form] = &[
     form(Entity::Nir, &["9 99 99 9a 999 999 99", "999999a99999999"], &[Label::Nir], true, corsican),
     form(Entity::NationalId, &["aaaa999999aaaaaaXX"], &[Label::NationalId], true, curp),
     form(Entity::NationalId, &["a999999999"], &[Label::NationalId], false, any),
-    form(Entity::NationalId, &["99.999.999-X", "9.999.999-X", "99999999-X"], &[Label::NationalId, Label::TaxId], true, rut),
+    form(
+        Entity::NationalId,
+        &["99.999.999-X", "9.999.999-X", "99999999-X"],
+        &[Label::NationalId, Label::TaxId],
+        true,
+        rut,
+    ),
     form(Entity::TaxId, &["aaaa999999XXX", "aaa999999XXX"], &[Label::TaxId], false, any),
+    form(Entity::DriverLicense, &["XXXXX999999XX9aa"], &[Label::License], true, dvla),
+    form(Entity::DriverLicense, &["a999-999-99-999-9"], &[Label::License], true, any),
     form(Entity::Vin, &["XXXXXXXXXXXXXXXXX"], &[Label::Vin], true, vin),
     form(Entity::Bic, &["aaaaaaXXXXX", "aaaaaaXX"], &[Label::Bic], false, bic),
     form(Entity::AbaRouting, &["aaaa0XXXXXX"], &[Label::Routing], false, any),
@@ -142,8 +175,11 @@ fn in_pan(text: &[u8], named: bool) -> bool {
 
 /// The check character of D.M. 23/12/1976, digits perhaps replaced by letters.
 fn fiscal_code(text: &[u8], named: bool) -> bool {
-    const ODD: [u32; 26] = [1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23];
-    let numeric = [6, 7, 9, 10, 12, 13, 14].iter().all(|i| byte(text, *i).is_ascii_digit() || b"LMNPQRSTUV".contains(&byte(text, *i)));
+    const ODD: [u32; 26] =
+        [1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23];
+    let numeric = [6, 7, 9, 10, 12, 13, 14]
+        .iter()
+        .all(|i| byte(text, *i).is_ascii_digit() || b"LMNPQRSTUV".contains(&byte(text, *i)));
     if !numeric || text.len() != 16 || !b"ABCDEHLMPRST".contains(&byte(text, 8)) {
         return false;
     }
@@ -204,7 +240,9 @@ fn hetu(text: &[u8], named: bool) -> bool {
     let date = check::day_month(check::two(&all, 0), check::two(&all, 2));
     // Without its dash a sign has become a letter of the text.
     let body: Vec<u8> = match byte(text, 6) {
-        b'A'..=b'F' | b'U'..=b'Y' if text.len() == 11 => [text.get(..6), text.get(7..10)].into_iter().flatten().flatten().copied().collect(),
+        b'A'..=b'F' | b'U'..=b'Y' if text.len() == 11 => {
+            [text.get(..6), text.get(7..10)].into_iter().flatten().flatten().copied().collect()
+        }
         b'0'..=b'9' if text.len() == 10 => text.get(..9).unwrap_or_default().to_vec(),
         _ => return false,
     };
@@ -215,7 +253,9 @@ fn hetu(text: &[u8], named: bool) -> bool {
 /// GB 11643 with the check character X.
 fn cn_id(text: &[u8], _: bool) -> bool {
     let digits = digits(text);
-    text.last() == Some(&b'X') && national::cn_birth(&digits) && national::cn_rest(&digits).is_some_and(|r| r % 11 == 10)
+    text.last() == Some(&b'X')
+        && national::cn_birth(&digits)
+        && national::cn_rest(&digits).is_some_and(|r| r % 11 == 10)
 }
 
 /// The alphabet and positions of CMS's specification.
@@ -247,7 +287,12 @@ fn corsican(text: &[u8], _: bool) -> bool {
         Some(b"2B") => b"18",
         _ => return false,
     };
-    let whole: Vec<u8> = [text.get(..5), Some(&department[..]), text.get(7..)].into_iter().flatten().flatten().copied().collect();
+    let whole: Vec<u8> = [text.get(..5), Some(&department[..]), text.get(7..)]
+        .into_iter()
+        .flatten()
+        .flatten()
+        .copied()
+        .collect();
     let digits = digits(&whole);
     let key = 97 - check::modulo(digits.get(..13).unwrap_or_default(), 97);
     digits.len() == 15 && key == u64::from(check::two(&digits, 13))
@@ -256,13 +301,19 @@ fn corsican(text: &[u8], _: bool) -> bool {
 /// Name, date of birth, H or M, state: the Mexican population registry.
 fn curp(text: &[u8], _: bool) -> bool {
     let date = digits(text.get(4..10).unwrap_or_default());
-    check::day_month(check::two(&date, 4), check::two(&date, 2)) && matches!(byte(text, 10), b'H' | b'M' | b'X')
+    check::day_month(check::two(&date, 4), check::two(&date, 2))
+        && matches!(byte(text, 10), b'H' | b'M' | b'X')
 }
 
 /// The Chilean number: modulo 11, K for 10.
 fn rut(text: &[u8], named: bool) -> bool {
     let Some((check, body)) = text.split_last() else { return false };
-    let sum: u32 = digits(body).iter().rev().zip([2, 3, 4, 5, 6, 7].iter().cycle()).map(|(d, w)| u32::from(*d) * w).sum();
+    let sum: u32 = digits(body)
+        .iter()
+        .rev()
+        .zip([2, 3, 4, 5, 6, 7].iter().cycle())
+        .map(|(d, w)| u32::from(*d) * w)
+        .sum();
     let wanted = match 11 - sum % 11 {
         11 => b'0',
         10 => b'K',
@@ -270,6 +321,15 @@ fn rut(text: &[u8], named: bool) -> bool {
     };
     let _ = named;
     *check == wanted
+}
+
+/// Surname, decade, month (and 50 for women), day, year, initials, check (DVLA).
+fn dvla(text: &[u8], _: bool) -> bool {
+    let figures = digits(text.get(5..11).unwrap_or_default());
+    let month = check::two(&figures, 1);
+    let surname = text.get(..5).unwrap_or_default();
+    let padded = surname.iter().skip_while(|b| b.is_ascii_alphabetic()).all(|b| *b == b'9');
+    padded && byte(text, 0) != b'9' && check::day_month(check::two(&figures, 3), month % 50)
 }
 
 /// ISO 3779 without I, O and Q; named, or with the check digit of 49 CFR 565.
@@ -300,81 +360,7 @@ fn bic(text: &[u8], _: bool) -> bool {
 
 /// Countries with banks but without an IBAN.
 const COUNTRIES: &[&[u8; 2]] = &[
-    b"US", b"CA", b"AU", b"NZ", b"JP", b"CN", b"HK", b"SG", b"IN", b"KR", b"TW", b"TH", b"MY", b"ID", b"PH", b"VN", b"ZA", b"NG",
-    b"KE", b"MX", b"AR", b"CL", b"CO", b"PE", b"UY", b"PA", b"MA", b"RU", b"BD", b"LK", b"GH", b"OM",
+    b"US", b"CA", b"AU", b"NZ", b"JP", b"CN", b"HK", b"SG", b"IN", b"KR", b"TW", b"TH", b"MY", b"ID", b"PH",
+    b"VN", b"ZA", b"NG", b"KE", b"MX", b"AR", b"CL", b"CO", b"PE", b"UY", b"PA", b"MA", b"RU", b"BD", b"LK",
+    b"GH", b"OM",
 ];
-
-/// Values whose form varies so much that only their label says what they are: passports, licences, records, plates.
-pub(super) fn named(site: &Site<'_>) -> Option<Found> {
-    let (input, at) = (site.input, site.at);
-    let end = input.run(at, 26, |b| class::of(b) & class::ALNUM != 0 || b == b'-');
-    let figures = input.slice(at, end).iter().any(u8::is_ascii_digit);
-    if !figures && !(end - at == 9 && input.byte(at).is_ascii_uppercase()) && !(end - at < 5 && input.byte(end) == b' ') {
-        return None;
-    }
-    let labels = site.labels();
-    let kind = named_kind(labels)?;
-    let spaced = if kind.spaces { spaced(input, end) } else { end };
-    [spaced, end].into_iter().find_map(|end| {
-        let text = input.slice(at, end);
-        let plain: Vec<u8> = text.iter().copied().filter(u8::is_ascii_alphanumeric).collect();
-        let digits = plain.iter().filter(|b| b.is_ascii_digit()).count();
-        let long = (kind.least..=kind.most).contains(&plain.len());
-        let numeric = digits >= kind.digits || (kind.entity == Entity::Passport && icao(&plain, labels));
-        let upper = !plain.iter().any(u8::is_ascii_lowercase) || (digits >= 3 && labels.direct);
-        (long && numeric && upper && text.last() != Some(&b'-') && input.closes_number(end)).then(|| Found::mask(at, end, kind.entity))
-    })
-}
-
-struct Named {
-    entity: Entity,
-    least: usize,
-    most: usize,
-    digits: usize,
-    spaces: bool,
-}
-
-const fn shape(entity: Entity, least: usize, most: usize, digits: usize, spaces: bool) -> Named {
-    Named { entity, least, most, digits, spaces }
-}
-
-fn named_kind(labels: Labels) -> Option<Named> {
-    let kinds = [
-        (Label::Passport, shape(Entity::Passport, 6, 12, 2, true)),
-        (Label::License, shape(Entity::DriverLicense, 5, 18, 3, true)),
-        (Label::Mrn, shape(Entity::Mrn, 4, 16, 3, false)),
-        (Label::Plate, shape(Entity::Plate, 4, 9, 1, true)),
-        (Label::HealthId, shape(Entity::HealthId, 6, 16, 3, true)),
-        (Label::Account, shape(Entity::BankAccount, 6, 24, 5, true)),
-        (Label::NationalId, shape(Entity::NationalId, 6, 18, 4, true)),
-        (Label::TaxId, shape(Entity::TaxId, 7, 16, 4, true)),
-        (Label::DeTaxId, shape(Entity::DeTaxId, 10, 13, 8, false)),
-        (Label::VoterId, shape(Entity::VoterId, 8, 16, 5, false)),
-        (Label::Vin, shape(Entity::Vin, 11, 17, 3, false)),
-        (Label::Hetu, shape(Entity::Hetu, 10, 11, 6, false)),
-    ];
-    kinds.into_iter().find(|(label, _)| labels.has(*label)).map(|(_, kind)| kind)
-}
-
-/// Letters only, of the alphabet in which German and Dutch passports are numbered: without vowels.
-fn icao(text: &[u8], labels: Labels) -> bool {
-    labels.direct && text.len() == 9 && text.iter().all(|b| b"CFGHJKLMNPRTVWXYZ0123456789".contains(b))
-}
-
-/// Past further groups that hold a digit, each after one space.
-fn spaced(input: &Input<'_>, end: usize) -> usize {
-    let mut end = end;
-    for _ in 0..4 {
-        if input.byte(end) != b' ' {
-            break;
-        }
-        let next = input.run(end + 1, 10, |b| b.is_ascii_digit() || b.is_ascii_uppercase() || b == b'-');
-        let group = input.slice(end + 1, next);
-        let belongs = !group.is_empty() && group.len() < 10 && group.iter().any(u8::is_ascii_digit) && input.closes(next);
-        if !belongs {
-            break;
-        }
-        end = next;
-    }
-    end
-}

@@ -11,6 +11,7 @@ mod net;
 mod number;
 mod phone;
 mod secret;
+mod shapes;
 
 use std::cell::OnceCell;
 
@@ -40,7 +41,17 @@ pub(super) struct Site<'a> {
 
 impl<'a> Site<'a> {
     pub(super) fn new(input: &'a Input<'a>, at: usize, rules: &'a Rules, columns: &'a Columns) -> Self {
-        Self { input, at, rules, columns, near_card: false, beside_card: false, near_key: false, fence: 0, labels: OnceCell::new() }
+        Self {
+            input,
+            at,
+            rules,
+            columns,
+            near_card: false,
+            beside_card: false,
+            near_key: false,
+            fence: 0,
+            labels: OnceCell::new(),
+        }
     }
 
     /// What the words before call the value, or the head of its column.
@@ -131,7 +142,10 @@ pub(super) fn at(site: &Site<'_>) -> Option<Found> {
     let first = site.input.byte(site.at);
     let kind = class::of(first);
     let mut best = Best { site, found: None };
-    if kind & class::HEX != 0 && site.input.byte(site.at + 8) == b'-' && let Some(uuid) = uuid(site) {
+    if kind & class::HEX != 0
+        && site.input.byte(site.at + 8) == b'-'
+        && let Some(uuid) = uuid(site)
+    {
         return Some(uuid);
     }
     if site.input.opens(site.at) {
@@ -222,7 +236,7 @@ fn from_digit(best: &mut Best<'_, '_>) {
     best.mask(Entity::Crypto, contact::wallet);
     best.mask(Entity::Email, contact::email);
     best.take(secret::telegram(site));
-    best.take(letters::named(site));
+    best.take(shapes::read(site));
     best.take(named::read(site));
 }
 
@@ -233,7 +247,7 @@ fn from_letter(best: &mut Best<'_, '_>) {
         return;
     }
     best.mask(Entity::Email, contact::email);
-    best.take(contact::url(site).map(|(start, end)| Found::mask(start, end, Entity::UrlCredentials)));
+    best.take(contact::url(site));
     best.mask(Entity::Iban, iban::read);
     best.take(letters::read(site));
     best.mask(Entity::MacAddress, net::mac);
@@ -242,7 +256,7 @@ fn from_letter(best: &mut Best<'_, '_>) {
     best.mask(Entity::Dob, |site| {
         site.labels().has(Label::Dob).then(|| date::read(site.input, site.at)).flatten()
     });
-    best.take(letters::named(site));
+    best.take(shapes::read(site));
     best.take(named::read(site));
 }
 

@@ -1,7 +1,11 @@
 //! Secrets without a form: what is called a password, a key, a token.
 
 use super::{
-    super::{entity::Entity, input::{Input, class}, labels::{Label, Labels}},
+    super::{
+        entity::Entity,
+        input::{Input, class},
+        labels::{Label, Labels},
+    },
     Body, Found, Site, secret,
 };
 
@@ -10,7 +14,9 @@ const LONGEST: usize = 256;
 
 /// What a label calls a secret.
 pub(super) fn read(site: &Site<'_>) -> Option<Found> {
-    if site.near_key && let Some(found) = aws_secret(site) {
+    if site.near_key
+        && let Some(found) = aws_secret(site)
+    {
         return Some(found);
     }
     let labels = site.labels();
@@ -41,7 +47,9 @@ fn aws_secret(site: &Site<'_>) -> Option<Found> {
     let (input, at) = (site.input, site.at);
     let end = input.run(at, 41, base64);
     let text = input.slice(at, end);
-    let kinds = text.iter().any(u8::is_ascii_lowercase) && text.iter().any(u8::is_ascii_uppercase) && text.iter().any(u8::is_ascii_digit);
+    let kinds = text.iter().any(u8::is_ascii_lowercase)
+        && text.iter().any(u8::is_ascii_uppercase)
+        && text.iter().any(u8::is_ascii_digit);
     (text.len() == 40 && kinds && !input.glued(at)).then(|| Found::mask(at, end, Entity::AwsSecretKey))
 }
 
@@ -52,7 +60,8 @@ fn base64(b: u8) -> bool {
 /// A key or token: long, drawn, of the characters that keys are made of.
 fn key(site: &Site<'_>, labels: Labels, entity: Entity) -> Option<Found> {
     let (input, at) = (site.input, site.at);
-    let mut end = input.run(at, LONGEST, |b| base64(b) || matches!(b, b'_' | b'-' | b'.' | b'~' | b'%' | b':'));
+    let mut end =
+        input.run(at, LONGEST, |b| base64(b) || matches!(b, b'_' | b'-' | b'.' | b'~' | b'%' | b':'));
     if end - at < LONGEST {
         // Padding stands at the end.
         end = input.run(end, 3, |b| b == b'=');
@@ -84,7 +93,10 @@ fn dated(text: &[u8]) -> bool {
 /// RFC 9562.
 fn uuid(text: &[u8]) -> bool {
     text.len() == 36
-        && text.iter().enumerate().all(|(i, b)| if matches!(i, 8 | 13 | 18 | 23) { *b == b'-' } else { b.is_ascii_hexdigit() })
+        && text
+            .iter()
+            .enumerate()
+            .all(|(i, b)| if matches!(i, 8 | 13 | 18 | 23) { *b == b'-' } else { b.is_ascii_hexdigit() })
 }
 
 /// A password, as far as its quotes, its cell or its word goes.
@@ -132,12 +144,16 @@ fn word(input: &Input<'_>, at: usize) -> usize {
 }
 
 fn assigned(input: &Input<'_>, text: &[u8], quoted: bool, end: usize) -> bool {
-    let call = input.byte(end) == b'(' || text.contains(&b'(') || text.contains(&b'[');
+    let call = sentence(text) || input.byte(end) == b'(' || text.contains(&b'(') || text.contains(&b'[');
     let least = if quoted { 4 } else { 5 };
-    let varied = text.iter().any(|b| !b.is_ascii_lowercase()) && !text.iter().all(|b| b.is_ascii_alphabetic() || *b == b'.');
+    let varied = text.iter().any(|b| !b.is_ascii_lowercase())
+        && !text.iter().all(|b| b.is_ascii_alphabetic() || *b == b'.');
     let capitals = text.iter().skip(1).any(u8::is_ascii_uppercase) && text.iter().any(u8::is_ascii_lowercase);
     let environment = text.iter().all(|b| b.is_ascii_uppercase() || *b == b'_');
-    text.len() >= least && !call && !environment && (quoted && !described(text) || varied && !path(text) || capitals && text.len() > 7)
+    text.len() >= least
+        && !call
+        && !environment
+        && (quoted && !described(text) || varied && !path(text) || capitals && text.len() > 7)
 }
 
 /// `self.password`, `config.db.password`: a name in a program.
@@ -145,15 +161,40 @@ fn path(text: &[u8]) -> bool {
     text.iter().all(|b| b.is_ascii_lowercase() || matches!(b, b'.' | b'_')) || text.contains(&b'(')
 }
 
+/// Words that say something about a password: "This field is required."
+fn sentence(text: &[u8]) -> bool {
+    let words = text.split(|b| *b == b' ').count();
+    words > 1
+        && (words > 6
+            || text.first().is_some_and(u8::is_ascii_uppercase) && words > 2
+            || matches!(text.last(), Some(b'.' | b'!' | b'?')))
+}
+
 fn described(text: &[u8]) -> bool {
-    text.contains(&b' ') || [&b"password"[..], b"string", b"text", b"hidden", b"required", b"optional", b"input", b"true", b"false", b"null", b"none", b"changeme"].contains(&text)
+    sentence(text)
+        || [
+            &b"password"[..],
+            b"string",
+            b"text",
+            b"hidden",
+            b"required",
+            b"optional",
+            b"input",
+            b"true",
+            b"false",
+            b"null",
+            b"none",
+            b"changeme",
+        ]
+        .contains(&text)
 }
 
 /// Letters with digits or signs: no word of a sentence.
 fn spoken(text: &[u8]) -> bool {
     let letters = text.iter().any(u8::is_ascii_alphabetic);
     let digits = text.iter().any(u8::is_ascii_digit);
-    let signs = text.iter().any(|b| b.is_ascii_punctuation() && !matches!(b, b'\'' | b'-' | b'/' | b'.' | b','));
+    let signs =
+        text.iter().any(|b| b.is_ascii_punctuation() && !matches!(b, b'\'' | b'-' | b'/' | b'.' | b','));
     text.len() >= 6 && letters && (digits || signs || text.iter().filter(|b| **b == b'-').count() > 1)
 }
 
@@ -165,12 +206,27 @@ pub(super) fn placeholder(text: &[u8]) -> bool {
         && (text.get(1) == Some(&b'{')
             || text.get(1) == Some(&b'(')
             || text.iter().skip(1).all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_'));
-    let template = text.first() == Some(&b'<') || text.starts_with(b"{{") || text.starts_with(b"${") || (text.first() == Some(&b'%') && text.last() == Some(&b'%'));
+    let template = text.first() == Some(&b'<')
+        || text.starts_with(b"{{")
+        || text.starts_with(b"${")
+        || (text.first() == Some(&b'%') && text.last() == Some(&b'%'));
     let hidden = text.iter().filter(|b| matches!(b, b'*' | b'x' | b'X' | b'.')).count() * 5 >= text.len() * 4;
     variable
         || template
         || hidden
-        || [&b"your-"[..], b"your_", b"yourpass", b"example", b"placeholder", b"changeme", b"process.env", b"os.environ", b"getenv", b"secrets.", b"redacted"]
-            .iter()
-            .any(|n| has(n))
+        || [
+            &b"your-"[..],
+            b"your_",
+            b"yourpass",
+            b"example",
+            b"placeholder",
+            b"changeme",
+            b"process.env",
+            b"os.environ",
+            b"getenv",
+            b"secrets.",
+            b"redacted",
+        ]
+        .iter()
+        .any(|n| has(n))
 }

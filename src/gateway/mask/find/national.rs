@@ -1,7 +1,11 @@
 //! Numbers of people and firms that are made of digits: how each is written, and its check digit.
 
 use super::{
-    super::{check, entity::Entity, labels::{Label, Labels}},
+    super::{
+        check,
+        entity::Entity,
+        labels::{Label, Labels},
+    },
     digits::Reading,
 };
 
@@ -55,22 +59,80 @@ const KINDS: &[Kind] = &[
     kind(Entity::Ssn, &[Label::Ssn], &[9], &[same(&[3, 2, 4], b"-"), same(&[3, 2, 4], b" ")], ssn),
     kind(Entity::Itin, &[Label::Itin, Label::Ssn, Label::TaxId], &[9], &[same(&[3, 2, 4], b"- ")], itin),
     kind(Entity::Rrn, &[Label::Rrn, Label::NationalId], &[13], &[same(&[6, 7], b"-")], rrn),
-    kind(Entity::CnId, &[Label::CnId, Label::NationalId], &[18], &[same(&[18], b""), same(&[6, 8, 4], b" -")], cn_id),
-    kind(Entity::Nir, &[Label::Nir, Label::NationalId, Label::HealthId], &[15, 13], &[
-        same(&[15], b""), same(&[1, 2, 2, 2, 3, 3, 2], b" -."), same(&[13, 2], b" -"),
-    ], nir),
-    kind(Entity::Personnummer, &[Label::Personnummer, Label::NationalId], &[10, 12], &[same(&[6, 4], b"-"), same(&[8, 4], b"-")], personnummer),
-    kind(Entity::Cpf, &[Label::Cpf, Label::NationalId, Label::TaxId], &[11], &[parted(&[3, 3, 3, 2], b"..-"), same(&[11], b""), weak(&[9, 2], b"-")], cpf),
-    kind(Entity::Cnpj, &[Label::Cnpj, Label::TaxId], &[14], &[parted(&[2, 3, 3, 4, 2], b"../-"), same(&[14], b""), parted(&[8, 4, 2], b"/-")], cnpj),
-    kind(Entity::DeTaxId, &[Label::DeTaxId, Label::TaxId], &[11, 10], &[same(&[2, 3, 3, 3], b" "), weak(&[11], b"")], de_tax_id),
+    kind(
+        Entity::CnId,
+        &[Label::CnId, Label::NationalId],
+        &[18],
+        &[same(&[18], b""), same(&[6, 8, 4], b" -")],
+        cn_id,
+    ),
+    kind(
+        Entity::Nir,
+        &[Label::Nir, Label::NationalId, Label::HealthId],
+        &[15, 13],
+        &[same(&[15], b""), same(&[1, 2, 2, 2, 3, 3, 2], b" -."), same(&[13, 2], b" -")],
+        nir,
+    ),
+    kind(
+        Entity::Personnummer,
+        &[Label::Personnummer, Label::NationalId],
+        &[10, 12],
+        &[same(&[6, 4], b"-"), same(&[8, 4], b"-")],
+        personnummer,
+    ),
+    kind(
+        Entity::Cpf,
+        &[Label::Cpf, Label::NationalId, Label::TaxId],
+        &[11],
+        &[parted(&[3, 3, 3, 2], b"..-"), same(&[11], b""), weak(&[9, 2], b"-")],
+        cpf,
+    ),
+    kind(
+        Entity::Cnpj,
+        &[Label::Cnpj, Label::TaxId],
+        &[14],
+        &[parted(&[2, 3, 3, 4, 2], b"../-"), same(&[14], b""), parted(&[8, 4, 2], b"/-")],
+        cnpj,
+    ),
+    kind(
+        Entity::DeTaxId,
+        &[Label::DeTaxId, Label::TaxId],
+        &[11, 10],
+        &[same(&[2, 3, 3, 3], b" "), weak(&[11], b"")],
+        de_tax_id,
+    ),
     kind(Entity::Abn, &[Label::Abn], &[11], &[same(&[2, 3, 3, 3], b" ")], abn),
     kind(Entity::Pesel, &[Label::Pesel, Label::NationalId], &[11], &[same(&[11], b"")], pesel),
     kind(Entity::Cnh, &[Label::Cnh, Label::License], &[11], &[], none),
     kind(Entity::Pis, &[Label::Pis], &[11], &[parted(&[3, 5, 2, 1], b"..-")], pis),
-    kind(Entity::Aadhaar, &[Label::Aadhaar, Label::NationalId], &[12], &[same(&[4, 4, 4], b" -"), weak(&[12], b"")], aadhaar),
-    kind(Entity::ThaiId, &[Label::ThaiId, Label::NationalId], &[13], &[same(&[1, 4, 5, 2, 1], b"- "), weak(&[13], b"")], thai),
-    kind(Entity::AuMedicare, &[Label::AuMedicare, Label::HealthId], &[10, 11], &[same(&[4, 5, 1], b" -"), same(&[4, 5, 1, 1], b" -")], au_medicare),
-    kind(Entity::Nhs, &[Label::Nhs, Label::HealthId], &[10], &[same(&[3, 3, 4], b" -"), weak(&[10], b"")], nhs),
+    kind(
+        Entity::Aadhaar,
+        &[Label::Aadhaar, Label::NationalId],
+        &[12],
+        &[same(&[4, 4, 4], b" -"), weak(&[12], b"")],
+        aadhaar,
+    ),
+    kind(
+        Entity::ThaiId,
+        &[Label::ThaiId, Label::NationalId],
+        &[13],
+        &[same(&[1, 4, 5, 2, 1], b"- "), weak(&[13], b"")],
+        thai,
+    ),
+    kind(
+        Entity::AuMedicare,
+        &[Label::AuMedicare, Label::HealthId],
+        &[10, 11],
+        &[same(&[4, 5, 1], b" -"), same(&[4, 5, 1, 1], b" -")],
+        au_medicare,
+    ),
+    kind(
+        Entity::Nhs,
+        &[Label::Nhs, Label::HealthId],
+        &[10],
+        &[same(&[3, 3, 4], b" -"), weak(&[10], b"")],
+        nhs,
+    ),
     kind(Entity::Tfn, &[Label::Tfn, Label::TaxId], &[9, 8], &[same(&[3, 3, 3], b" ")], tfn),
     kind(Entity::Sin, &[Label::Sin], &[9], &[same(&[3, 3, 3], b"- ")], sin),
     kind(Entity::Acn, &[Label::Acn], &[9], &[same(&[3, 3, 3], b" ")], acn),
@@ -90,11 +152,16 @@ pub(super) fn read(reading: &Reading<'_>, labels: Labels, follows: bool, weak: b
         return None;
     }
     let labelled = KINDS.iter().find(|k| {
-        k.totals.contains(&digits.len()) && labels.any(k.labels) && (valid(k, digits) || (!k.strict && first(k, labels)))
+        k.totals.contains(&digits.len())
+            && labels.any(k.labels)
+            && (valid(k, digits) || (!k.strict && first(k, labels)))
     });
     let free = || {
         KINDS.iter().find(|k| {
-            !weak && !follows && k.written.iter().any(|w| w.free && is_written(reading, w)) && (k.check)(digits)
+            !weak
+                && !follows
+                && k.written.iter().any(|w| w.free && is_written(reading, w))
+                && (k.check)(digits)
         })
     };
     labelled.or_else(free).map(|k| k.entity)
@@ -135,16 +202,21 @@ fn itin(digits: &[u8]) -> bool {
 
 /// YYMMDD and a digit for century and sex; since 2020 the rest is random.
 fn rrn(digits: &[u8]) -> bool {
-    digits.len() == 13 && check::day_month(check::two(digits, 4), check::two(digits, 2)) && digits.get(6).is_some_and(|d| *d <= 9)
+    digits.len() == 13
+        && check::day_month(check::two(digits, 4), check::two(digits, 2))
+        && digits.get(6).is_some_and(|d| *d <= 9)
 }
 
 /// GB 11643: region, date of birth, ISO 7064 MOD 11-2.
 fn cn_id(digits: &[u8]) -> bool {
-    digits.len() == 18 && cn_birth(digits) && cn_rest(digits.get(..17).unwrap_or_default()) == digits.last().copied()
+    digits.len() == 18
+        && cn_birth(digits)
+        && cn_rest(digits.get(..17).unwrap_or_default()) == digits.last().copied()
 }
 
 pub(super) fn cn_birth(digits: &[u8]) -> bool {
-    matches!(check::two(digits, 6), 18..=20) && check::day_month(check::two(digits, 12), check::two(digits, 10))
+    matches!(check::two(digits, 6), 18..=20)
+        && check::day_month(check::two(digits, 12), check::two(digits, 10))
 }
 
 /// The check character of 17 digits; 10 stands for X.
@@ -214,7 +286,9 @@ fn de_tax_id(digits: &[u8]) -> bool {
 /// Modulo 89 with the first digit less one (ABR).
 fn abn(digits: &[u8]) -> bool {
     const WEIGHTS: [u32; 11] = [10, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19];
-    digits.len() == 11 && digits.first() != Some(&0) && (check::weighted(digits, &WEIGHTS) + 89 - 10) % 89 == 0
+    digits.len() == 11
+        && digits.first() != Some(&0)
+        && (check::weighted(digits, &WEIGHTS) + 89 - 10).is_multiple_of(89)
 }
 
 /// Modulo 10, complement (ASIC).
@@ -226,7 +300,9 @@ fn acn(digits: &[u8]) -> bool {
 /// A date with the century in its month, weights 1-3-7-9.
 fn pesel(digits: &[u8]) -> bool {
     let sum = check::weighted(digits, &[1, 3, 7, 9, 1, 3, 7, 9, 1, 3, 1]);
-    digits.len() == 11 && sum % 10 == 0 && check::day_month(check::two(digits, 4), check::two(digits, 2) % 20)
+    digits.len() == 11
+        && sum.is_multiple_of(10)
+        && check::day_month(check::two(digits, 4), check::two(digits, 2) % 20)
 }
 
 /// Modulo 11 (Caixa).
@@ -260,7 +336,7 @@ fn nhs(digits: &[u8]) -> bool {
 
 /// Modulo 11 (ATO).
 fn tfn(digits: &[u8]) -> bool {
-    digits.len() == 9 && check::weighted(digits, &[1, 4, 3, 7, 5, 8, 6, 9, 10]) % 11 == 0
+    digits.len() == 9 && check::weighted(digits, &[1, 4, 3, 7, 5, 8, 6, 9, 10]).is_multiple_of(11)
 }
 
 /// Luhn; no number begins with 8.
@@ -270,26 +346,28 @@ fn sin(digits: &[u8]) -> bool {
 
 /// The eleven test with a last weight of -1 (RvIG).
 fn bsn(digits: &[u8]) -> bool {
-    let (Some(last), body) = (digits.last(), digits.get(..digits.len().saturating_sub(1)).unwrap_or_default()) else {
+    let (Some(last), body) =
+        (digits.last(), digits.get(..digits.len().saturating_sub(1)).unwrap_or_default())
+    else {
         return false;
     };
     let from = 9 - digits.len().min(9);
     let weights = [9, 8, 7, 6, 5, 4, 3, 2];
     let sum = check::weighted(body, weights.get(from..).unwrap_or_default());
-    (sum + 11 - u32::from(*last)) % 11 == 0
+    (sum + 11 - u32::from(*last)).is_multiple_of(11)
 }
 
 /// Weights 3-7-1 and a Federal Reserve prefix (ABA).
 fn aba(digits: &[u8]) -> bool {
     digits.len() == 9
         && matches!(check::two(digits, 0), 0..=12 | 21..=32 | 61..=72 | 80)
-        && check::weighted(digits, &[3, 7, 1, 3, 7, 1, 3, 7, 1]) % 10 == 0
+        && check::weighted(digits, &[3, 7, 1, 3, 7, 1, 3, 7, 1]).is_multiple_of(10)
 }
 
 /// EAN-13 with the prefix of Switzerland.
 fn ahv(digits: &[u8]) -> bool {
     let sum = check::weighted(digits, &[1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1]);
-    digits.starts_with(&[7, 5, 6]) && sum % 10 == 0
+    digits.starts_with(&[7, 5, 6]) && sum.is_multiple_of(10)
 }
 
 /// A date and a key of 97, with a 2 before it for those born since 2000.
@@ -303,7 +381,14 @@ fn belgian(digits: &[u8]) -> bool {
 /// Modulo 11 (AFIP).
 fn cuit(digits: &[u8]) -> bool {
     let rest = 11 - check::weighted(digits, &[5, 4, 3, 2, 7, 6, 5, 4, 3, 2]) % 11;
-    digits.last().is_some_and(|d| u32::from(*d) == match rest { 11 => 0, 10 => 9, rest => rest })
+    digits.last().is_some_and(|d| {
+        u32::from(*d)
+            == match rest {
+                11 => 0,
+                10 => 9,
+                rest => rest,
+            }
+    })
 }
 
 /// A date, a serial, Luhn.

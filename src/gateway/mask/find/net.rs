@@ -1,6 +1,12 @@
 //! Addresses of machines: IPv4, IPv6, hardware addresses.
 
-use super::{super::{input::{Input, class}, labels::Label}, Site};
+use super::{
+    super::{
+        input::{Input, class},
+        labels::Label,
+    },
+    Site,
+};
 
 /// Where the IPv4 address at the site ends.
 pub(super) fn ipv4(site: &Site<'_>) -> Option<usize> {
@@ -26,8 +32,11 @@ pub(super) fn ipv4(site: &Site<'_>) -> Option<usize> {
         at = end;
     }
     // A name may go on after a colon or a slash; a longer dotted number is none.
-    let ends = input.closes(at) && !(input.byte(at) == b'.' && input.byte(at + 1).is_ascii_digit()) && !dashed(input, at);
-    let versioned = site.labels().has(Label::Version) || matches!(input.before(site.at), b'v' | b'V' | b'-' | b'.');
+    let ends = input.closes(at)
+        && !(input.byte(at) == b'.' && input.byte(at + 1).is_ascii_digit())
+        && !dashed(input, at);
+    let versioned =
+        site.labels().has(Label::Version) || matches!(input.before(site.at), b'v' | b'V' | b'-' | b'.');
     (ends && !versioned && names_a_machine(octets)).then_some(at)
 }
 

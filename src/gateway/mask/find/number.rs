@@ -1,7 +1,11 @@
 //! What begins with a digit: cards, national numbers, accounts, codes beside a card.
 
 use super::{
-    super::{check, entity::Entity, labels::{Label, Labels}},
+    super::{
+        check,
+        entity::Entity,
+        labels::{Label, Labels},
+    },
     Found, Site, date,
     digits::{Groups, Reading},
     national,
@@ -25,9 +29,16 @@ pub(super) fn read(site: &Site<'_>) -> Option<Found> {
     super::longest(dated, best)
 }
 
-fn kind_of(reading: &Reading<'_>, site: &Site<'_>, labels: Labels, follows: bool, glued: bool) -> Option<Entity> {
+fn kind_of(
+    reading: &Reading<'_>,
+    site: &Site<'_>,
+    labels: Labels,
+    follows: bool,
+    glued: bool,
+) -> Option<Entity> {
     let named_else = labels.has(Label::Other) || labels.has(Label::Version);
-    if !glued && !(site.in_groups() && !reading.plain()) && card(reading, labels) {
+    let apart = reading.plain() || !site.in_groups();
+    if !glued && apart && card(reading, labels) {
         return Some(Entity::CreditCard);
     }
     if glued {
@@ -50,7 +61,14 @@ fn card(reading: &Reading<'_>, labels: Labels) -> bool {
     let lengths: Vec<u8> = reading.groups.iter().map(|g| g.length).collect();
     let written = matches!(
         lengths.as_slice(),
-        [13..=19] | [4, 4, 4, 1..=4] | [4, 4, 4, 4, 1..=3] | [4, 6, 4 | 5] | [6, 10 | 13] | [8, 8] | [4, 5, 6] | [4, 4, 5]
+        [13..=19]
+            | [4, 4, 4, 1..=4]
+            | [4, 4, 4, 4, 1..=3]
+            | [4, 6, 4 | 5]
+            | [6, 10 | 13]
+            | [8, 8]
+            | [4, 5, 6]
+            | [4, 4, 5]
     );
     let dotted = reading.separator() == Some(b'/');
     written && reading.uniform() && !dotted && issued(digits)
@@ -62,12 +80,14 @@ fn issued(digits: &[u8]) -> bool {
     let (two, three, four) = (head(2), head(3), head(4));
     let length = digits.len();
     match two {
-        40..=49 => matches!(length, 16 | 19) || length == 13 && false,
+        40..=49 => matches!(length, 16 | 19),
         51..=55 => length == 16,
         34 | 37 => length == 15,
         30 | 36 | 38 | 39 => matches!(length, 14..=19) && (two != 30 || matches!(three, 300..=305 | 309)),
         35 => (3528..=3589).contains(&four) && (16..=19).contains(&length),
-        22..=27 => (2200..=2204).contains(&four) && length >= 16 || (2221..=2720).contains(&four) && length == 16,
+        22..=27 => {
+            (2200..=2204).contains(&four) && length >= 16 || (2221..=2720).contains(&four) && length == 16
+        }
         50 | 56..=58 | 60..=69 => (14..=19).contains(&length),
         81 | 82 | 97 => length == 16,
         _ => false,
@@ -85,10 +105,8 @@ fn beside_card(reading: &Reading<'_>, site: &Site<'_>, labels: Labels) -> Option
         return Some(Entity::Pin);
     }
     let month = check::two(reading.digits, 0);
-    let expiry = matches!(
-        (reading.length(0), reading.length(1), reading.groups.len()),
-        (2, 2 | 4, 2)
-    ) && matches!(reading.separator(), Some(b'/' | b'-'))
+    let expiry = matches!((reading.length(0), reading.length(1), reading.groups.len()), (2, 2 | 4, 2))
+        && matches!(reading.separator(), Some(b'/' | b'-'))
         && (1..=12).contains(&month);
     let named = labels.has(Label::Expiry) && (site.near_card || labels.has(Label::Card));
     // `4111 1111 1111 1111 12/27`: no label, but right behind the number.
@@ -102,7 +120,10 @@ fn labelled(reading: &Reading<'_>, labels: Labels) -> Option<Entity> {
     let by = |label: Label, entity: Entity, least: usize, most: usize| {
         (labels.has(label) && (least..=most).contains(&count)).then_some(entity)
     };
-    let dated = matches!(reading.groups.iter().map(|g| g.length).collect::<Vec<_>>().as_slice(), [4, 2, 2] | [1 | 2, 1 | 2, 4]);
+    let dated = matches!(
+        reading.groups.iter().map(|g| g.length).collect::<Vec<_>>().as_slice(),
+        [4, 2, 2] | [1 | 2, 1 | 2, 4]
+    );
     if dated {
         return None;
     }
@@ -110,7 +131,9 @@ fn labelled(reading: &Reading<'_>, labels: Labels) -> Option<Entity> {
         .or_else(|| by(Label::Passport, Entity::Passport, 6, 10).filter(|_| dashed))
         .or_else(|| by(Label::License, Entity::DriverLicense, 5, 14).filter(|_| dashed))
         .or_else(|| by(Label::Routing, Entity::AbaRouting, 6, 9).filter(|_| dashed))
-        .or_else(|| by(Label::Account, Entity::BankAccount, if labels.direct { 5 } else { 8 }, 20).filter(|_| dashed))
+        .or_else(|| {
+            by(Label::Account, Entity::BankAccount, if labels.direct { 5 } else { 8 }, 20).filter(|_| dashed)
+        })
         .or_else(|| by(Label::NationalId, Entity::NationalId, 6, 16))
         .or_else(|| by(Label::TaxId, Entity::TaxId, 6, 15))
         .or_else(|| by(Label::Itin, Entity::TaxId, 9, 10))

@@ -3,7 +3,11 @@
 use std::sync::LazyLock;
 
 use super::{
-    super::{entity::Entity, input::{Input, class}, labels::Label},
+    super::{
+        entity::Entity,
+        input::{Input, class},
+        labels::Label,
+    },
     Body, Found, Site, What,
 };
 
@@ -147,7 +151,9 @@ const PREFIXES: &[Prefix] = &[
 
 /// The prefixes by their first letter.
 static BY_FIRST: LazyLock<Vec<Vec<&Prefix>>> = LazyLock::new(|| {
-    (0..=u8::MAX).map(|b| PREFIXES.iter().filter(|p| p.text.as_bytes().first() == Some(&b)).collect()).collect()
+    (0..=u8::MAX)
+        .map(|b| PREFIXES.iter().filter(|p| p.text.as_bytes().first() == Some(&b)).collect())
+        .collect()
 });
 
 /// What is known by its first letters.
@@ -160,10 +166,10 @@ pub(super) fn prefixed(site: &Site<'_>) -> Option<Found> {
     if first == b'h' && input.starts(at, b"https://") {
         return webhook(site);
     }
-    if first == b'A' || first == b'a' {
-        if let Some(found) = aws_id(site).or_else(|| azure_connection(site)) {
-            return Some(found);
-        }
+    if first == b'A'
+        && let Some(found) = aws_id(site).or_else(|| azure_connection(site))
+    {
+        return Some(found);
     }
     if first == b'd' && input.starts(at, b"data:") {
         return picture(site);
@@ -186,8 +192,10 @@ fn random(input: &Input<'_>, from: usize, prefix: &Prefix) -> bool {
             || (dots && b == b'.')
             || (base64 && matches!(b, b'+' | b'/' | b'='))
     });
-    end - from == prefix.least && drawn(input.slice(from, end))
-        && (prefix.text != "SK" || (input.slice(from, end).iter().all(u8::is_ascii_hexdigit) && input.closes(end)))
+    end - from == prefix.least
+        && drawn(input.slice(from, end))
+        && (prefix.text != "SK"
+            || (input.slice(from, end).iter().all(u8::is_ascii_hexdigit) && input.closes(end)))
 }
 
 /// Two of upper case, lower case and digits, and not one character again and again.
@@ -277,19 +285,24 @@ fn azure_secret(site: &Site<'_>) -> Option<Found> {
 }
 
 pub(super) fn entra(input: &Input<'_>, at: usize) -> Option<Found> {
-    let marked = input.run(at, 4, |b| class::of(b) & class::ALNUM != 0 || matches!(b, b'_' | b'~' | b'.' | b'-')) == at + 4
+    let marked = input
+        .run(at, 4, |b| class::of(b) & class::ALNUM != 0 || matches!(b, b'_' | b'~' | b'.' | b'-'))
+        == at + 4
         && input.starts(at + 4, b"Q~");
     if !marked {
         return None;
     }
-    let end = input.run(at + 6, 40, |b| class::of(b) & class::ALNUM != 0 || matches!(b, b'_' | b'~' | b'.' | b'-'));
+    let end =
+        input.run(at + 6, 40, |b| class::of(b) & class::ALNUM != 0 || matches!(b, b'_' | b'~' | b'.' | b'-'));
     ((31..=36).contains(&(end - at - 6))).then(|| Found::mask(at, end, Entity::AzureSecret))
 }
 
 /// A picture or font in base 64: nothing to mask, and long.
 fn picture(site: &Site<'_>) -> Option<Found> {
     let (input, at) = (site.input, site.at);
-    let kind = input.run(at + 5, 64, |b| class::of(b) & class::ALNUM != 0 || matches!(b, b'/' | b'-' | b'+' | b'.' | b';' | b'='));
+    let kind = input.run(at + 5, 64, |b| {
+        class::of(b) & class::ALNUM != 0 || matches!(b, b'/' | b'-' | b'+' | b'.' | b';' | b'=')
+    });
     let media = [&b"image/"[..], b"font/", b"audio/", b"video/", b"application/"];
     let known = media.iter().any(|m| input.slice(at + 5, kind).starts_with(m));
     let from = kind.checked_sub(b";base64".len())?;
@@ -318,7 +331,10 @@ pub(super) fn pem(site: &Site<'_>) -> Option<Found> {
     let from = at + b"-----BEGIN ".len();
     let end = input.run(from, 64, |b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b' ');
     let name = input.slice(from, end);
-    let private = name.ends_with(b"PRIVATE KEY") || name == b"PGP PRIVATE KEY BLOCK" || name.ends_with(b"PRIVATE KEY BLOCK");
+    let private = name.ends_with(b"PRIVATE KEY")
+        || name == b"PGP PRIVATE KEY BLOCK"
+        || name.ends_with(b"PRIVATE KEY BLOCK");
     let labelled = site.labels().has(Label::Password) && name.is_empty();
-    ((private || labelled) && input.starts(end, b"-----")).then(|| Found::open(at, end + 5, Entity::PrivateKey, Body::Pem))
+    ((private || labelled) && input.starts(end, b"-----"))
+        .then(|| Found::open(at, end + 5, Entity::PrivateKey, Body::Pem))
 }

@@ -38,7 +38,6 @@ impl Labels {
     pub(super) const fn some(self) -> bool {
         self.bits != 0
     }
-
 }
 
 /// Every label phrase, squeezed and backwards: `htribfoetad`.
@@ -47,6 +46,7 @@ static PHRASES: LazyLock<Trie> = LazyLock::new(Trie::new);
 /// A tree of phrases read from their ends.
 struct Trie {
     nodes: Vec<Node>,
+    verbs: Vec<&'static str>,
 }
 
 #[derive(Default)]
@@ -59,11 +59,9 @@ struct Node {
 
 impl Trie {
     fn new() -> Self {
-        let mut trie = Self { nodes: vec![Node::default()] };
-        for (label, phrases) in words::PHRASES {
-            for phrase in *phrases {
-                trie.insert(&Squeezed::of(phrase.as_bytes()), *label);
-            }
+        let mut trie = Self { nodes: vec![Node::default()], verbs: words::verbs().collect() };
+        for (label, phrase) in words::phrases() {
+            trie.insert(&Squeezed::of(phrase.as_bytes()), label);
         }
         trie
     }
@@ -134,7 +132,11 @@ fn clause(before: &[u8]) -> &[u8] {
         let byte = before.get(at - 1).copied().unwrap_or(0);
         let next = before.get(at).copied().unwrap_or(b' ');
         let ends = match byte {
-            b'\n' => (letters && !continues(before.get(at..))) || before.get(at.wrapping_sub(2)) == Some(&b'\n') || (!letters && lists(before.get(at..))),
+            b'\n' => {
+                (letters && !continues(before.get(at..)))
+                    || before.get(at.wrapping_sub(2)) == Some(&b'\n')
+                    || (!letters && lists(before.get(at..)))
+            }
             b'.' => letters && next == b' ' && !abbreviated(before.get(..at - 1)),
             b'!' | b'?' => letters && next == b' ',
             b';' => letters,
@@ -160,7 +162,12 @@ fn clause(before: &[u8]) -> &[u8] {
 
 /// `value: …` on the line below a name, as in Kubernetes manifests.
 fn continues(line: Option<&[u8]>) -> bool {
-    let word: Vec<u8> = line.unwrap_or_default().iter().filter(|b| b.is_ascii_alphabetic()).map(u8::to_ascii_lowercase).collect();
+    let word: Vec<u8> = line
+        .unwrap_or_default()
+        .iter()
+        .filter(|b| b.is_ascii_alphabetic())
+        .map(u8::to_ascii_lowercase)
+        .collect();
     matches!(word.as_slice(), b"value" | b"val" | b"defaultvalue" | b"text")
 }
 
@@ -258,7 +265,8 @@ impl Squeezed {
         let alone = u32::from(char) >= 0x2E80 || (0x0E00..0x0F00).contains(&u32::from(char));
         let lowered = char.to_lowercase().next().unwrap_or(char);
         let mut buffer = [0; 4];
-        let folded = unaccented(lowered).map_or_else(|| lowered.encode_utf8(&mut buffer).as_bytes(), str::as_bytes);
+        let folded =
+            unaccented(lowered).map_or_else(|| lowered.encode_utf8(&mut buffer).as_bytes(), str::as_bytes);
         for (i, byte) in folded.iter().enumerate() {
             self.push(*byte, (*fresh || alone) && i == 0);
         }
@@ -299,15 +307,16 @@ impl Squeezed {
     /// The labels that end no more than a short word before `start`: "SSN or ITIN".
     fn joined(&self, start: usize) -> u128 {
         let ends = |end: &usize| self.letters().get(end - 1).is_some_and(|(_, m)| m.ends);
-        let found = (start.saturating_sub(4).max(1)..=start).rev().filter(ends).find_map(|end| self.phrase(end));
+        let found =
+            (start.saturating_sub(4).max(1)..=start).rev().filter(ends).find_map(|end| self.phrase(end));
         found.map_or(0, |(_, bits)| bits & !(1 << (Label::Other as u8)))
     }
 
     /// Whether all that follows says no more than "is".
     fn verbs_only(&self, from: usize) -> bool {
         let rest = self.letters().get(from..).unwrap_or_default();
-        let is = |verb: &&&str| verb.len() == rest.len() && verb.bytes().eq(rest.iter().map(|(b, _)| *b));
-        rest.is_empty() || words::VERBS.iter().any(|v| is(&v))
+        let is = |verb: &&str| verb.len() == rest.len() && verb.bytes().eq(rest.iter().map(|(b, _)| *b));
+        rest.is_empty() || PHRASES.verbs.iter().any(is)
     }
 }
 
@@ -319,7 +328,8 @@ fn char_at(text: &[u8], at: usize) -> (char, usize) {
         Some(0xF0..) => 4,
         _ => 1,
     };
-    let char = text.get(at..at + length).and_then(|b| std::str::from_utf8(b).ok()).and_then(|s| s.chars().next());
+    let char =
+        text.get(at..at + length).and_then(|b| std::str::from_utf8(b).ok()).and_then(|s| s.chars().next());
     (char.unwrap_or(' '), length)
 }
 
