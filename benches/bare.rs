@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use hoopctl::{
-    tls::{self, HotKey, Identity, Trust},
+    tls::{self, HotKey, HotRoots, Identity, Trust},
     tunnel::{Dialer, Proxies, QuicListener, Transport, accept_tcp, splice},
 };
 use tokio::net::{TcpListener, TcpStream};
@@ -45,8 +45,9 @@ pub async fn gateway(args: &[String]) {
     let (key, roots) = identity(&args[0]);
     let model: u16 = args[2].parse().unwrap();
     let client = Arc::new(tls::https_client(&Trust::Roots(roots.clone())).unwrap());
+    let believed = HotRoots::new(&roots).unwrap();
     if args[1] == "quic" {
-        let config = tls::quic_server(&key, &roots).unwrap();
+        let config = tls::quic_server(&key, &believed).unwrap();
         let listener = QuicListener::bind("127.0.0.1:0".parse().unwrap(), config).unwrap();
         println!("port {}", listener.local_address().unwrap().port());
         while let Some(handshaking) = listener.accept().await {
@@ -54,7 +55,7 @@ pub async fn gateway(args: &[String]) {
             tokio::spawn(async move { serve(handshaking.finish().await.unwrap(), client, model).await });
         }
     } else {
-        let acceptor = TlsAcceptor::from(Arc::new(tls::tunnel_server(&key, &roots).unwrap()));
+        let acceptor = TlsAcceptor::from(Arc::new(tls::tunnel_server(&key, &believed).unwrap()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         println!("port {}", listener.local_addr().unwrap().port());
         while let Ok((stream, remote)) = listener.accept().await {

@@ -2,16 +2,28 @@
 
 use std::{
     fs,
-    io::{self, Write},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
 };
 
 pub use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Deserializer};
 
 /// Whether two secrets are equal, in time that depends only on their lengths.
 pub fn same(a: &[u8], b: &[u8]) -> bool {
     aws_lc_rs::constant_time::verify_slices_are_equal(a, b).is_ok()
+}
+
+/// Reads a field of a document into a secret: `#[serde(deserialize_with = "secret::deserialize")]`.
+///
+/// # Errors
+/// When it is no text.
+pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D::Error> {
+    String::deserialize(deserializer).map(Into::into)
 }
 
 /// Where a secret in a configuration comes from; literals do not exist.
@@ -52,11 +64,14 @@ pub enum SourceError {
 /// The longest secret that is read from a file or a command.
 const MAX_SECRET: u64 = 64 * 1024;
 
+/// How long a command may take; then it is killed.
+const COMMAND_TIME: Duration = Duration::from_secs(10);
+
 impl Source {
     /// Reads the secret now. Blocks for files and commands.
     ///
     /// # Errors
-    /// When it is missing, empty, longer than 64 KiB or not UTF-8.
+    /// When it is missing, empty, longer than 64 KiB or not UTF-8; when a command fails or takes longer than 10 s.
     pub fn read(&self) -> Result<SecretString, SourceError> {
         match self {
             Self::Env(name) => match std::env::var(name) {
@@ -66,7 +81,7 @@ impl Source {
             Self::File(path) => {
                 read_file(path).map_err(|cause| SourceError::File { path: path.clone(), cause })
             }
-            Self::Command(argv) => read_command(argv).map_err(|cause| SourceError::Command {
+            Self::Command(argv) => read_command(argv, COMMAND_TIME).map_err(|cause| SourceError::Command {
                 program: argv.first().cloned().unwrap_or_default(),
                 cause,
             }),
@@ -82,20 +97,67 @@ fn read_file(path: &Path) -> Result<SecretString, String> {
     trimmed(fs::read(path).map_err(|e| e.to_string())?)
 }
 
-fn read_command(argv: &[String]) -> Result<SecretString, String> {
+fn read_command(argv: &[String], within: Duration) -> Result<SecretString, String> {
     let (program, args) = argv.split_first().ok_or("it is empty")?;
-    let output = Command::new(program)
-        .args(args)
-        .stdin(std::process::Stdio::null())
-        .output()
-        .map_err(|e| e.to_string())?;
-    if !output.status.success() {
-        return Err(format!("it ended with {}", output.status));
+    let end = Instant::now() + within;
+    let mut command = Command::new(program);
+    // What it complains about may hold the secret: that is for who runs it by hand.
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    let mut child = command.spawn().map_err(|e| e.to_string())?;
+    let printed = child.stdout.take().ok_or_else(|| "it has no output".to_owned()).and_then(|stdout| {
+        let (sender, answer) = mpsc::channel();
+        // Ends with the output, whoever of the command's children holds it open; nobody waits for it longer than `within`.
+        thread::spawn(move || {
+            let mut bytes = Vec::new();
+            let read = stdout.take(MAX_SECRET + 1).read_to_end(&mut bytes).map(|_| bytes);
+            // Nobody listens any more after the time is up.
+            let _ = sender.send(read);
+        });
+        let read = answer
+            .recv_timeout(end.saturating_duration_since(Instant::now()))
+            .map_err(|_| format!("it did not end within {} s", within.as_secs()))?;
+        let bytes = read.map_err(|e| e.to_string())?;
+        if bytes.len() as u64 > MAX_SECRET {
+            return Err(format!("it printed more than {MAX_SECRET} bytes"));
+        }
+        Ok(bytes)
+    });
+    let ended = printed.and_then(|bytes| ended(&mut child, end, within).map(|status| (bytes, status)));
+    if ended.is_err() {
+        stop(&mut child);
     }
-    if output.stdout.len() as u64 > MAX_SECRET {
-        return Err(format!("it printed more than {MAX_SECRET} bytes"));
+    let (bytes, status) = ended?;
+    if !status.success() {
+        return Err(format!("it ended with {status}"));
     }
-    trimmed(output.stdout)
+    trimmed(bytes)
+}
+
+/// Waits until the command has ended, which it does soon after its output has.
+fn ended(child: &mut Child, end: Instant, within: Duration) -> Result<ExitStatus, String> {
+    loop {
+        if let Some(status) = child.try_wait().map_err(|e| e.to_string())? {
+            return Ok(status);
+        }
+        if Instant::now() >= end {
+            return Err(format!("it did not end within {} s", within.as_secs()));
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Kills the command and what it has started.
+fn stop(child: &mut Child) {
+    #[cfg(unix)]
+    let _ = rustix::process::kill_process_group(
+        rustix::process::Pid::from_child(child),
+        rustix::process::Signal::KILL,
+    );
+    // It may have ended by itself meanwhile.
+    let _ = child.kill();
+    let _ = child.wait();
 }
 
 fn trimmed(bytes: Vec<u8>) -> Result<SecretString, String> {
@@ -151,7 +213,7 @@ pub fn read_private(path: &Path, longest: u64) -> io::Result<zeroize::Zeroizing<
         return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it is longer than {longest} bytes")));
     }
     let mut content = zeroize::Zeroizing::new(Vec::with_capacity(usize::try_from(length).unwrap_or(0)));
-    io::Read::read_to_end(&mut io::Read::take(file, length), &mut content)?;
+    file.take(length).read_to_end(&mut content)?;
     Ok(content)
 }
 
@@ -227,5 +289,26 @@ mod tests {
         fs::write(&path, "\n").unwrap();
         assert!(Source::File(path).read().is_err());
         assert!(Source::Command(vec!["true".into()]).read().is_err());
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_command_is_bounded_in_time_and_output_and_shows_nothing_of_what_it_printed() {
+        let sh = |script: &str| ["sh", "-c", script].map(str::to_owned);
+        let read = |script: &str, within| read_command(&sh(script), within);
+        let long = Duration::from_mins(1);
+        let secret = read("echo hunter2", long).unwrap();
+        assert_eq!(secret.expose_secret(), "hunter2");
+        let began = Instant::now();
+        // The second one's child holds the output open after it has ended.
+        for script in ["exec sleep 100", "sleep 100 & echo hunter2"] {
+            let error = read(script, Duration::from_millis(200)).unwrap_err();
+            assert!(error.contains("did not end"), "{error}");
+        }
+        let error = read("while :; do echo hunter2; done", long).unwrap_err();
+        assert!(error.contains("more than 65536") && !error.contains("hunter2"), "{error}");
+        assert!(began.elapsed() < long);
+        let error = read("echo hunter2; exit 3", long).unwrap_err();
+        assert!(error.contains("exit status: 3") && !error.contains("hunter2"), "{error}");
     }
 }

@@ -23,7 +23,7 @@ const RANKS: &[&[&str]] = &[
     &["gateway::approval"],
     &["gateway::policy"],
     &["gateway::identity", "gateway::certs"],
-    &["gateway::outbound"],
+    &["gateway::outbound", "gateway::framing"],
     &["evidence"],
     &["tunnel"],
     &["tls", "wire"],

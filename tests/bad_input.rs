@@ -205,8 +205,11 @@ fn a_local_key_is_asked_for_and_never_passed_on() {
         text(&answer)
     };
     assert!(key.len() > 20, "{line}");
-    assert!(get("").starts_with("HTTP/1.1 403"));
-    assert!(get("authorization: Bearer wrong\r\n").starts_with("HTTP/1.1 403"));
+    for wrong in ["", "authorization: Bearer wrong\r\n", "x-api-key: wrong\r\n"] {
+        let answer = get(wrong);
+        assert!(answer.starts_with("HTTP/1.1 401") && answer.contains("local_key"), "{answer}");
+        assert!(answer.contains("authentication_error"), "in the words of the dialect: {answer}");
+    }
     assert_eq!(model.requests(), 0);
     let answer = get(&format!("authorization: Bearer {key}\r\n"));
     assert!(

@@ -77,7 +77,10 @@ fn a_file_says_what_a_model_masks() {
     ));
     let input = b"E123456 a@example.com 198.51.100.7\n";
     let output = mask(&["--config", path, "--model", "m"], input);
-    assert_eq!(text(&output.stdout), "******* *@*******.*** 198.51.100.7\n".replace("*******.***", "*******.*om"));
+    assert_eq!(
+        text(&output.stdout),
+        "******* *@*******.*** 198.51.100.7\n".replace("*******.***", "*******.*om")
+    );
     let output = mask(&["--config", path, "--entities", "employee_id", "--style", "label"], input);
     assert_eq!(text(&output.stdout), "[EMPLOYEE_ID] a@example.com 198.51.100.7\n");
 

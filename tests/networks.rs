@@ -63,10 +63,9 @@ impl Far {
         stream
     }
 
-    fn event(&self, connect: &Connected, stream: &mut Stream, text: &str) {
+    fn event(&self, stream: &mut Stream, text: &str) {
         self.model.say(format!("data: {text}\n\n").as_bytes());
         stream.wait_for(text);
-        let _ = connect;
     }
 }
 
@@ -203,7 +202,7 @@ fn a_gap_in_the_network_costs_no_byte_and_what_is_asked_meanwhile_has_an_answer(
     far.relay.weather(QUIET);
     stream.wait_for("in the gap");
     assert!(status(&connect).contains("200"));
-    far.event(&connect, &mut stream, "after it");
+    far.event(&mut stream, "after it");
 }
 
 #[test]
@@ -215,7 +214,7 @@ fn a_laptop_that_moves_behind_its_router_keeps_its_streams() {
         // Nothing is under way: only the laptop can find out, by asking.
         far.relay.move_laptop();
         let start = Instant::now();
-        far.event(&connect, &mut stream, &format!("step {step}"));
+        far.event(&mut stream, &format!("step {step}"));
         eprintln!("moved while receiving: stalled for {:?}", start.elapsed());
     }
     echo(&connect, 4 << 20, || far.relay.move_laptop());
@@ -291,7 +290,7 @@ fn a_restart_lets_streams_end_and_the_port_stays() {
     let mut stream = far.stream(&connect);
     signal(far.world.gateway_id(), rustix::process::Signal::TERM);
     connect.process.wait_for_line("going away");
-    far.event(&connect, &mut stream, "while it drains");
+    far.event(&mut stream, "while it drains");
     assert!(connect.get("/bytes/5").0.starts_with("http/1.1 503"));
     far.model.hush();
     stream.wait_for("\r\n0\r\n\r\n");

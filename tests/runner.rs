@@ -12,6 +12,10 @@
 mod approvals;
 mod architecture;
 mod bad_input;
+mod certificates;
+#[cfg(unix)]
+mod connect;
+mod doctor;
 mod generated;
 mod ingress;
 mod limits;
@@ -20,6 +24,7 @@ mod networks;
 mod path;
 #[cfg(target_os = "linux")]
 mod secrets;
+mod upstreams;
 mod workloads;
 mod world;
 

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, builder::PossibleValuesParser};
 
-use super::{approvals, audit, call, completions, connect, login, revoke, stop, token};
+use super::{approvals, audit, call, completions, connect, doctor, login, revoke, stop, token};
 use crate::config::laptop::Flags;
 
 /// An encrypted, identity-aware path from any inference client to any model.
@@ -93,6 +93,8 @@ pub(super) enum Verb {
     Revoke(revoke::Revoke),
     /// Read the gateway's audit log
     Audit(audit::Audit),
+    /// Find out what is in the way between this machine and a gateway
+    Doctor(doctor::Doctor),
     /// Print a shell's completion script
     Completions(completions::Completions),
     /// See the whole system work, in one process, without network or setup
@@ -212,6 +214,8 @@ mod tests {
             "hoopctl token llama -o json",
             "hoopctl revoke alice@example.test",
             "hoopctl audit query --since 7d --until 1h --user alice --model m --kind exchange --verdict deny --limit 10",
+            "hoopctl doctor",
+            "hoopctl doctor https://gw.example.test -o json",
             "hoopctl completions zsh",
         ] {
             assert!(parse(line).is_ok(), "{line}: {}", parse(line).unwrap_err());

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     clock::{parse_rfc3339, rfc3339},
     config::laptop::Output,
-    evidence::event::Event,
+    evidence::event::{Event, Response},
 };
 
 /// The flags of `audit`.
@@ -161,7 +161,7 @@ fn cells(event: &Event) -> [String; 7] {
     });
     let what = event.request.as_ref().map_or_else(
         || event.detail.clone().unwrap_or_default(),
-        |request| format!("{} {}", request.method, request.path),
+        |request| format!("{} {}{}", request.method, request.path, figures(event.response.as_ref())),
     );
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     [
@@ -175,12 +175,22 @@ fn cells(event: &Event) -> [String; 7] {
     ]
 }
 
+/// Tokens and the time to the first, of answers that tell them; `~` stands before an estimate.
+fn figures(response: Option<&Response>) -> String {
+    let tokens = response.and_then(|response| response.tokens).map_or_else(String::new, |tokens| {
+        let about = if tokens.estimated { "~" } else { "" };
+        format!(", {about}{}+{} tokens", tokens.input, tokens.output)
+    });
+    let first = response.and_then(|response| response.first_token_ms);
+    tokens + &first.map_or_else(String::new, |ms| format!(", first after {ms} ms"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
         cli::printer::paper,
-        evidence::event::{Caller, Decision, Request, Response},
+        evidence::event::{Caller, Decision, Request, Tokens},
     };
 
     fn now() -> SystemTime {
@@ -250,6 +260,18 @@ mod tests {
         print(&page(), &printer).unwrap();
         let lines: Vec<Event> = out.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(lines, page().events);
+    }
+
+    #[test]
+    fn figures_stand_behind_the_path() {
+        let response = |tokens, first_token_ms| Response { tokens, first_token_ms, ..Response::default() };
+        let tokens = Tokens { input: 14, output: 9, total: None, estimated: true };
+        assert_eq!(figures(Some(&response(Some(tokens), Some(212)))), ", ~14+9 tokens, first after 212 ms");
+        assert_eq!(
+            figures(Some(&response(Some(Tokens { estimated: false, ..tokens }), None))),
+            ", 14+9 tokens"
+        );
+        assert_eq!(figures(None), "");
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod completions;
 mod connect;
 #[cfg(feature = "gateway")]
 mod demo;
+mod doctor;
 #[cfg(feature = "gateway")]
 mod gateway;
 mod login;

@@ -82,6 +82,16 @@ impl Printer {
         Ok(out.flush()?)
     }
 
+    /// Our own words as they are marked on stdout: green for good, red for bad.
+    pub(super) fn marked(&self, good: Option<bool>, words: &str) -> String {
+        let style = match good {
+            Some(true) => GREEN,
+            Some(false) => RED,
+            None => YELLOW,
+        };
+        painted(self.manner.out_color, style, words)
+    }
+
     /// Data as it is, without anything added.
     pub(super) fn raw(&self, bytes: &[u8]) -> Result<(), Failure> {
         let mut out = held(&self.out);
@@ -242,6 +252,7 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 const BOLD: &str = "1";
 const RED: &str = "1;31";
+const GREEN: &str = "1;32";
 const YELLOW: &str = "1;33";
 const CYAN: &str = "36";
 

@@ -8,7 +8,7 @@ use clap_complete::CompleteEnv;
 use super::{
     approvals,
     arguments::{self, Arguments, Verb},
-    audit, call, completions, connect,
+    audit, call, completions, connect, doctor,
     error::{DONE, Failure, Outcome},
     invocation::Invocation,
     login, logout, models,
@@ -161,6 +161,7 @@ fn perform(verb: Verb, invocation: &Arc<Invocation>) -> Outcome {
         Verb::Audit(args) => alone(audit::perform(args, with)),
         Verb::Token(args) => alone(token::perform(args, with)),
         Verb::Revoke(args) => alone(revoke::perform(args, with)),
+        Verb::Doctor(args) => alone(doctor::perform(args, with)),
         Verb::Completions(args) => completions::perform(&args, with),
         #[cfg(feature = "gateway")]
         Verb::Demo(args) => super::demo::perform(args),

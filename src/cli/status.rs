@@ -61,6 +61,17 @@ pub(super) fn print(shown: &Shown<'_>, printer: &Printer, now: SystemTime) -> Re
     table.row(["login", &until(&status.session_expires_at, now)]);
     table.row(["kept in", &status.credential_store]);
     table.row(["transport", &transport]);
+    let gateways = status.gateway_certificate.as_ref().map_or_else(
+        || "not seen yet".to_owned(),
+        |seen| {
+            let when = seen.seen_at.as_deref().unwrap_or_default();
+            format!("{}, as shown at {when}", until(&seen.expires_at, now))
+        },
+    );
+    table.row(["gateway's certificate", &gateways]);
+    for root in &status.roots {
+        table.row(["trusted root", &format!("{} {}", root.fingerprint, until(&root.expires_at, now))]);
+    }
     if !shown.relaxed.is_empty() {
         let models = shown.relaxed.join(", ");
         table.row([
@@ -111,7 +122,7 @@ fn span(left: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{cli::printer::paper, tunnel::Transport};
+    use crate::{cli::printer::paper, client::Certificate, tunnel::Transport};
 
     fn status() -> Status {
         Status {
@@ -126,6 +137,16 @@ mod tests {
             transport: Some(Transport::Quic),
             method: Some("device".into()),
             profile: "default".into(),
+            gateway_certificate: Some(Certificate {
+                fingerprint: "sha256:aa".into(),
+                expires_at: "2026-12-23T08:00:00.000Z".into(),
+                seen_at: Some("2026-11-23T07:00:00.000Z".into()),
+            }),
+            roots: vec![Certificate {
+                fingerprint: "sha256:bb".into(),
+                expires_at: "2036-11-23T08:00:00.000Z".into(),
+                seen_at: None,
+            }],
         }
     }
 
@@ -154,6 +175,8 @@ mod tests {
                 "transport",
                 "method",
                 "profile",
+                "gateway_certificate",
+                "roots",
                 "relaxed"
             ]
         );
@@ -168,11 +191,15 @@ mod tests {
         print(&Shown { status: &status(), relaxed: Vec::new() }, &printer, now).unwrap();
         let text = out.text();
         assert!(!text.contains("relaxed"), "{text}");
-        assert!(text.starts_with("gateway     https://gw.example.test\nuser        alice@example.test\n"));
+        assert!(text.starts_with(
+            "gateway                https://gw.example.test\nuser                   alice@example.test\n"
+        ));
         for line in [
-            "logged in   with a code that a browser confirmed",
-            "credential  until 2026-11-23T08:00:00.000Z (in 10 min), renews itself",
-            "login       until 2026-11-23T20:00:00.000Z (in 12 h 10 min)",
+            "logged in              with a code that a browser confirmed",
+            "credential             until 2026-11-23T08:00:00.000Z (in 10 min), renews itself",
+            "login                  until 2026-11-23T20:00:00.000Z (in 12 h 10 min)",
+            "gateway's certificate  until 2026-12-23T08:00:00.000Z (in 720 h 10 min), as shown at 2026-11-23T07:00:00.000Z",
+            "trusted root           sha256:bb until 2036-11-23T08:00:00.000Z (in",
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
@@ -181,7 +208,7 @@ mod tests {
         print(&Shown { status: &status(), relaxed }, &printer, now).unwrap();
         let text = out.text();
         assert!(
-            text.contains("relaxed (!)  llama, b\\u{1b}: the gateway may reach them in plaintext"),
+            text.contains("relaxed (!)            llama, b\\u{1b}: the gateway may reach them in plaintext"),
             "{text}"
         );
     }

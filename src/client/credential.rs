@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     client::{
-        ClientError, Kind, Laptop, Status, StoreChoice, Turn,
+        Certificate, ClientError, Kind, Laptop, Status, StoreChoice, Turn,
         https::Https,
         login, oauth, off_thread,
         profile::{Believed, Profile, Who},
@@ -104,7 +104,7 @@ impl Held {
     }
 
     /// Whether the certificate can be shown now: not about to end, and not the one that was refused.
-    fn usable(&self, now: SystemTime, refused: Option<&str>) -> bool {
+    pub(super) fn usable(&self, now: SystemTime, refused: Option<&str>) -> bool {
         let end = clock::parse_rfc3339(&self.secrets.expires_at);
         end.is_some_and(|end| end > now + MARGIN) && refused != Some(self.secrets.certificate.as_str())
     }
@@ -233,11 +233,10 @@ pub(super) async fn adopt(
     if clock::parse_rfc3339(&credential.expires_at).is_none() {
         return Err(wrong(format!("{:?} is not a time", credential.expires_at)));
     }
-    let trust = if credential.roots.is_empty() {
-        trust
-    } else {
-        Trust::Roots(tls::parse_certificates(&credential.roots, "the gateway's roots")?)
-    };
+    let (known, told) = (profile.roots_version, credential.roots_version);
+    let outdated = known.zip(told).is_some_and(|(known, told)| told < known);
+    let trust = if credential.roots.is_empty() || outdated { trust } else { roots(&credential.roots)? };
+    profile.roots_version = known.max(told);
     profile.trust = match trust {
         Trust::Roots(_) => Believed::Pinned,
         Trust::Platform => Believed::Platform,
@@ -261,12 +260,45 @@ pub(super) async fn adopt(
     };
     store(laptop, vault, &secrets).await?;
     let held = Held { profile, trust, secrets };
+    keep_trust(laptop, &held)?;
+    Ok(held)
+}
+
+fn keep_trust(laptop: &Laptop, held: &Held) -> Result<(), ClientError> {
     if laptop.is_own() {
         laptop.keep_own(held.profile.clone(), held.trust.clone());
-    } else {
-        held.profile.store(&laptop.places, &held.trust)?;
+        return Ok(());
     }
-    Ok(held)
+    held.profile.store(&laptop.places, &held.trust)
+}
+
+/// The most roots that a gateway may have.
+const MAX_ROOTS: usize = 8;
+
+fn roots(pem: &str) -> Result<Trust, ClientError> {
+    let roots = tls::parse_certificates(pem, "the gateway's roots")?;
+    if roots.len() > MAX_ROOTS {
+        return Err(ClientError::failed("protocol", format!("the gateway names {} roots", roots.len())));
+    }
+    Ok(Trust::Roots(roots))
+}
+
+/// Keeps the roots that a connected gateway has told of, beside the login they belong to; false when they are known already,
+/// or older than those that are. A profile that trusts by the operating system's roots stays with those.
+pub(super) async fn keep_roots(laptop: &Arc<Laptop>, version: u64, pem: &str) -> Result<bool, ClientError> {
+    let _lock = laptop.lock().await?;
+    let Ok(mut held) = load(laptop).await else {
+        return Ok(false);
+    };
+    if held.profile.trust != Believed::Pinned
+        || held.profile.roots_version.is_some_and(|known| known >= version)
+    {
+        return Ok(false);
+    }
+    held.trust = roots(pem)?;
+    held.profile.roots_version = Some(version);
+    let laptop = Arc::clone(laptop);
+    off_thread(move || keep_trust(&laptop, &held)).await.map(|()| true)
 }
 
 /// Keeps what was renewed in-band, unless the login it belongs to is no longer the profile's.
@@ -310,6 +342,14 @@ async fn store(laptop: &Arc<Laptop>, vault: &Vault, secrets: &Secrets) -> Result
     off_thread(move || vault.store(&secrets, now)).await
 }
 
+/// The roots of a pinned gateway; none where the operating system's decide.
+fn roots_of(trust: &Trust) -> Vec<Certificate> {
+    match trust {
+        Trust::Roots(roots) => roots.iter().filter_map(|root| Certificate::of(root, None)).collect(),
+        Trust::Platform => Vec::new(),
+    }
+}
+
 /// What the profile and the vault say, without asking anybody.
 pub(super) fn status(laptop: &Laptop) -> Result<Status, ClientError> {
     let held = Held::load(laptop)?;
@@ -326,6 +366,8 @@ pub(super) fn status(laptop: &Laptop) -> Result<Status, ClientError> {
         session_expires_at: held.secrets.session_expires_at.clone(),
         credential_store: laptop.vault(&held.profile).backend.to_string(),
         transport: state::last_transport(&laptop.places, gateway),
+        gateway_certificate: state::last_certificate(&laptop.places, gateway),
+        roots: roots_of(&held.trust),
         method: held.profile.login.as_ref().map(|login| login.method.clone()),
         profile: laptop.settings.profile.clone(),
     })

@@ -41,7 +41,7 @@ impl Kind {
     /// The kind that a code of [`crate::wire::code`] stands for; unknown codes are failures.
     pub fn of_code(word: &str) -> Self {
         match word {
-            code::DENIED | code::LOCAL_REFUSED => Self::Denied,
+            code::DENIED | code::LOCAL_REFUSED | code::LOCAL_KEY => Self::Denied,
             code::LOGIN_REQUIRED => Self::LoginNeeded,
             code::APPROVAL_REQUIRED => Self::ApprovalPending,
             code::APPROVAL_DENIED => Self::ApprovalDenied,
@@ -149,15 +149,16 @@ impl From<Refusal> for ClientError {
     }
 }
 
+/// The next step where a gateway shows a CA that is not known here.
+pub(super) const TRUST_ANEW: &str = "ask for the output of `hoopctl gateway ca fingerprint` on the gateway, then: hoopctl login --ca-fingerprint sha256:…";
+
 impl From<TunnelError> for ClientError {
     fn from(error: TunnelError) -> Self {
         match error {
             TunnelError::Unreachable(message) => Self::unreachable(message),
             TunnelError::Proxy(message) => Self::new(Kind::Unreachable, "proxy", message)
                 .remedy("check HTTPS_PROXY and NO_PROXY; what each does: docs/networks.md"),
-            TunnelError::Trust(message) => Self::untrusted(message).remedy(
-                "log in again so that the gateway's present CA is learnt: hoopctl login --ca-fingerprint sha256:…",
-            ),
+            TunnelError::Trust(message) => Self::untrusted(message).remedy(TRUST_ANEW),
             TunnelError::Credential(message) => Self::login_needed(message),
             TunnelError::Closed { .. } => Self::unreachable(error.to_string()),
             TunnelError::Protocol(message) => Self::failed(

@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::{
     client::ClientError,
-    tls::{self, CertificateDer, ServerName, Trust},
+    tls::{self, CertificateDer, Handshake, ServerName, Trust},
     tunnel::{Proxies, TunnelError, reach},
     wire::api::{Discovery, ErrorBody},
 };
@@ -36,7 +36,10 @@ pub(super) enum ConnectError {
 impl From<ConnectError> for ClientError {
     fn from(error: ConnectError) -> Self {
         match error {
-            ConnectError::UnknownIssuer(message) => Self::untrusted(message),
+            ConnectError::UnknownIssuer(message) => Self::untrusted(format!(
+                "{message}: the gateway's CA was replaced while this machine was away, or somebody is in between"
+            ))
+            .remedy(crate::client::error::TRUST_ANEW),
             ConnectError::Other(error) => error,
         }
     }
@@ -195,16 +198,23 @@ impl Https {
     }
 }
 
-/// The chain that the gateway presents, leaf first, believed by nobody yet. Nothing is sent.
-pub(super) async fn look(
-    gateway: &Url,
-    proxies: &Proxies,
-) -> Result<Vec<CertificateDer<'static>>, ClientError> {
+/// What a gateway presents, believed by nobody yet.
+pub(super) struct Looked {
+    /// The chain, leaf first.
+    pub(super) chain: Vec<CertificateDer<'static>>,
+    /// What the handshake agreed on.
+    pub(super) handshake: Handshake,
+}
+
+/// Shakes hands with whoever answers. Nothing is sent.
+pub(super) async fn look(gateway: &Url, proxies: &Proxies) -> Result<Looked, ClientError> {
     let mut config = tls::look_at_chain()?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     let stream = tls_connect(gateway, &Arc::new(config), proxies).await?;
-    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
-    Ok(chain.iter().map(|certificate| certificate.clone().into_owned()).collect())
+    let session = stream.get_ref().1;
+    let chain = session.peer_certificates().unwrap_or_default();
+    let chain = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
+    Ok(Looked { chain, handshake: Handshake::of(session) })
 }
 
 /// Host and port, as a `Host` header has them.

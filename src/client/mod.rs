@@ -5,6 +5,7 @@
 
 mod api;
 mod credential;
+mod doctor;
 mod error;
 mod https;
 mod link;
@@ -24,12 +25,15 @@ mod vault;
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedMutexGuard;
 use url::Url;
+use x509_parser::prelude::{FromDer, X509Certificate};
 
+pub use doctor::{Finding, Surroundings, Verdict, examine};
 pub use error::{ClientError, Kind, refusal};
 pub use link::{Change, Link, LinkEvent};
 pub use login::{DeviceCode, FirstTrust, Here, Machine, Method, Person, Talk, Way, detect};
@@ -39,7 +43,8 @@ pub use stream::ModelStream;
 pub use token::ForModel;
 
 use crate::{
-    tls::Trust,
+    clock,
+    tls::{self, Trust},
     tunnel::{Proxies, Transport},
 };
 use profile::{Places, Profile};
@@ -66,7 +71,7 @@ pub struct Settings {
     /// `$XDG_STATE_HOME/hoopctl`: ports, remembered transport, locks, encrypted vault file.
     pub state_dir: PathBuf,
     /// What time it is.
-    pub clock: crate::clock::Clock,
+    pub clock: clock::Clock,
     /// What this process's surroundings give it to log in with; used where nobody is logged in, and when such a login ends.
     pub machine: Option<Machine>,
 }
@@ -107,6 +112,35 @@ pub struct Status {
     pub method: Option<String>,
     /// The profile it belongs to.
     pub profile: String,
+    /// What the gateway showed at the last connection; `None` before the first.
+    pub gateway_certificate: Option<Certificate>,
+    /// The roots that the gateway is believed by; empty where the operating system's decide.
+    pub roots: Vec<Certificate>,
+}
+
+/// A certificate as `hoopctl status` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// `sha256:…`.
+    pub fingerprint: String,
+    /// Its end, RFC 3339.
+    pub expires_at: String,
+    /// When it was shown, RFC 3339; absent for what lies here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen_at: Option<String>,
+}
+
+impl Certificate {
+    /// `None` for what is no certificate.
+    fn of(certificate: &tls::CertificateDer<'_>, seen_at: Option<SystemTime>) -> Option<Self> {
+        let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+        let end = clock::from_unix_millis(parsed.validity().not_after.timestamp().saturating_mul(1000));
+        Some(Self {
+            fingerprint: tls::fingerprint_text(&tls::fingerprint(certificate)),
+            expires_at: clock::rfc3339(end),
+            seen_at: seen_at.map(clock::rfc3339),
+        })
+    }
 }
 
 /// What a logout did.

@@ -75,6 +75,9 @@ pub(super) struct Profile {
     pub(super) gateway: Url,
     /// How it is believed.
     pub(super) trust: Believed,
+    /// How often the gateway's roots had changed when these were learnt; absent where it does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) roots_version: Option<u64>,
     /// Where the secrets are.
     pub(super) credential_store: Backend,
     /// How the last login was made; absent in profiles of older versions.
@@ -260,6 +263,7 @@ mod tests {
             schema: 1,
             gateway: Url::parse("https://gateway.example.test").unwrap(),
             trust: Believed::Pinned,
+            roots_version: Some(3),
             credential_store: Backend::File,
             login: Some(Made::asked("device")),
             who: Some(Who {

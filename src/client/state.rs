@@ -10,7 +10,12 @@ use std::{
 use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{client::profile::Places, clock, secret, tunnel::Transport};
+use crate::{
+    client::{Certificate, profile::Places},
+    clock, secret,
+    tls::CertificateDer,
+    tunnel::Transport,
+};
 
 /// Stable ports begin here; above the ports of well-known services, below those that systems hand out.
 pub(super) const FIRST_PORT: u16 = 20_000;
@@ -43,6 +48,11 @@ impl Ports {
             .map(|step| after(first, step))
             .find(|port| !self.0.values().any(|taken| taken == port))
             .unwrap_or(first)
+    }
+
+    /// Every model with its port, by name.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, u16)> {
+        self.0.iter().map(|(model, port)| (model.as_str(), *port))
     }
 
     /// Whether another model's port.
@@ -85,6 +95,9 @@ struct Winner {
     gateway: String,
     transport: Transport,
     at: String,
+    /// What the gateway showed; absent in files of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    certificate: Option<Certificate>,
 }
 
 /// The carrier to try first.
@@ -101,9 +114,22 @@ pub(super) fn last_transport(places: &Places, gateway: &str) -> Option<Transport
     (winner.gateway == gateway).then_some(winner.transport)
 }
 
-/// Remembers the carrier that won; a laptop that cannot remember still works.
-pub(super) fn remember_transport(places: &Places, gateway: &str, transport: Transport, now: SystemTime) {
-    let winner = Winner { gateway: gateway.to_owned(), transport, at: clock::rfc3339(now) };
+/// The certificate that the gateway showed last, however long ago.
+pub(super) fn last_certificate(places: &Places, gateway: &str) -> Option<Certificate> {
+    let winner: Winner = read(&places.state("transport.json"))?;
+    winner.certificate.filter(|_| winner.gateway == gateway)
+}
+
+/// Remembers the carrier that won, and the certificate on it; a laptop that cannot remember still works.
+pub(super) fn remember_transport(
+    places: &Places,
+    gateway: &str,
+    transport: Transport,
+    shown: Option<&CertificateDer<'_>>,
+    now: SystemTime,
+) {
+    let certificate = shown.and_then(|shown| Certificate::of(shown, Some(now)));
+    let winner = Winner { gateway: gateway.to_owned(), transport, at: clock::rfc3339(now), certificate };
     if let Err(error) = write(&places.state("transport.json"), &winner) {
         tracing::debug!(%error, "the winning transport could not be remembered");
     }
@@ -150,7 +176,11 @@ mod tests {
         places.create().unwrap();
         let now = testing::now();
         assert_eq!(preferred(&places, "https://a/", now), None);
-        remember_transport(&places, "https://a/", Transport::Tcp, now);
+        let shown = testing::Ca::new().certificate();
+        remember_transport(&places, "https://a/", Transport::Tcp, Some(&shown), now);
+        let seen = last_certificate(&places, "https://a/").unwrap();
+        assert_eq!(seen.seen_at.as_deref(), Some(clock::rfc3339(now).as_str()));
+        assert_eq!(last_certificate(&places, "https://b/"), None);
         assert_eq!(preferred(&places, "https://a/", now), Some(Transport::Tcp));
         assert_eq!(preferred(&places, "https://b/", now), None);
         assert_eq!(preferred(&places, "https://a/", now + TCP_MEMORY), None);

@@ -100,6 +100,12 @@ pub struct Request {
     /// The model the request itself names, where its dialect is understood.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_model: Option<String>,
+    /// Whether the answer was to come as a stream, where the dialect is understood and the request was read far enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<bool>,
+    /// The beginning of what was asked, at most 2 KiB; only with `[audit] input = "excerpt"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<String>,
 }
 
 /// The response.
@@ -115,6 +121,9 @@ pub struct Response {
     /// From intent to the first body byte.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_byte_ms: Option<u64>,
+    /// From intent to the first that the model made, in streams of dialects that are understood.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_token_ms: Option<u64>,
     /// From intent to the end.
     pub duration_ms: u64,
     /// `complete`, `refused`, `caller_left`, `upstream_cut`, `upstream_failed`, `revoked`, `approval_ended`, `aborted` or `interrupted`.
@@ -221,10 +230,13 @@ mod tests {
             request: Some(Request {
                 sha256: Some("00".into()),
                 requested_model: Some("m".into()),
+                stream: Some(true),
+                input: Some("hello".into()),
                 ..Request::default()
             }),
             response: Some(Response {
                 first_byte_ms: Some(1),
+                first_token_ms: Some(2),
                 tokens: Some(Tokens { input: 1, output: 2, total: Some(3), estimated: true }),
                 ..Response::default()
             }),
@@ -247,6 +259,8 @@ mod tests {
             "/request/bytes",
             "/request/sha256",
             "/request/requested_model",
+            "/request/stream",
+            "/request/input",
             "/response/tokens/input",
             "/response/tokens/output",
             "/response/tokens/total",
@@ -254,6 +268,7 @@ mod tests {
             "/response/status",
             "/response/bytes",
             "/response/first_byte_ms",
+            "/response/first_token_ms",
             "/response/duration_ms",
             "/response/outcome",
             "/masked/email",

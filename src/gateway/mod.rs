@@ -16,6 +16,7 @@ pub mod store;
 pub mod upstream;
 
 mod assembly;
+mod framing;
 mod outbound;
 #[cfg(test)]
 pub(in crate::gateway) use assembly::world;

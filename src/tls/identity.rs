@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use rustls::{
     client::ResolvesClientCert,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
@@ -115,5 +115,46 @@ impl ResolvesClientCert for HotKey {
 
     fn has_certs(&self) -> bool {
         true
+    }
+}
+
+/// The key shown to an ACME directory that checks a name (RFC 8737); nobody else asks for it, and mostly there is none.
+#[derive(Clone, Default)]
+pub struct ChallengeKey(Arc<ArcSwapOption<CertifiedKey>>);
+
+impl ChallengeKey {
+    /// New handshakes of the challenge protocol use this certificate and its key. Whether they belong together cannot be asked:
+    /// the certificate has a critical extension (RFC 8737 §3) that no verifier of ours knows.
+    ///
+    /// # Errors
+    /// When the key is of an unknown kind.
+    pub fn show(
+        &self,
+        certificate: CertificateDer<'static>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<(), IdentityError> {
+        let key = super::provider()
+            .key_provider
+            .load_private_key(key)
+            .map_err(|e| IdentityError::Key(e.to_string()))?;
+        self.0.store(Some(Arc::new(CertifiedKey::new(vec![certificate], key))));
+        Ok(())
+    }
+
+    /// The challenge protocol is refused from now on.
+    pub fn hide(&self) {
+        self.0.store(None);
+    }
+}
+
+impl fmt::Debug for ChallengeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ChallengeKey")
+    }
+}
+
+impl ResolvesServerCert for ChallengeKey {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.0.load_full()
     }
 }

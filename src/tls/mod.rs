@@ -2,6 +2,7 @@
 
 mod identity;
 mod profile;
+mod roots;
 mod trust;
 
 use std::sync::Arc;
@@ -12,11 +13,12 @@ use rustls::{
 };
 use serde::{Deserialize, Serialize};
 
-pub use identity::{HotKey, Identity, IdentityError};
+pub use identity::{ChallengeKey, HotKey, Identity, IdentityError};
 pub use profile::{
-    certified_server, https_client, https_server, laptop, look_at_chain, quic_laptop, quic_server,
-    tunnel_server, upstream,
+    ACME, acme_server, certified_server, https_client, https_server, laptop, look_at_chain, quic_laptop,
+    quic_server, tunnel_server, upstream,
 };
+pub use roots::HotRoots;
 pub use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 pub use trust::{
     Trust, TrustError, fingerprint, fingerprint_text, parse_certificates, parse_fingerprint, to_pem,

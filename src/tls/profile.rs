@@ -5,19 +5,21 @@ use std::sync::Arc;
 
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use rustls::{
-    ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
+    ClientConfig, DigitallySignedStruct, ServerConfig, SignatureScheme,
     client::{
         Resumption,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::aws_lc_rs::cipher_suite,
     pki_types::{CertificateDer, ServerName, UnixTime},
-    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
     version::{TLS12, TLS13},
 };
 
-use super::{HotKey, Trust, TrustError, provider, quic_provider};
+use super::{ChallengeKey, HotKey, HotRoots, Trust, TrustError, provider, quic_provider};
 use crate::wire;
+
+/// What an ACME directory offers to check a name on the TLS port (RFC 8737 §4).
+pub const ACME: &[u8] = b"acme-tls/1";
 
 fn unusable(error: impl std::fmt::Display) -> TrustError {
     TrustError::Unusable(error.to_string())
@@ -106,11 +108,26 @@ pub fn https_server(key: &HotKey) -> Result<ServerConfig, TrustError> {
     Ok(config)
 }
 
+/// The answer to an ACME directory that checks a name: a handshake and nothing after it.
+///
+/// # Errors
+/// When the versions do not fit the provider, which a test rules out.
+pub fn acme_server(key: &ChallengeKey) -> Result<ServerConfig, TrustError> {
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13, &TLS12])
+        .map_err(unusable)?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(key.clone()));
+    config.alpn_protocols = vec![ACME.to_vec()];
+    config.send_tls13_tickets = 0;
+    Ok(config)
+}
+
 /// The gateway's tunnel leg over TCP: TLS 1.3, a client certificate of one of `roots` required.
 ///
 /// # Errors
-/// When the roots are unusable.
-pub fn tunnel_server(key: &HotKey, roots: &[CertificateDer<'static>]) -> Result<ServerConfig, TrustError> {
+/// When the version does not fit the provider, which a test rules out.
+pub fn tunnel_server(key: &HotKey, roots: &HotRoots) -> Result<ServerConfig, TrustError> {
     tunnel_with(provider(), key, roots)
 }
 
@@ -118,8 +135,8 @@ pub fn tunnel_server(key: &HotKey, roots: &[CertificateDer<'static>]) -> Result<
 /// outlive its revocation.
 ///
 /// # Errors
-/// When the roots are unusable.
-pub fn certified_server(key: &HotKey, roots: &[CertificateDer<'static>]) -> Result<ServerConfig, TrustError> {
+/// When the version does not fit the provider, which a test rules out.
+pub fn certified_server(key: &HotKey, roots: &HotRoots) -> Result<ServerConfig, TrustError> {
     let mut config = tunnel_with(provider(), key, roots)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
@@ -128,8 +145,8 @@ pub fn certified_server(key: &HotKey, roots: &[CertificateDer<'static>]) -> Resu
 /// The gateway's tunnel leg over QUIC.
 ///
 /// # Errors
-/// When the roots are unusable.
-pub fn quic_server(key: &HotKey, roots: &[CertificateDer<'static>]) -> Result<QuicServerConfig, TrustError> {
+/// When the version does not fit the provider, which a test rules out.
+pub fn quic_server(key: &HotKey, roots: &HotRoots) -> Result<QuicServerConfig, TrustError> {
     let config = tunnel_with(quic_provider(), key, roots)?;
     QuicServerConfig::with_initial(Arc::new(config), initial_suite()?).map_err(unusable)
 }
@@ -137,28 +154,17 @@ pub fn quic_server(key: &HotKey, roots: &[CertificateDer<'static>]) -> Result<Qu
 fn tunnel_with(
     provider: Arc<rustls::crypto::CryptoProvider>,
     key: &HotKey,
-    roots: &[CertificateDer<'static>],
+    roots: &HotRoots,
 ) -> Result<ServerConfig, TrustError> {
-    let mut config = ServerConfig::builder_with_provider(Arc::clone(&provider))
+    let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13])
         .map_err(unusable)?
-        .with_client_cert_verifier(client_verifier(provider, roots)?)
+        .with_client_cert_verifier(Arc::new(roots.clone()))
         .with_cert_resolver(Arc::new(key.clone()));
     config.alpn_protocols = vec![wire::ALPN.to_vec()];
     config.send_tls13_tickets = 0;
     config.max_early_data_size = 0;
     Ok(config)
-}
-
-fn client_verifier(
-    provider: Arc<rustls::crypto::CryptoProvider>,
-    roots: &[CertificateDer<'static>],
-) -> Result<Arc<dyn ClientCertVerifier>, TrustError> {
-    let mut store = RootCertStore::empty();
-    for root in roots {
-        store.add(root.clone()).map_err(unusable)?;
-    }
-    WebPkiClientVerifier::builder_with_provider(Arc::new(store), provider).build().map_err(unusable)
 }
 
 /// QUIC's Initial packets are always protected with AES-128-GCM (RFC 9001 §5.2), whatever suite the connection then uses.

@@ -108,6 +108,14 @@ impl Connection {
         }
     }
 
+    /// The largest packets, in bytes of UDP payload, that are known to pass; `None` on TCP, where the kernel alone knows.
+    pub fn path_mtu(&self) -> Option<u16> {
+        match &self.0.carrier {
+            Carrier::Quic(carrier) => Some(carrier.path_mtu()),
+            Carrier::Tcp(_) => None,
+        }
+    }
+
     /// What the TLS handshake agreed on.
     pub fn handshake(&self) -> &Handshake {
         &self.0.handshake

@@ -58,6 +58,19 @@ impl Proxies {
         }
     }
 
+    /// The proxy on the way to a host as people call it, `HOST:PORT`; `None`: directly.
+    ///
+    /// # Errors
+    /// [`TunnelError::Proxy`] when the variable names none that can be used.
+    pub fn via(&self, host: &str, port: u16) -> Result<Option<String>, TunnelError> {
+        Ok(self.towards(host, port)?.map(ToString::to_string))
+    }
+
+    /// Whether a proxy is named at all.
+    pub fn any(&self) -> bool {
+        self.https.is_some()
+    }
+
     /// The proxy on the way to a host; `None`: directly. This machine itself is never reached through a proxy.
     ///
     /// # Errors

@@ -18,7 +18,7 @@ use super::{
     Connection, Dialer, Proxies, QuicListener, Side, Stream, Transport, TunnelError, accept_tcp, error,
     let_alert_arrive,
 };
-use crate::tls::{self, CertificateDer, HotKey, Identity, Trust};
+use crate::tls::{self, CertificateDer, HotKey, HotRoots, Identity, Trust};
 
 /// Both carriers: every promise is tested on each.
 pub(crate) const BOTH: [Transport; 2] = [Transport::Quic, Transport::Tcp];
@@ -84,7 +84,7 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// Accepts laptops whose certificates are from `authority`.
     pub(crate) async fn start(key: &HotKey, authority: &Authority, carriers: &[Transport]) -> Self {
-        let roots = [authority.certificate()];
+        let roots = HotRoots::new(&[authority.certificate()]).unwrap();
         let (offer, accepted) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
         let (address, tcp) = hold_tcp();

@@ -26,6 +26,9 @@ pub struct Discovery {
     pub credential_endpoint: String,
     /// Names and kinds of the identity providers offered.
     pub providers: Vec<Provider>,
+    /// Every root to believe the gateway by, PEM, when its CA is its own; empty for public certificates.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub roots: String,
 }
 
 /// An identity provider as the laptop sees it.
@@ -118,6 +121,9 @@ pub struct Credential {
     /// Every root the laptop should trust the gateway by, PEM, when the gateway's CA is its own: empty for public certificates.
     #[serde(default)]
     pub roots: String,
+    /// Counts the changes of these roots; absent at gateways that do not rotate theirs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roots_version: Option<u64>,
 }
 
 /// `POST /api/v1/tokens`, request.

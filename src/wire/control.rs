@@ -91,6 +91,13 @@ pub enum Notice {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<String>,
     },
+    /// The roots by which to believe the gateway from now on have changed, or are about to.
+    Roots {
+        /// Counts the changes: an older one than is known is ignored.
+        version: u64,
+        /// Every root, PEM.
+        roots: String,
+    },
     /// It was denied, or nobody answered in time.
     ApprovalRefused {
         /// The approval.

@@ -62,12 +62,16 @@ pub mod code {
     pub const MODEL_UNKNOWN: &str = "model_unknown";
     /// The request itself is wrong. HTTP 400.
     pub const BAD_REQUEST: &str = "bad_request";
-    /// A foreign `Host`, a browser's `Origin`, or a missing local key. HTTP 403.
+    /// A foreign `Host` or a browser's `Origin` on the local port. HTTP 403.
     pub const LOCAL_REFUSED: &str = "local_refused";
+    /// The local port asks for its key, and the request presents none or another. HTTP 401.
+    pub const LOCAL_KEY: &str = "local_key";
     /// The model's server cannot be reached. HTTP 502.
     pub const UPSTREAM_UNREACHABLE: &str = "upstream_unreachable";
     /// The model's server failed TLS or its certificate is not trusted. HTTP 502.
     pub const UPSTREAM_UNTRUSTED: &str = "upstream_untrusted";
+    /// The model's server answered with HTTP that could be read in two ways. HTTP 502.
+    pub const UPSTREAM_MALFORMED: &str = "upstream_malformed";
     /// The gateway has no usable credential for the model. HTTP 502.
     pub const UPSTREAM_CREDENTIAL: &str = "upstream_credential";
     /// The model's server did not answer in time. HTTP 504.

@@ -94,9 +94,15 @@ def make_ca(folder, names="DNS:localhost,IP:127.0.0.1"):
     return folder / "model-ca.pem"
 
 
-def nginx_front(processes, folder, backend):
-    """nginx ends TLS in front of a plaintext model server, as operators do. Returns its port."""
-    port = free_port()
+def nginx_front(processes, folder, backend, grpc=None):
+    """nginx ends TLS in front of a plaintext model server, as operators do. Returns its port; with a port for gRPC, both."""
+    port, grpc_port = free_port(), free_port()
+    serves_grpc = f"""
+  server {{
+    listen 127.0.0.1:{grpc_port} ssl http2;
+    ssl_certificate {folder}/model.pem; ssl_certificate_key {folder}/model.key; ssl_protocols TLSv1.3;
+    location / {{ grpc_pass grpc://127.0.0.1:{grpc}; }}
+  }}""" if grpc else ""
     make_ca(folder)
     (folder / "nginx.conf").write_text(f"""
 daemon off; pid {folder}/nginx.pid; error_log stderr warn; worker_processes 1;
@@ -110,12 +116,12 @@ http {{
     ssl_certificate {folder}/model.pem; ssl_certificate_key {folder}/model.key; ssl_protocols TLSv1.3;
     location / {{ proxy_pass http://127.0.0.1:{backend}; proxy_http_version 1.1; proxy_buffering off;
                   proxy_set_header Connection ""; }}
-  }}
+  }}{serves_grpc}
 }}
 """)
     processes.start("nginx", ["/usr/sbin/nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")])
     wait_until("nginx answers", lambda: answers(port))
-    return port
+    return (port, grpc_port) if grpc else port
 
 
 class Tee:

@@ -57,6 +57,9 @@ pub(super) fn line(event: &LinkEvent) -> Option<Line> {
         LinkEvent::Notice(notice) => match notice {
             Notice::Draining => note("the gateway is going away; moving to another connection".to_owned()),
             Notice::Revoked { reason } => warning(format!("the gateway ended this session: {reason}")),
+            Notice::Roots { .. } => {
+                note("the gateway's CA is being rotated: its roots are up to date here".to_owned())
+            }
             // Told with what it waits for: `super::super::asking`.
             Notice::ApprovalPending { .. }
             | Notice::ApprovalGranted { .. }

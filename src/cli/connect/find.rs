@@ -89,6 +89,8 @@ mod tests {
             transport: None,
             method: None,
             profile: String::new(),
+            gateway_certificate: None,
+            roots: Vec::new(),
         }
     }
 

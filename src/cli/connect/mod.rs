@@ -9,7 +9,7 @@ mod events;
 pub(in crate::cli) mod find;
 mod serve;
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{collections::HashSet, ffi::OsString, path::PathBuf};
 
 use clap::Args;
 use clap_complete::ArgValueCandidates;
@@ -54,12 +54,19 @@ pub(super) struct Connect {
 }
 
 /// Opens the doors and serves them.
-pub(super) fn perform(args: Connect, with: &Invocation) -> Outcome {
+pub(super) fn perform(mut args: Connect, with: &Invocation) -> Outcome {
+    once(&mut args.models);
     check(&args)?;
     if args.background && !background::detached() {
         return background::start(&args, with);
     }
     run::on(tokio::runtime::Builder::new_current_thread(), serve::perform(args, with))
+}
+
+/// A model that is named twice has one door.
+fn once(models: &mut Vec<String>) {
+    let mut seen = HashSet::new();
+    models.retain(|model| seen.insert(model.clone()));
 }
 
 /// What takes a single model.
@@ -110,6 +117,13 @@ mod tests {
                 assert_eq!(failure.exit_code(), 2);
             }
         }
+    }
+
+    #[test]
+    fn a_model_named_twice_is_one() {
+        let mut models = ["b", "a", "b", "a"].map(str::to_owned).to_vec();
+        once(&mut models);
+        assert_eq!(models, ["b", "a"]);
     }
 
     #[test]

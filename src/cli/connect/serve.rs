@@ -86,6 +86,9 @@ async fn open(args: &Connect, with: &Invocation) -> Result<Opened, Failure> {
             let door =
                 client::open_port(&link, &laptop, &model.name, opening(args), key.as_ref(), stop.clone())
                     .await?;
+            if let (Some(why), Some(port)) = (&door.stand_in, door.port) {
+                with.printer.warn(&format!("{}: {why}; this time it is served on {port}", model.name));
+            }
             doors.push(door);
         }
     }

@@ -68,8 +68,9 @@ pub(super) fn perform(args: &Mask, with: &Invocation) -> Outcome {
 
 fn rules(args: &Mask, with: &Invocation) -> Result<Rules, Failure> {
     let said = match &args.config {
-        Some(path) => file::masking(path, args.model.as_deref())
-            .map_err(|mistakes| wrong(path, &mistakes, with).remedy("correct the file, or leave out --config"))?,
+        Some(path) => file::masking(path, args.model.as_deref()).map_err(|mistakes| {
+            wrong(path, &mistakes, with).remedy("correct the file, or leave out --config")
+        })?,
         None => file::Masking::default(),
     };
     let names = args.entities.clone().or(said.entities).unwrap_or_else(|| vec!["default".to_owned()]);

@@ -101,8 +101,17 @@ async fn attempt(core: &Core, held: &Held) -> Result<Session, ClientError> {
         ClientError::unreachable(format!("{gateway} did not say welcome within {} s", GREETING.as_secs()))
     })??;
     core.elsewhere.store(false, Ordering::Relaxed);
-    state::remember_transport(places, gateway.as_str(), transport, settings.clock.now());
+    let shown = session.line.connection.peer_chain().first();
+    state::remember_transport(places, gateway.as_str(), transport, shown, settings.clock.now());
     Ok(session)
+}
+
+/// Whether the gateway welcomes the one who dialled; the connection ends with the answer.
+pub(in crate::client) async fn welcomed(connection: Connection, now: SystemTime) -> Result<(), ClientError> {
+    timeout(GREETING, greet(connection, now))
+        .await
+        .map_err(|_| ClientError::unreachable("the gateway did not say welcome"))?
+        .map(drop)
 }
 
 /// In TLS 1.3 a client believes it is connected before the gateway has judged its certificate: only the

@@ -27,6 +27,7 @@ use tokio_util::{
 
 use url::Url;
 
+pub(super) use self::dial::welcomed;
 pub use self::pulse::Change;
 use crate::{
     client::{ClientError, Kind, Laptop, ModelStream, credential},

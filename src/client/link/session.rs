@@ -137,12 +137,22 @@ impl Watch {
                 core.tell(LinkEvent::Notice(Notice::Draining));
                 return Some(End::Draining);
             }
+            FromGateway::Notice(Notice::Roots { version, roots }) => learn(core, version, roots).await,
             FromGateway::Notice(Notice::Draining | Notice::Unknown)
             | FromGateway::Welcome { .. }
             | FromGateway::Unknown => {}
             FromGateway::Notice(notice) => core.tell(LinkEvent::Notice(notice)),
         }
         None
+    }
+}
+
+/// Keeps the roots that the gateway will be believed by, for this connection's successors and all other processes.
+async fn learn(core: &Arc<Core>, version: u64, roots: String) {
+    match credential::keep_roots(&core.laptop, version, &roots).await {
+        Ok(true) => core.tell(LinkEvent::Notice(Notice::Roots { version, roots })),
+        Ok(false) => {}
+        Err(error) => tracing::warn!(%error, "the gateway's new roots could not be kept"),
     }
 }
 

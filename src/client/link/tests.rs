@@ -22,6 +22,7 @@ use crate::{
             tunnel::{Leg, Order},
         },
     },
+    tls::{self, CertificateDer, Trust},
     tunnel::Transport,
     wire::{
         Refusal, code,
@@ -280,6 +281,42 @@ async fn the_lease_is_renewed_in_band_with_a_fresh_key_and_kept() {
     assert_eq!(before.refresh_token, after.secrets.refresh_token);
     after.identity().unwrap();
     assert_eq!(world.fake.state.lock().unwrap().refreshes, 0);
+}
+
+#[tokio::test]
+async fn roots_told_of_in_band_are_kept_for_every_process_and_older_ones_are_not() {
+    let world = World::new().await;
+    let link = world.link().await;
+    let mut events = link.events();
+    let (own, next) = (world.fake.ca.certificate(), testing::Ca::new().certificate());
+    let tell = |version, roots: &[CertificateDer<'static>]| {
+        let notice = Notice::Roots { version, roots: tls::to_pem(roots) };
+        world.leg.orders.send(Order::Say(notice)).unwrap();
+    };
+    let kept = || {
+        let Trust::Roots(roots) = Held::load(&world.laptop).unwrap().trust else { panic!("not pinned") };
+        roots
+    };
+    tell(2, &[own.clone(), next.clone()]);
+    assert!(matches!(next_roots(&mut events).await, 2));
+    assert_eq!(kept(), [own.clone(), next.clone()]);
+    // Late, damaged and too many: what is known stays.
+    tell(1, std::slice::from_ref(&next));
+    world.leg.orders.send(Order::Say(Notice::Roots { version: 9, roots: "garbage".to_owned() })).unwrap();
+    tell(9, &vec![next.clone(); 9]);
+    tell(3, &[next.clone(), own.clone()]);
+    assert!(matches!(next_roots(&mut events).await, 3));
+    assert_eq!(kept(), [next, own]);
+    assert_eq!(echo(&link, b"x").await.unwrap(), b"x", "the connection goes on");
+}
+
+/// The version of the next roots that were kept.
+async fn next_roots(events: &mut broadcast::Receiver<LinkEvent>) -> u64 {
+    loop {
+        if let LinkEvent::Notice(Notice::Roots { version, .. }) = next(events).await {
+            return version;
+        }
+    }
 }
 
 #[tokio::test]

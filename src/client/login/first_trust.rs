@@ -64,7 +64,7 @@ async fn pinned(gateway: &Url, trust: Trust, proxies: &Proxies) -> Result<Trust,
 
 async fn by_fingerprint(gateway: &Url, text: &str, proxies: &Proxies) -> Result<Trust, ClientError> {
     let wanted = tls::parse_fingerprint(text)?;
-    let chain = https::look(gateway, proxies).await?;
+    let chain = https::look(gateway, proxies).await?.chain;
     let Some(root) = chain.iter().find(|c| tls::fingerprint(c) == wanted) else {
         let presented = authority_of(&chain).map_or_else(
             || "no CA at all".to_owned(),
@@ -95,7 +95,7 @@ async fn platform_or_ask(gateway: &Url, proxies: &Proxies, talk: &dyn Talk) -> R
         // A machine without roots of its own can still pin one.
         Err(error) => error.message,
     };
-    let chain = https::look(gateway, proxies).await?;
+    let chain = https::look(gateway, proxies).await?.chain;
     let Some(root) = authority_of(&chain) else {
         return Err(ClientError::untrusted(format!(
             "{unknown}, and the gateway does not present its CA; nothing was sent"

@@ -13,22 +13,25 @@ use crate::client::{
 /// So many ports after the stable one are tried.
 const TRIES: u16 = 200;
 
-/// Binds the wanted port, or the model's own.
+/// Binds the wanted port, or the model's own; in the second case also says why it is another one, if it is.
 pub(super) async fn port(
     laptop: &Laptop,
     model: &str,
     wanted: Option<u16>,
-) -> Result<TcpListener, ClientError> {
+) -> Result<(TcpListener, Option<String>), ClientError> {
     match wanted {
-        Some(port) => TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|e| taken(port, &e)),
+        Some(port) => {
+            let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
+            bound.map(|listener| (listener, None)).map_err(|e| taken(port, &e))
+        }
         None => stable(laptop, model).await,
     }
 }
 
-async fn stable(laptop: &Laptop, model: &str) -> Result<TcpListener, ClientError> {
+async fn stable(laptop: &Laptop, model: &str) -> Result<(TcpListener, Option<String>), ClientError> {
     let ports = Ports::load(&laptop.places);
     let first = ports.of(&laptop.settings.profile, model);
-    let mut last = None;
+    let mut why = None;
     for step in 0..TRIES {
         let port = state::after(first, step);
         if ports.belongs_to_another(model, port) {
@@ -37,12 +40,13 @@ async fn stable(laptop: &Laptop, model: &str) -> Result<TcpListener, ClientError
         match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
             Ok(listener) => {
                 remember(laptop, model, port);
-                return Ok(listener);
+                return Ok((listener, why.map(|error: ClientError| error.message)));
             }
-            Err(error) => last = Some(taken(port, &error)),
+            // The first says most: it is about the port that is the model's own.
+            Err(error) => why = why.or_else(|| Some(taken(port, &error))),
         }
     }
-    Err(last.unwrap_or_else(|| ClientError::failed("port", "no loopback port is free")))
+    Err(why.unwrap_or_else(|| ClientError::failed("port", "no loopback port is free")))
 }
 
 /// A laptop that cannot remember computes the same port again.
@@ -84,13 +88,15 @@ mod tests {
     async fn a_models_port_is_stable_and_the_next_one_stands_in() {
         let home = tempfile::tempdir().unwrap();
         let laptop = Laptop::open(testing::settings(home.path())).unwrap();
-        let first = port(&laptop, "llama", None).await.unwrap();
+        let (first, nothing) = port(&laptop, "llama", None).await.unwrap();
         let number = first.local_addr().unwrap().port();
+        assert_eq!(nothing, None);
         assert_eq!(laptop.stable_port("llama"), number);
-        let second = port(&laptop, "llama", None).await.unwrap();
+        let (second, why) = port(&laptop, "llama", None).await.unwrap();
+        assert!(why.unwrap().contains(&number.to_string()));
         assert_ne!(second.local_addr().unwrap().port(), number, "taken: the next free one");
         drop((first, second));
-        let again = port(&laptop, "llama", None).await.unwrap();
+        let (again, _) = port(&laptop, "llama", None).await.unwrap();
         assert_eq!(again.local_addr().unwrap().port(), number);
         assert!(again.local_addr().unwrap().ip().is_loopback());
     }

@@ -2,7 +2,7 @@
 
 /// The process that listens on `port`, such as `process 4711 (node)`; only one's own processes can be seen.
 #[cfg(target_os = "linux")]
-pub(super) fn of_port(port: u16) -> Option<String> {
+pub(in crate::client) fn of_port(port: u16) -> Option<String> {
     let table = std::fs::read_to_string("/proc/net/tcp").ok()?;
     let inode = listening_inode(&table, port)?;
     let wanted = format!("socket:[{inode}]");
@@ -28,7 +28,7 @@ pub(super) fn of_port(port: u16) -> Option<String> {
 
 /// Elsewhere nobody is asked.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn of_port(_: u16) -> Option<String> {
+pub(in crate::client) fn of_port(_: u16) -> Option<String> {
     None
 }
 

@@ -17,6 +17,7 @@ use crate::{
     secret::{ExposeSecret, SecretString},
     wire::stream::Door,
 };
+pub(super) use holder::of_port as holder_of;
 use serve::Doorway;
 
 /// Where a door is opened.
@@ -43,6 +44,8 @@ pub struct Port {
     pub port: Option<u16>,
     /// The socket; none for a port.
     pub socket: Option<PathBuf>,
+    /// Why the port is not the one that the model has every time; none when it is.
+    pub stand_in: Option<String>,
     _serving: DropGuard,
 }
 
@@ -70,7 +73,7 @@ pub async fn open_port(
     };
     match opening {
         Opening::Port(wanted) => {
-            let listener = bind::port(laptop, model, wanted).await?;
+            let (listener, stand_in) = bind::port(laptop, model, wanted).await?;
             let number = listener
                 .local_addr()
                 .map_err(|e| ClientError::failed("port", format!("the port has no address: {e}")))?
@@ -84,6 +87,7 @@ pub async fn open_port(
                 host: Ipv4Addr::LOCALHOST.to_string(),
                 port: Some(number),
                 socket: None,
+                stand_in,
                 _serving: stop.drop_guard(),
             })
         }
@@ -97,6 +101,7 @@ pub async fn open_port(
                 host: "localhost".to_owned(),
                 port: None,
                 socket: Some(path),
+                stand_in: None,
                 _serving: stop.drop_guard(),
             })
         }

@@ -38,6 +38,12 @@ impl Socket {
         if !parent.is_dir() {
             return Err(unusable(&format!("there is no folder {}", parent.display())));
         }
+        if replaceable_by_anybody(parent) {
+            return Err(unusable(&format!(
+                "anybody may replace files in {}, and so listen there instead",
+                parent.display()
+            )));
+        }
         match fs::symlink_metadata(&path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(unusable(&e.to_string())),
@@ -76,6 +82,13 @@ impl Socket {
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Whether everybody may write to the folder, and nothing keeps them from other people's files there.
+fn replaceable_by_anybody(folder: &Path) -> bool {
+    const STICKY: u32 = 0o1000;
+    const OTHERS_WRITE: u32 = 0o002;
+    fs::metadata(folder).is_ok_and(|facts| facts.mode() & (STICKY | OTHERS_WRITE) == OTHERS_WRITE)
 }
 
 impl Drop for Socket {
@@ -125,9 +138,25 @@ mod tests {
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         assert!(path.exists(), "the standard library leaves the file");
         drop(Socket::bind(&path).unwrap());
+        let elsewhere = home.path().join("elsewhere");
+        let _other = std::os::unix::net::UnixListener::bind(&elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+        assert_eq!(Socket::bind(&path).unwrap_err().kind, Kind::Usage, "a link is not followed");
+        assert!(elsewhere.exists());
+        fs::remove_file(&path).unwrap();
         fs::write(&path, "a letter").unwrap();
         assert_eq!(Socket::bind(&path).unwrap_err().kind, Kind::Usage);
         assert_eq!(fs::read_to_string(&path).unwrap(), "a letter");
+    }
+
+    #[tokio::test]
+    async fn a_folder_where_anybody_replaces_files_is_refused_unless_it_is_sticky() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("m.sock");
+        for (mode, fine) in [(0o777, false), (0o1777, true), (0o755, true)] {
+            fs::set_permissions(home.path(), fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(Socket::bind(&path).is_ok(), fine, "{mode:o}");
+        }
     }
 
     #[tokio::test]

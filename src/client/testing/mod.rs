@@ -162,6 +162,7 @@ impl State {
             groups: vec!["ml-engineers".into()],
             provider: "dev".into(),
             roots: tls::to_pem(&[self.ca.certificate()]),
+            roots_version: None,
         }
     }
 
@@ -223,6 +224,7 @@ impl State {
             revocation_endpoint: at("/oauth2/revoke"),
             device_authorization_endpoint: Some(at("/oauth2/device_authorization")),
             credential_endpoint: at("/api/v1/credentials"),
+            roots: String::new(),
             providers: vec![Provider { name: "dev".into(), kind: "dev".into(), audience: None }],
         }
     }

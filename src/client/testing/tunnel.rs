@@ -73,7 +73,8 @@ impl Fake {
     /// Opens the QUIC leg on the number of the HTTPS face.
     pub(in crate::client) fn open_leg(&self) -> Leg {
         let address = format!("127.0.0.1:{}", self.url.port().unwrap()).parse().unwrap();
-        let config = tls::quic_server(&self.key, &[self.ca.certificate()]).unwrap();
+        let config =
+            tls::quic_server(&self.key, &tls::HotRoots::new(&[self.ca.certificate()]).unwrap()).unwrap();
         let listener = QuicListener::bind(address, config).unwrap();
         let manners = Arc::new(Mutex::new(Manners { refuse: Vec::new(), lease: Duration::from_mins(15) }));
         let orders = broadcast::Sender::new(16);

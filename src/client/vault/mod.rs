@@ -187,6 +187,14 @@ impl Vault {
         .map_err(|e| self.unusable(&e))
     }
 
+    /// Keeps a probe, reads it back and removes it.
+    ///
+    /// # Errors
+    /// When that does not work.
+    pub(super) fn works(&self) -> Result<(), ClientError> {
+        self.probe().map_err(|e| self.unusable(&e))
+    }
+
     fn probe(&self) -> Result<(), VaultError> {
         match self.backend {
             Backend::Keyring => os::probe(&format!("{} (probe)", self.entry())),

@@ -13,7 +13,7 @@ mod watch;
 
 use std::path::{Path, PathBuf};
 
-use crate::gateway::{Config, accept, audit, certs, identity, policy, store};
+use crate::gateway::{Config, accept, certs, identity, policy, store};
 use reader::Report;
 
 pub use crate::gateway::policy::Mistake;
@@ -81,14 +81,15 @@ fn read(text: &str, report: &mut Report) -> Option<Config> {
     let document = report.parse(text)?;
     let mut root = reader::Table::root(document.get_ref());
     let gateway = section::gateway::read(&mut root, report);
-    let files = section::tls::read(&mut root, report);
+    let tls = section::tls::read(&mut root, gateway.public_url.as_ref(), report);
     let database = section::storage::read(&mut root, &gateway.state, report);
-    let power_loss = section::audit::read(&mut root, report);
+    let audit = section::audit::read(&mut root, report);
     let approvals = section::approvals::read(&mut root, report);
     let sessions = section::sessions::read(&mut root, report);
     let providers = section::identity::read(&mut root, gateway.public_url.as_ref(), report);
     let (models, facts) = section::model::read(&mut root, &gateway.relaxed_networks, report);
     root.unsupported(&["entity"], report);
+    section::tls::across(&tls, &sessions, report);
     root.finish(report);
     section::gateway::across(&gateway, &providers, &models, report);
     if let Some(dir) = &gateway.policies {
@@ -97,9 +98,15 @@ fn read(text: &str, report: &mut Report) -> Option<Config> {
 
     let state = gateway.state;
     let public_url = gateway.public_url?;
-    let own_roots = files.is_none();
+    let own_roots = tls.source.is_own();
     Some(Config {
-        certs: certs::Config { state: state.clone(), names: section::gateway::names(&public_url), files },
+        certs: certs::Config {
+            state: state.clone(),
+            names: section::gateway::names(&public_url),
+            source: tls.source,
+            overlap: tls.overlap,
+            client_life: sessions.credential_life,
+        },
         identity: identity::Config {
             public_url: public_url.clone(),
             providers,
@@ -119,7 +126,7 @@ fn read(text: &str, report: &mut Report) -> Option<Config> {
         store: store::Config { state, database },
         approval_lapse: approvals.lapse,
         notify: approvals.notify,
-        audit: audit::Config { power_loss },
+        audit,
         metrics: gateway.metrics,
     })
 }

@@ -13,6 +13,7 @@ use crate::{
     gateway::{
         identity::{DirectoryApi, Jwks, Preset, ProviderKind},
         pipeline::Dialect,
+        upstream::{Aws, AwsKeys, AwsPayload, Azure, AzureIdentity, Credential, Gcp, GcpIdentity, Oauth2},
     },
     secret,
 };
@@ -140,6 +141,23 @@ fn a_missing_policy_folder_is_a_mistake_with_a_remedy() {
 }
 
 #[test]
+fn a_certificate_can_be_ordered_and_the_roots_overlap_be_chosen() {
+    let dir = folder();
+    let text = r#"[tls]
+rotation_overlap = "14d"
+acme = { directory = "https://acme.example.com/directory", contact = ["mailto:ops@example.com"], terms_agreed = true, external = { kid = "k1", key = { file = "secret" } } }
+"#;
+    let config = good(&dir, &format!("{BASE}{text}"));
+    assert_eq!(config.certs.overlap, Duration::from_hours(24 * 14));
+    assert!(!config.identity.own_roots);
+    let certs::Source::Acme(acme) = config.certs.source else { panic!("{:?}", config.certs.source) };
+    assert_eq!(acme.directory.as_str(), "https://acme.example.com/directory");
+    assert_eq!(acme.contact, ["mailto:ops@example.com"]);
+    let key = secret::Source::File(dir.path().join("secret"));
+    assert_eq!(acme.external, Some(certs::acme::External { kid: "k1".to_owned(), key }));
+}
+
+#[test]
 fn the_least_configuration_has_the_documented_defaults() {
     let dir = folder();
     let config = good(&dir, &format!("{BASE}{UPSTREAM}"));
@@ -147,11 +165,12 @@ fn the_least_configuration_has_the_documented_defaults() {
     assert_eq!(config.accept.listen.to_string(), "0.0.0.0:443");
     assert_eq!(config.certs.state, Path::new("/var/lib/hoopctl"));
     assert_eq!(config.certs.names, ["localhost", "127.0.0.1", "::1"]);
-    assert_eq!(config.certs.files, None);
+    assert_eq!(config.certs.source, certs::Source::Own);
+    assert_eq!(config.certs.overlap, Duration::from_hours(24 * 30));
     assert_eq!(config.store.database, Path::new("/var/lib/hoopctl/gateway.db"));
     assert_eq!(config.policies, dir.path().join("policies"));
     assert_eq!(config.metrics, None);
-    assert!(!config.audit.power_loss);
+    assert!(!config.audit.power_loss && !config.audit.keeps_input);
     assert_eq!(config.identity.credential_life, Duration::from_mins(15));
     assert_eq!(config.identity.session_life, Duration::from_hours(12));
     let model = &config.models[0];
@@ -181,6 +200,7 @@ key = "key.pem"
 database = "sqlite:db/g.db"
 [audit]
 durability = "power-loss"
+input = "excerpt"
 [sessions]
 credential_life = "5m"
 session_life = "1h30m"
@@ -228,11 +248,11 @@ health = { failures = 3, pause = "500ms", longest_pause = "1m" }
     );
     let at = |name: &str| dir.path().join(name);
     assert_eq!(config.certs.names, ["gw.example.com"]);
-    assert_eq!(config.certs.files, Some((at("cert.pem"), at("key.pem"))));
+    assert_eq!(config.certs.source, certs::Source::Files { certificate: at("cert.pem"), key: at("key.pem") });
     assert_eq!(config.store.state, at("st"));
     assert_eq!(config.store.database, at("st/db/g.db"));
     assert_eq!(config.metrics.unwrap().port(), 9464);
-    assert!(config.audit.power_loss);
+    assert!(config.audit.power_loss && config.audit.keeps_input);
     assert_eq!(config.identity.session_life, Duration::from_mins(90));
     let [oidc, workload, service] = &config.identity.providers[..] else {
         panic!("{:?}", config.identity.providers)
@@ -267,9 +287,9 @@ health = { failures = 3, pause = "500ms", longest_pause = "1m" }
     assert_eq!((limits.per_caller.concurrent, limits.per_caller.requests_per_minute), (Some(4), None));
     assert_eq!(limits.groups["ML engineers"].tokens_per_day, Some(2_000_000));
     assert!(llama.limits.is_nothing());
-    let credential = fraud.upstream.credential.as_ref().unwrap();
-    assert_eq!((credential.header.as_str(), credential.prefix.as_str()), ("authorization", "Bearer "));
-    assert_eq!(credential.value, secret::Source::File(at("secret")));
+    let (header, prefix) = ("authorization".to_owned(), "Bearer ".to_owned());
+    let value = secret::Source::File(at("secret"));
+    assert_eq!(fraud.upstream.credential, Some(Credential::Header { header, prefix, value }));
     assert!(llama.upstream.relaxed);
     assert_eq!(llama.upstream.relaxed_networks, ["10.0.0.0/8", "192.0.2.1/32", "unix"]);
     assert_eq!(llama.upstream.urls.len(), 2);
@@ -481,6 +501,7 @@ fn the_documentation_names_every_key() {
         "key",
         "database",
         "durability",
+        "input",
         "credential_life",
         "session_life",
         "kind",
@@ -529,4 +550,92 @@ fn the_documentation_names_every_key() {
             "{key}"
         );
     }
+}
+
+/// The credential of a model that is written so.
+fn credential(written: &str) -> Credential {
+    let dir = folder();
+    let checked = checked(&dir, &format!("{BASE}{UPSTREAM}credential = {written}\n"));
+    assert!(checked.mistakes.is_empty(), "{written}: {:?}", checked.mistakes);
+    checked.config.unwrap().models.remove(0).upstream.credential.unwrap()
+}
+
+#[test]
+fn every_kind_of_credential_is_read_with_its_defaults() {
+    let env = |name: &str| secret::Source::Env(name.to_owned());
+    let url = |text: &str| Some(text.parse().unwrap());
+    assert_eq!(
+        credential(
+            "{ oauth2 = { token_url = \"https://l.example.com/t\", client_id = \"c\", client_secret = { env = \"S\" }, \
+             scope = \"a b\", audience = \"x\", auth = \"post\" } }"
+        ),
+        Credential::Oauth2(Oauth2 {
+            token_url: "https://l.example.com/t".parse().unwrap(),
+            client_id: "c".to_owned(),
+            client_secret: env("S"),
+            scope: Some("a b".to_owned()),
+            audience: Some("x".to_owned()),
+            post: true,
+            ca: None,
+        })
+    );
+    let aws = |keys, payload, endpoint| {
+        Credential::Aws(Aws {
+            region: "eu-central-1".to_owned(),
+            service: "bedrock".to_owned(),
+            keys,
+            payload,
+            endpoint,
+        })
+    };
+    let place = "region = \"eu-central-1\", service = \"bedrock\"";
+    assert_eq!(
+        credential(&format!("{{ aws = {{ {place} }} }}")),
+        aws(AwsKeys::Chain, AwsPayload::Signed, None)
+    );
+    let named = AwsKeys::Named { id: env("I"), secret: env("S"), session: Some(env("T")) };
+    assert_eq!(
+        credential(&format!(
+            "{{ aws = {{ {place}, access_key_id = {{ env = \"I\" }}, secret_access_key = {{ env = \"S\" }}, \
+             session_token = {{ env = \"T\" }}, payload = \"chunked\" }} }}"
+        )),
+        aws(named, AwsPayload::Chunked, None)
+    );
+    let role = AwsKeys::WebIdentity { role: Some("arn:aws:iam::1:role/r".to_owned()), token_file: None };
+    assert_eq!(
+        credential(&format!(
+            "{{ aws = {{ {place}, keys = \"web_identity\", role_arn = \"arn:aws:iam::1:role/r\", \
+             endpoint = \"https://vpce.example.com\", payload = \"unsigned\" }} }}"
+        )),
+        aws(role, AwsPayload::Unsigned, url("https://vpce.example.com"))
+    );
+    assert_eq!(
+        credential("{ gcp = { metadata = true, endpoint = \"http://169.254.169.254\" } }"),
+        Credential::Gcp(Gcp {
+            identity: GcpIdentity::Metadata,
+            scopes: vec!["https://www.googleapis.com/auth/cloud-platform".to_owned()],
+            endpoint: url("http://169.254.169.254"),
+        })
+    );
+    let scope = "https://cognitiveservices.azure.com/.default".to_owned();
+    assert_eq!(
+        credential("{ azure = { tenant = \"t\", client_id = \"c\", client_secret = { env = \"S\" } } }"),
+        Credential::Azure(Azure {
+            identity: AzureIdentity::Client {
+                tenant: "t".to_owned(),
+                client_id: "c".to_owned(),
+                client_secret: env("S"),
+            },
+            scope: scope.clone(),
+            endpoint: None,
+        })
+    );
+    assert_eq!(
+        credential("{ azure = { managed_identity = true, client_id = \"c\" } }"),
+        Credential::Azure(Azure {
+            identity: AzureIdentity::Managed { client_id: Some("c".to_owned()) },
+            scope,
+            endpoint: None,
+        })
+    );
 }

@@ -6,7 +6,7 @@ use tokio::net::{TcpListener, TcpSocket};
 
 use super::{Certified, tcp::Profiles};
 use crate::{
-    tls::{self, CertificateDer, HotKey, TrustError},
+    tls::{self, HotKey, HotRoots, TrustError},
     tunnel::QuicListener,
 };
 
@@ -62,7 +62,7 @@ impl BindError {
 pub(super) async fn both(
     listen: SocketAddr,
     key: &HotKey,
-    roots: &[CertificateDer<'static>],
+    roots: &HotRoots,
 ) -> Result<(TcpListener, QuicListener, SocketAddr), BindError> {
     let mut tries = 0;
     loop {
@@ -80,11 +80,7 @@ pub(super) async fn both(
 }
 
 /// The port that asks for client certificates.
-pub(super) fn certified(
-    listen: SocketAddr,
-    key: &HotKey,
-    roots: &[CertificateDer<'static>],
-) -> Result<Certified, BindError> {
+pub(super) fn certified(listen: SocketAddr, key: &HotKey, roots: &HotRoots) -> Result<Certified, BindError> {
     let profile = tls::certified_server(key, roots).map_err(BindError::Tls)?;
     let (tcp, address) =
         tcp(listen).map_err(|cause| BindError::Port { address: listen, leg: "TCP", cause })?;
@@ -114,7 +110,7 @@ mod tests {
         let authority = Authority::open(dir.path(), Clock::system()).unwrap();
         let leaf =
             authority.issue_server(&["localhost".to_owned()], std::time::Duration::from_secs(60)).unwrap();
-        both((Ipv4Addr::LOCALHOST, port).into(), &HotKey::new(leaf), &authority.roots()).await
+        both((Ipv4Addr::LOCALHOST, port).into(), &HotKey::new(leaf), &authority.client_roots()).await
     }
 
     #[tokio::test]

@@ -13,12 +13,12 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use axum::{Router, body::Body, extract::ConnectInfo};
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use http_body::{Frame, SizeHint};
 use hyper::{
     body::Incoming,
@@ -36,25 +36,25 @@ use tower_service::Service;
 
 use super::attempts::Attempts;
 use crate::{
+    clock::Clock,
     gateway::{
+        framing::{Guard, MAX_FIELDS, MAX_HEAD, Malformed, Requests},
         pipeline::Answer,
+        respond::{Problem, Voice},
         session::{Ingress, Passed, Phases, Visit},
     },
+    id,
     tls::Handshake,
 };
 
 /// For the first request of a connection. The heads of later ones must be complete before the connection counts as idle.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
-/// Headers of a request, all together; more is answered 431.
-const MOST_HEADERS: usize = 64 * 1024;
 /// The longest silence inside a request's body.
 const BODY_SILENCE: Duration = Duration::from_secs(30);
 /// The longest life of a connection on which nothing happens.
 const IDLE: Duration = Duration::from_secs(90);
 /// For the peer to take its leave after it was asked to.
 const LEAVE_WITHIN: Duration = Duration::from_secs(5);
-/// Headers of a request by number.
-const MOST_FIELDS: usize = 128;
 /// What HTTP/1.1 may hold of a body on its way through, bytes.
 const MOST_HELD: usize = 128 * 1024;
 /// HTTP/2: exchanges at once on one connection, and what of their bodies may be in flight, bytes.
@@ -78,6 +78,8 @@ pub(in crate::gateway) struct Faces {
     pub(in crate::gateway) router: Router,
     /// Models; absent on the plaintext port.
     pub(in crate::gateway) direct: Option<Direct>,
+    /// Dates what is refused before either.
+    pub(in crate::gateway) clock: Clock,
 }
 
 /// The direct ingress of one connection. Cheap to clone.
@@ -96,20 +98,27 @@ pub(in crate::gateway) async fn serve<S>(io: S, peer: Peer, faces: Faces, phases
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Faces { router, direct } = faces;
+    let Faces { router, direct, clock } = faces;
     let activity = Arc::new(Activity::new());
+    let requests = Arc::<Requests>::default();
     let service = service_fn({
+        let requests = Arc::clone(&requests);
         let (activity, peer, direct) = (Arc::clone(&activity), peer.clone(), direct.clone());
-        move |request| {
+        move |mut request| {
             let busy = activity.begin();
             let (router, peer, direct) = (router.clone(), peer.clone(), direct.clone());
+            let (requests, now) = (Arc::clone(&requests), clock.now());
             async move {
-                let body = |response: Response<Sent>| response.map(|body| Held { body, _busy: busy });
-                answer(request, router, peer, direct).await.map(body)
+                let number = requests.arrived(&mut request);
+                let response = match malformed(&mut request, direct.as_ref(), now) {
+                    Some(refused) => refused,
+                    None => answer(request, router, peer, direct).await?,
+                };
+                requests.answered(number, response.status());
+                Ok::<_, Infallible>(response.map(|body| Held { body, _busy: busy }))
             }
         }
     });
-    let io = TokioIo::new(io);
     let course = Course { peer, phases, activity, direct };
     if course.peer.http2 {
         let streams = TaskTracker::new();
@@ -118,10 +127,12 @@ where
             phases: course.phases.clone(),
             direct: course.direct.clone(),
         };
-        course.run(http2_builder(executor).serve_connection(io, service), |h2| h2.graceful_shutdown()).await;
+        let connection = http2_builder(executor).serve_connection(TokioIo::new(io), service);
+        course.run(connection, |h2| h2.graceful_shutdown()).await;
         streams.close();
     } else {
-        let connection = http1_builder().serve_connection(io, service).with_upgrades();
+        let guard = TokioIo::new(Guard::requests(io, &requests));
+        let connection = http1_builder().serve_connection(guard, service).with_upgrades();
         course.run(connection, |h1| h1.graceful_shutdown()).await;
         course.switched().await;
     }
@@ -193,8 +204,8 @@ fn http1_builder() -> http1::Builder {
     builder
         // Hyper's deadline would also end connections that rest between requests; `Activity` has one of its own.
         .header_read_timeout(None)
-        .max_headers(MOST_FIELDS)
-        .max_header_size(MOST_HEADERS)
+        .max_headers(MAX_FIELDS)
+        .max_header_size(MAX_HEAD)
         .max_buf_size(MOST_HELD);
     builder
 }
@@ -203,7 +214,7 @@ fn http2_builder(executor: Tracked) -> http2::Builder<Tracked> {
     let mut builder = http2::Builder::new(executor);
     builder
         .timer(TokioTimer::new())
-        .max_header_list_size(u32::try_from(MOST_HEADERS).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX))
         .max_concurrent_streams(MOST_STREAMS)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -212,17 +223,29 @@ fn http2_builder(executor: Tracked) -> http2::Builder<Tracked> {
     builder
 }
 
+/// Refuses a malformed request, unless that is the pipeline's to do: it alone knows who sent it, and in whose terms they hear.
+fn malformed(
+    request: &mut Request<Incoming>,
+    direct: Option<&Direct>,
+    now: SystemTime,
+) -> Option<Response<Sent>> {
+    if head_size(request) > MAX_HEAD {
+        request.extensions_mut().insert(Malformed::HeadLong);
+    }
+    let malformed = request.extensions().get::<Malformed>()?;
+    if direct.is_some() && Ingress::takes(request.uri()) {
+        return None;
+    }
+    let answer = Problem::from(*malformed).answer(Voice::Plain, &id::new("req", now));
+    Some(answer.map(|body| Sent::Page(body.into())))
+}
+
 async fn answer(
     request: Request<Incoming>,
     mut router: Router,
     peer: Peer,
     direct: Option<Direct>,
 ) -> Result<Response<Sent>, Infallible> {
-    if head_size(&request) > MOST_HEADERS {
-        let mut response = Response::new(Sent::Page(Body::empty()));
-        *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-        return Ok(response);
-    }
     if let Some(direct) = direct.filter(|_| Ingress::takes(request.uri())) {
         return Ok(direct.pass(request, peer.address).await.map(Sent::Model));
     }

@@ -22,9 +22,10 @@ use crate::{
     clock::Clock,
     gateway::{
         audit::Scribe,
+        certs::Certificates,
         session::{Ingress, Phases, Sessions},
     },
-    tls::{CertificateDer, HotKey, TrustError},
+    tls::{ChallengeKey, HotKey, HotRoots, TrustError},
     tunnel::{Connection, QuicListener, Transport},
 };
 
@@ -70,17 +71,14 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// Binds TCP and UDP to the same port. Handshakes show the certificate that `key` holds at that moment; laptops'
-    /// certificates must come from one of `roots`.
+    /// Binds TCP and UDP to the same port. Handshakes show the certificate that the gateway has at that moment; laptops'
+    /// certificates must come from a root of its own CA that it believes at that moment.
     ///
     /// # Errors
     /// When either port is taken or not ours to take, or a root is unusable.
-    pub async fn bind(
-        config: &Config,
-        key: &HotKey,
-        roots: &[CertificateDer<'static>],
-    ) -> Result<Self, BindError> {
-        let profiles = Profiles::new(key, roots).map_err(BindError::Tls)?;
+    pub async fn bind(config: &Config, certificates: &Certificates) -> Result<Self, BindError> {
+        let (key, roots) = (certificates.key(), &certificates.authority().client_roots());
+        let profiles = Profiles::new(key, roots, certificates.challenges()).map_err(BindError::Tls)?;
         let (tcp, quic, address) = bind::both(config.listen, key, roots).await?;
         let certified = match config.client_certificates {
             Some(listen) => Some(bind::certified(listen, key, roots)?),
@@ -135,8 +133,9 @@ struct Certified {
 pub const GOODBYE: Duration = Duration::from_secs(2);
 
 impl Profiles {
-    fn new(key: &HotKey, roots: &[CertificateDer<'static>]) -> Result<Self, TrustError> {
+    fn new(key: &HotKey, roots: &HotRoots, challenges: Option<&ChallengeKey>) -> Result<Self, TrustError> {
         Ok(Self::Public {
+            challenge: challenges.map(crate::tls::acme_server).transpose()?.map(Into::into),
             tunnel: crate::tls::tunnel_server(key, roots)?.into(),
             https: crate::tls::https_server(key)?.into(),
         })

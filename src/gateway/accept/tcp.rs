@@ -21,7 +21,7 @@ use crate::{
         session::{Proof, Visit},
     },
     id,
-    tls::Handshake,
+    tls::{self, Handshake},
     tunnel, wire,
 };
 
@@ -41,6 +41,8 @@ pub(super) enum Profiles {
         tunnel: Arc<ServerConfig>,
         /// For everybody else.
         https: Arc<ServerConfig>,
+        /// For an ACME directory that checks the name, where there is one.
+        challenge: Option<Arc<ServerConfig>>,
     },
     /// The port that asks for client certificates.
     Certified(Arc<ServerConfig>),
@@ -101,10 +103,12 @@ async fn visit(
         _ => return,
     }
     match timeout(HANDSHAKE_WITHIN, shake_hands(stream, peer, &profiles)).await {
-        Ok(Ok(Entrance::Https(tls))) => {
+        Ok(Ok(Entrance::Https(stream))) => {
             drop(handshaker);
-            serve_https(*tls, peer, matches!(profiles, Profiles::Certified(_)), &hall).await;
+            serve_https(*stream, peer, matches!(profiles, Profiles::Certified(_)), &hall).await;
         }
+        // The certificate was the answer; the directory has seen it (RFC 8737 §3).
+        Ok(Ok(Entrance::Challenge)) => {}
         Ok(Ok(Entrance::Tunnel(connection))) => {
             drop(handshaker);
             hall.serve_tunnel(connection).await;
@@ -126,6 +130,7 @@ async fn visit(
 enum Entrance {
     Https(Box<TlsStream<TcpStream>>),
     Tunnel(tunnel::Connection),
+    Challenge,
 }
 
 /// A handshake that failed, with the stream on which the alert about it may still be under way.
@@ -146,28 +151,36 @@ async fn shake_hands(stream: TcpStream, peer: SocketAddr, profiles: &Profiles) -
         Ok(start) => start,
         Err(error) => return Err(Failed::new(error, acceptor.take_io())),
     };
-    let offers_tunnel =
-        start.client_hello().alpn().is_some_and(|mut offered| offered.any(|protocol| protocol == wire::ALPN));
+    let offers = |wanted: &[u8]| {
+        start.client_hello().alpn().is_some_and(|mut offered| offered.any(|protocol| protocol == wanted))
+    };
+    if let Profiles::Public { challenge: Some(challenge), .. } = profiles
+        && offers(tls::ACME)
+    {
+        let accepting = start.into_stream(Arc::clone(challenge)).into_fallible();
+        accepting.await.map_err(|(error, stream)| Failed::new(error, stream))?;
+        return Ok(Entrance::Challenge);
+    }
     let (profile, tunnelled) = match profiles {
-        Profiles::Public { tunnel, .. } if offers_tunnel => (tunnel, true),
+        Profiles::Public { tunnel, .. } if offers(wire::ALPN) => (tunnel, true),
         Profiles::Public { https, .. } | Profiles::Certified(https) => (https, false),
     };
     let accepting = start.into_stream(Arc::clone(profile)).into_fallible();
-    let tls = accepting.await.map_err(|(error, stream)| Failed::new(error, stream))?;
+    let stream = accepting.await.map_err(|(error, stream)| Failed::new(error, stream))?;
     if !tunnelled {
-        return Ok(Entrance::Https(Box::new(tls)));
+        return Ok(Entrance::Https(Box::new(stream)));
     }
-    let connection = tunnel::accept_tcp(tls, peer).await.map_err(|error| Failed::new(error, None))?;
+    let connection = tunnel::accept_tcp(stream, peer).await.map_err(|error| Failed::new(error, None))?;
     Ok(Entrance::Tunnel(connection))
 }
 
-async fn serve_https(tls: TlsStream<TcpStream>, address: SocketAddr, certified: bool, hall: &Hall) {
+async fn serve_https(stream: TlsStream<TcpStream>, address: SocketAddr, certified: bool, hall: &Hall) {
     let Some(_visitor) = hall.ration.visitor(address.ip()) else {
         hall.meters.turned_away.inc();
         return;
     };
     let _connected = hall.meters.connected("https");
-    let (_, session) = tls.get_ref();
+    let (_, session) = stream.get_ref();
     let handshake = Handshake::of(session);
     let proof = if certified {
         let chain = session.peer_certificates().map(<[_]>::to_vec).unwrap_or_default();
@@ -186,7 +199,13 @@ async fn serve_https(tls: TlsStream<TcpStream>, address: SocketAddr, certified: 
         strangers: hall.strangers.clone(),
         unknown: hall.meters.unknown_callers.clone(),
     };
-    https::serve(tls, peer, Faces { router, direct: Some(direct) }, hall.phases.clone()).await;
+    https::serve(
+        stream,
+        peer,
+        Faces { router, direct: Some(direct), clock: hall.clock.clone() },
+        hall.phases.clone(),
+    )
+    .await;
 }
 
 async fn refuse_plaintext(stream: TcpStream, peer: SocketAddr, handshaker: Handshaker, hall: &Hall) {

@@ -205,7 +205,7 @@ fn schemas() -> Value {
         "CredentialRequest": object(json!({ "csr": { "type": "string", "description": "PKCS #10, PEM." } }), &["csr"]),
         "Credential": object(json!({
             "certificate": text, "expires_at": text, "session_expires_at": text, "session": text, "user": text,
-            "groups": texts, "provider": text, "roots": text,
+            "groups": texts, "provider": text, "roots": text, "roots_version": { "type": "integer" },
         }), &["certificate", "expires_at", "session", "user", "groups", "provider"]),
         "Event": object(json!({
             "schema": { "const": SCHEMA }, "id": text, "time": { "type": "string", "format": "date-time" }, "kind": text,

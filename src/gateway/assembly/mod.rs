@@ -31,14 +31,14 @@ use super::{
         notify::{Notifier, NotifyConfig, Surroundings},
     },
     audit::{self, Scribe},
-    certs::{self, Authority},
+    certs::{self, Certificates},
     identity::{self, Identities},
     pipeline::{self, Pipeline, limits::Limits},
     policy::{ModelFacts, Policies},
     session::{Ingress, Phases, Sessions},
     store::{self, Store},
 };
-use crate::{clock::Clock, tls::HotKey};
+use crate::clock::Clock;
 
 pub use self::{
     error::{ReloadError, StartError},
@@ -97,7 +97,7 @@ pub struct Gateway {
     address: SocketAddr,
     certified: Option<SocketAddr>,
     metrics: Option<SocketAddr>,
-    authority: Arc<Authority>,
+    certificates: Certificates,
     rooms: Rooms,
     started_with: Config,
     reloading: Mutex<()>,
@@ -191,17 +191,18 @@ impl Gateway {
         background: Background,
     ) -> Result<Self, (StartError, Background)> {
         let opened = async {
-            let (authority, key) = keys(&config, &clock, &background).await?;
-            let listeners = Listeners::bind(&config.accept, &key, &authority.roots())
-                .await
-                .map_err(|e| StartError::bind(&e))?;
+            let certificates = certificates(&config, &clock, &scribe, &background).await?;
+            let listeners =
+                Listeners::bind(&config.accept, &certificates).await.map_err(|e| StartError::bind(&e))?;
             config.settle_port(listeners.address().port());
-            let rooms = Rooms::open(&config, &clock, store, scribe, &authority, &background).await?;
+            let rooms =
+                Rooms::open(&config, &clock, store, scribe, certificates.authority(), &background).await?;
             let reception = rooms.reception();
-            let metrics = serve_operator(config.metrics, &reception.meters, &rooms, key, &background).await?;
-            Ok((authority, listeners, rooms, reception, metrics))
+            let metrics =
+                serve_operator(config.metrics, &reception.meters, &rooms, &certificates, &background).await?;
+            Ok((certificates, listeners, rooms, reception, metrics))
         };
-        let (authority, listeners, rooms, reception, metrics) = match opened.await {
+        let (certificates, listeners, rooms, reception, metrics) = match opened.await {
             Ok(opened) => opened,
             Err(error) => return Err((error, background)),
         };
@@ -214,7 +215,7 @@ impl Gateway {
             address,
             certified,
             metrics,
-            authority,
+            certificates,
             rooms,
             started_with: config,
             reloading: Mutex::default(),
@@ -240,7 +241,7 @@ impl Gateway {
 
     /// `sha256:…` of the gateway's own CA, for `hoopctl login --ca-fingerprint`.
     pub fn ca_fingerprint(&self) -> String {
-        self.authority.fingerprint()
+        self.certificates.authority().fingerprint()
     }
 
     /// Drains and stops; resolves when every stream has ended or [`GRACE`] is over, and the audit log is complete.
@@ -294,7 +295,7 @@ impl Rooms {
         clock: &Clock,
         store: Store,
         scribe: Scribe,
-        authority: &Arc<Authority>,
+        authority: &Arc<certs::Authority>,
         background: &Background,
     ) -> Result<Self, StartError> {
         let identities = Identities::open(
@@ -401,25 +402,23 @@ async fn open_store(
     Ok((store, scribe))
 }
 
-async fn keys(
+async fn certificates(
     config: &Config,
     clock: &Clock,
+    scribe: &Scribe,
     background: &Background,
-) -> Result<(Arc<Authority>, HotKey), StartError> {
-    let authority = Authority::open(&config.certs.state, clock.clone()).map_err(|e| StartError::certs(&e))?;
-    let authority = Arc::new(authority);
-    let key =
-        certs::server_key(&config.certs, Arc::clone(&authority), clock.clone(), background.rotation.clone())
-            .await
-            .map_err(|e| StartError::certs(&e))?;
-    Ok((authority, key))
+) -> Result<Certificates, StartError> {
+    let witness = witness::of_certificates(scribe.clone(), clock.clone());
+    Certificates::open(&config.certs, clock.clone(), witness, &background.rotation)
+        .await
+        .map_err(|e| StartError::certs(&e))
 }
 
 async fn serve_operator(
     address: Option<SocketAddr>,
     meters: &accept::Meters,
     rooms: &Rooms,
-    key: HotKey,
+    certificates: &Certificates,
     background: &Background,
 ) -> Result<Option<SocketAddr>, StartError> {
     let Some(address) = address else { return Ok(None) };
@@ -428,7 +427,9 @@ async fn serve_operator(
     let bound = listener.local_addr().map_err(unusable)?;
     let phases = background.phases.clone();
     let upstreams = Upstreams::new(rooms.pipeline.clone());
-    let operator = Operator::new(meters, upstreams, rooms.scribe.clone(), key, phases.clone());
-    background.tasks.spawn(operator.serve(listener, phases));
+    let measured = rooms.pipeline.meters();
+    let scribe = rooms.scribe.clone();
+    let operator = Operator::new(meters, measured, upstreams, scribe, certificates.clone(), phases.clone());
+    background.tasks.spawn(operator.serve(listener, phases, rooms.clock.clone()));
     Ok(Some(bound))
 }

@@ -5,8 +5,8 @@ use std::{net::SocketAddr, sync::Arc};
 use axum::{Router, extract::State, http::header, response::IntoResponse, routing::get};
 use http::StatusCode;
 use prometheus_client::{
-    encoding::text::encode,
-    metrics::{gauge::Gauge, info::Info},
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{family::Family, gauge::Gauge, info::Info},
     registry::Registry,
 };
 use tokio::net::TcpListener;
@@ -14,12 +14,14 @@ use tokio_util::task::TaskTracker;
 
 use super::upstreams::Upstreams;
 use crate::{
+    clock::{self, Clock},
     gateway::{
         accept::{self, https},
         audit::{Scribe, Stats},
+        certs::Certificates,
+        pipeline,
         session::Phases,
     },
-    tls::HotKey,
 };
 
 /// OpenMetrics 1.0, which Prometheus asks for first.
@@ -31,10 +33,17 @@ const MOST_CONNECTIONS: usize = 64;
 pub(super) struct Operator {
     registry: Registry,
     scribe: Scribe,
-    key: HotKey,
+    certificates: Certificates,
     phases: Phases,
-    certificate_expiry: Gauge,
+    certificate_expiry: Family<Which, Gauge>,
+    certificates_refused: Gauge,
     exchanges: Exchanges,
+}
+
+/// The label of a certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Which {
+    certificate: &'static str,
 }
 
 /// The scribe's own counts, read at each scrape.
@@ -52,29 +61,45 @@ struct Exchanges {
 impl Operator {
     pub(super) fn new(
         meters: &accept::Meters,
+        exchanging: &pipeline::Meters,
         upstreams: Upstreams,
         scribe: Scribe,
-        key: HotKey,
+        certificates: Certificates,
         phases: Phases,
     ) -> Arc<Self> {
         let mut registry = Registry::with_prefix("hoopctl");
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "This program", build);
         meters.register(&mut registry);
+        exchanging.register(&mut registry);
         registry.register_collector(Box::new(upstreams));
-        let certificate_expiry = Gauge::default();
+        let certificate_expiry = Family::<Which, Gauge>::default();
         registry.register(
             "certificate_expiry_timestamp_seconds",
-            "End of the listeners' certificate, seconds since 1970",
+            "End of each certificate of the gateway, seconds since 1970",
             certificate_expiry.clone(),
+        );
+        let certificates_refused = Gauge::default();
+        registry.register(
+            "certificates_refused",
+            "New certificates that could not be used or had since the start; the old ones were kept",
+            certificates_refused.clone(),
         );
         let exchanges = Exchanges::default();
         exchanges.register(&mut registry);
-        Arc::new(Self { registry, scribe, key, phases, certificate_expiry, exchanges })
+        Arc::new(Self {
+            registry,
+            scribe,
+            certificates,
+            phases,
+            certificate_expiry,
+            certificates_refused,
+            exchanges,
+        })
     }
 
     /// Serves until the gateway stops.
-    pub(super) async fn serve(self: Arc<Self>, listener: TcpListener, phases: Phases) {
+    pub(super) async fn serve(self: Arc<Self>, listener: TcpListener, phases: Phases, clock: Clock) {
         let router = Router::new()
             .route("/metrics", get(metrics))
             .route("/healthz", get(|| async { "ok\n" }))
@@ -89,7 +114,7 @@ impl Operator {
             match accepted {
                 Ok((stream, address)) if visits.len() < MOST_CONNECTIONS => {
                     // Readiness has to be answered while the gateway drains: these connections know only the last phase.
-                    visits.spawn(visit(stream, address, router.clone(), phases.last()));
+                    visits.spawn(visit(stream, address, router.clone(), phases.last(), clock.clone()));
                 }
                 Ok(_) => {}
                 Err(error) => {
@@ -105,16 +130,33 @@ impl Operator {
     fn text(&self) -> Result<String, std::fmt::Error> {
         let stats = self.scribe.stats();
         self.exchanges.read(&stats);
-        self.certificate_expiry.set(expiry(&self.key).unwrap_or_default());
+        self.read_certificates();
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
     }
+
+    fn read_certificates(&self) {
+        // Roots come and go with a rotation.
+        self.certificate_expiry.clear();
+        for expiry in self.certificates.expiries() {
+            let which = Which { certificate: expiry.certificate };
+            self.certificate_expiry.get_or_create(&which).set(clock::unix_millis(expiry.at) / 1000);
+        }
+        let refused = i64::try_from(self.certificates.refused()).unwrap_or(i64::MAX);
+        self.certificates_refused.set(refused);
+    }
 }
 
-async fn visit(stream: tokio::net::TcpStream, address: SocketAddr, router: Router, phases: Phases) {
+async fn visit(
+    stream: tokio::net::TcpStream,
+    address: SocketAddr,
+    router: Router,
+    phases: Phases,
+    clock: Clock,
+) {
     let peer = https::Peer { address, handshake: None, http2: false };
-    https::serve(stream, peer, https::Faces { router, direct: None }, phases).await;
+    https::serve(stream, peer, https::Faces { router, direct: None, clock }, phases).await;
 }
 
 async fn metrics(State(operator): State<Arc<Operator>>) -> impl IntoResponse {
@@ -130,14 +172,6 @@ async fn ready(State(operator): State<Arc<Operator>>) -> (StatusCode, &'static s
     } else {
         (StatusCode::OK, "ready\n")
     }
-}
-
-/// Seconds since 1970.
-fn expiry(key: &HotKey) -> Option<i64> {
-    let identity = key.current();
-    let leaf = identity.chain().first()?;
-    let (_, certificate) = x509_parser::parse_x509_certificate(leaf).ok()?;
-    Some(certificate.validity().not_after.timestamp())
 }
 
 impl Exchanges {

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{Config, Gateway, error::ReloadError, witness};
-use crate::gateway::policy::Policies;
+use crate::gateway::{certs, policy::Policies};
 
 /// What a reload has done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,12 +56,16 @@ fn needs_restart(running: &Config, new: &Config) -> Vec<&'static str> {
         ("gateway.state", running.store.state != new.store.state),
         ("gateway.metrics", running.metrics != new.metrics),
         ("sessions", sessions(running) != sessions(new)),
-        ("tls", running.certs.files != new.certs.files),
+        ("tls", tls(running) != tls(new)),
         ("storage.database", running.store.database != new.store.database),
         ("approvals", running.approval_lapse != new.approval_lapse),
-        ("audit", running.audit.power_loss != new.audit.power_loss),
+        ("audit", running.audit != new.audit),
     ];
     differ.into_iter().filter_map(|(part, differs)| differs.then_some(part)).collect()
+}
+
+fn tls(config: &Config) -> (&certs::Source, Duration) {
+    (&config.certs.source, config.certs.overlap)
 }
 
 fn sessions(config: &Config) -> [Duration; 3] {

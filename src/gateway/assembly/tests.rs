@@ -1,5 +1,7 @@
 //! One gateway as a whole: start, refusals to start, reload, health, end.
 
+mod certificates;
+
 use std::time::Duration;
 
 use tokio::{
@@ -69,7 +71,9 @@ async fn metrics_and_health_are_served_on_their_own_port() {
     let metrics = get(&world, "/metrics").await;
     for name in [
         "hoopctl_build_info",
-        "hoopctl_certificate_expiry_timestamp_seconds",
+        "hoopctl_certificate_expiry_timestamp_seconds{certificate=\"server\"}",
+        "hoopctl_certificate_expiry_timestamp_seconds{certificate=\"ca\"}",
+        "hoopctl_certificates_refused 0",
         "hoopctl_plaintext_attempts_total 0",
     ] {
         assert!(metrics.contains(name), "{name} in {metrics}");

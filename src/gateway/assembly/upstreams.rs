@@ -22,6 +22,9 @@ struct Labels {
     server: String,
 }
 
+/// A gauge: its name, its help, and what is read of a server for it.
+type Reading = (&'static str, &'static str, fn(&Standing) -> i64);
+
 impl Upstreams {
     pub(super) fn new(pipeline: Pipeline) -> Self {
         Self(pipeline)
@@ -37,7 +40,7 @@ impl fmt::Debug for Upstreams {
 impl Collector for Upstreams {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let standings = self.0.standings();
-        let gauges: [(&str, &str, fn(&Standing) -> i64); 4] = [
+        let gauges: [Reading; 4] = [
             ("upstream_connections_open", "Connections to a model's server now", |one| {
                 count(one.connections.0)
             }),

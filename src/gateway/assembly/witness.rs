@@ -11,6 +11,7 @@ use crate::{
     gateway::{
         approval::{self, Change, Kind, State},
         audit::Scribe,
+        certs,
         identity::{Caller, Happening, Witness},
     },
     id,
@@ -45,6 +46,60 @@ pub(super) fn witness(scribe: Scribe, clock: Clock) -> Witness {
 /// Writes what happens to requests for approval to the audit log.
 pub(super) fn of_approvals(scribe: Scribe, clock: Clock) -> approval::Witness {
     Arc::new(move |change| note(&scribe, event_of_change(change, &clock)))
+}
+
+/// Writes what happens to the gateway's certificates to the audit log.
+pub(super) fn of_certificates(scribe: Scribe, clock: Clock) -> certs::Witness {
+    Arc::new(move |happening| {
+        let (kind, detail) = of_certificate(happening);
+        note(&scribe, Event { detail: Some(detail), ..blank(&clock, kind) });
+    })
+}
+
+fn of_certificate(happening: certs::Happening) -> (&'static str, String) {
+    match happening {
+        certs::Happening::Made { fingerprint } => {
+            ("certificate_made", format!("the gateway's CA was made: {fingerprint}"))
+        }
+        certs::Happening::Imported { fingerprint, expires_at } => {
+            let end = rfc3339(expires_at);
+            (
+                "certificate_imported",
+                format!("the changed server certificate is in use: {fingerprint}, until {end}"),
+            )
+        }
+        certs::Happening::Renewed { by, fingerprint, expires_at } => {
+            let end = rfc3339(expires_at);
+            (
+                "certificate_renewed",
+                format!("the server certificate was renewed by {by}: {fingerprint}, until {end}"),
+            )
+        }
+        certs::Happening::Refused { problem } => {
+            ("certificate_refused", format!("{problem}; the old certificate stays in use"))
+        }
+        certs::Happening::RotationAnnounced { fingerprint, switch_at } => {
+            let at = rfc3339(switch_at);
+            (
+                "certificate_rotation",
+                format!("laptops are told of the CA's next root {fingerprint}, which signs from {at}"),
+            )
+        }
+        certs::Happening::RotationSwitched { fingerprint, retire_at } => {
+            let at = rfc3339(retire_at);
+            (
+                "certificate_rotation",
+                format!("the CA's root {fingerprint} signs now; the old one is believed until {at}"),
+            )
+        }
+        certs::Happening::RotationRetired { fingerprint } => {
+            ("certificate_rotation", format!("the CA's old root {fingerprint} is believed no longer"))
+        }
+        certs::Happening::Expiring { what, fingerprint, expires_at, days, remedy } => {
+            let (end, when) = (rfc3339(expires_at), if days == 0 { "has ended" } else { "ends soon" });
+            ("certificate_expiring", format!("{what} {fingerprint} {when}: {end}; {remedy}"))
+        }
+    }
 }
 
 fn event_of_change(change: &Change, clock: &Clock) -> Event {

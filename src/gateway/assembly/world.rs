@@ -108,12 +108,12 @@ impl World {
     }
 
     pub(in crate::gateway) fn roots(&self) -> Vec<CertificateDer<'static>> {
-        self.gateway.authority.roots()
+        self.authority().roots()
     }
 
     /// Makes and believes the gateway's own certificates.
     pub(in crate::gateway) fn authority(&self) -> &Authority {
-        &self.gateway.authority
+        self.gateway.certificates.authority()
     }
 
     pub(in crate::gateway) async fn events(&self, kind: &str) -> Vec<Event> {
@@ -148,7 +148,13 @@ pub(in crate::gateway) fn config(folder: &Path) -> Config {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             client_certificates: Some((Ipv4Addr::LOCALHOST, 0).into()),
         },
-        certs: certs::Config { state: state.clone(), names: vec!["127.0.0.1".to_owned()], files: None },
+        certs: certs::Config {
+            state: state.clone(),
+            names: vec!["127.0.0.1".to_owned()],
+            source: certs::Source::Own,
+            overlap: certs::OVERLAP,
+            client_life: Duration::from_secs(900),
+        },
         identity: identity::Config {
             public_url,
             providers: vec![ProviderConfig { name: "dev".to_owned(), kind: ProviderKind::Dev { users } }],

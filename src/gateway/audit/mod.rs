@@ -27,10 +27,12 @@ mod writer;
 pub use scribe::{Intent, Scribe, Stats};
 
 /// What `[audit]` of `gateway.toml` says.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Config {
     /// `durability = "power-loss"`: each group of records is synced to disk before its intents are given out.
     pub power_loss: bool,
+    /// `input = "excerpt"`: the beginning of what is asked is part of an exchange's event.
+    pub keeps_input: bool,
 }
 
 /// Which events a query wants; every condition given must hold.

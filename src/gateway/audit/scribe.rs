@@ -41,6 +41,7 @@ struct Desk {
     /// Present with `durability = "power-loss"`.
     groups: Option<Arc<Groups>>,
     counters: Counters,
+    keeps_input: bool,
     /// The indexer, and the one who syncs.
     tasks: TaskTracker,
 }
@@ -145,7 +146,14 @@ impl Scribe {
         tasks.spawn(indexer.run(Arc::clone(&bell), sender, stop));
         tasks.close();
         let counters = Counters { interrupted: AtomicU64::new(interrupted), ..Counters::default() };
-        Ok(Self { desk: Arc::new(Desk { parts, writer, bell, progress, groups, counters, tasks }) })
+        let keeps_input = config.keeps_input;
+        let desk = Desk { parts, writer, bell, progress, groups, counters, keeps_input, tasks };
+        Ok(Self { desk: Arc::new(desk) })
+    }
+
+    /// Whether events hold the beginning of what is asked.
+    pub fn keeps_input(&self) -> bool {
+        self.desk.keeps_input
     }
 
     /// Durable when it returns: only now may the exchange's first byte go upstream. Stamps schema, id and time where they are empty.

@@ -200,7 +200,7 @@ async fn whichever_write_fails_each_intent_given_out_ends_once() {
 
 #[tokio::test]
 async fn with_power_loss_each_intent_is_synced_and_waiters_share_a_sync() {
-    let config = Config { power_loss: true };
+    let config = Config { power_loss: true, ..Config::default() };
     let world = World::with(config, TUNING, MemoryJournal::default(), MemoryLedger::default()).await;
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..500 {
@@ -217,7 +217,7 @@ async fn with_power_loss_each_intent_is_synced_and_waiters_share_a_sync() {
 
 #[tokio::test]
 async fn a_failed_sync_refuses_until_a_new_file_can_be_synced() {
-    let config = Config { power_loss: true };
+    let config = Config { power_loss: true, ..Config::default() };
     let world = World::with(config, TUNING, MemoryJournal::default(), MemoryLedger::default()).await;
     world.journal.with(|s| s.fail_sync = true);
     assert!(world.scribe.intend(exchange()).await.is_err());
@@ -238,7 +238,7 @@ async fn a_failed_sync_refuses_until_a_new_file_can_be_synced() {
 
 #[tokio::test]
 async fn an_intent_cancelled_while_it_waits_for_the_disk_is_aborted() {
-    let config = Config { power_loss: true };
+    let config = Config { power_loss: true, ..Config::default() };
     let world = World::with(config, TUNING, MemoryJournal::default(), MemoryLedger::default()).await;
     let mut waiting = Box::pin(world.scribe.intend(exchange()));
     assert!(futures_util::poll!(waiting.as_mut()).is_pending());

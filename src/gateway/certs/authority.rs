@@ -1,44 +1,57 @@
-//! The gateway's own certificate authority: made at first start, kept, and never silently made anew.
+//! The gateway's own certificate authority: made at first start, kept, rotated with an overlap, and never silently made anew.
 
 use std::{
-    fs,
-    io::{self, Write},
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
-use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    PublicKeyData,
-};
+use arc_swap::ArcSwap;
+use rcgen::KeyPair;
 use rustls::pki_types::PrivateKeyDer;
-use time::OffsetDateTime;
-use x509_parser::{certificate::X509Certificate, prelude::FromDer};
+use tokio::sync::watch;
 
 use super::{
-    CertsError,
+    CertsError, Role,
+    files::Files,
     leaf::{self, Issued, whole_seconds},
+    record::{self, Pair, Phase, Record, Turn},
     request,
+    root::Root,
+    signing,
 };
 use crate::{
     clock::Clock,
-    id, secret,
-    tls::{self, CertificateDer, Identity},
+    tls::{self, CertificateDer, HotRoots, Identity},
 };
 
-/// Ten years.
-const CA_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
-/// The CA begins an hour ago, for machines whose clocks are behind.
-const CA_BACKDATING: Duration = Duration::from_secs(60 * 60);
-/// The longest CA file read, in bytes.
-const MAX_FILE: u64 = 64 * 1024;
-
-/// The gateway's own certificate authority.
+/// The gateway's own certificate authority: one root that signs, and while a rotation is under way one more that is believed.
 pub struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    certificate: CertificateDer<'static>,
-    end: SystemTime,
-    clock: Clock,
+    pub(super) state: PathBuf,
+    pub(super) clock: Clock,
+    pub(super) present: ArcSwap<Present>,
+    client_roots: HotRoots,
+    news: watch::Sender<Announcement>,
+}
+
+/// The roots that laptops should believe, as they are told of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announcement {
+    /// Counts the changes of this gateway's roots.
+    pub version: u64,
+    /// The roots, PEM, the signing one first.
+    pub roots: String,
+    /// A rotation is under way: there is more than one.
+    pub rotating: bool,
+}
+
+/// The authority at one time.
+pub(super) struct Present {
+    pub(super) record: Record,
+    pub(super) root: Root,
+    /// The signing root first.
+    roots: Vec<CertificateDer<'static>>,
+    /// What a server shows after its leaf; the signing root last.
+    chain: Vec<CertificateDer<'static>>,
 }
 
 impl std::fmt::Debug for Authority {
@@ -48,36 +61,74 @@ impl std::fmt::Debug for Authority {
 }
 
 impl Authority {
-    /// Opens `<state>/ca.pem` and `ca.key`, or makes them at first start. Blocks on files.
+    /// Opens `<state>/ca.pem` and `ca.key`, or makes them at first start. A rotation that was cut short while the next root
+    /// took its place is finished. Blocks on files.
     ///
     /// # Errors
     /// When the folder is not writable at first start; later when one file is missing, foreign, damaged,
-    /// out of its time, or the key is readable by others. An existing file is never replaced.
+    /// out of its time, or the key is readable by others. An existing file is never replaced by a new beginning.
     pub fn open(state: &Path, clock: Clock) -> Result<Self, CertsError> {
-        let files = Files { certificate: state.join("ca.pem"), key: state.join("ca.key") };
-        match (files.certificate.try_exists(), files.key.try_exists()) {
-            (Ok(true), Ok(true)) => files.load(clock),
-            (Ok(false), Ok(false)) => files.create(state, clock),
-            (Ok(true), Ok(false)) => Err(files.missing(&files.key)),
-            (Ok(false), Ok(true)) => Err(files.missing(&files.certificate)),
-            (Err(error), _) => Err(CertsError::file(&files.certificate, error)),
-            (_, Err(error)) => Err(CertsError::file(&files.key, error)),
+        let files = Files::of(state);
+        let mut record = Record::load(state)?;
+        if matches!(record.rotation, Some(Phase::Switching { .. })) {
+            let _turn = Turn::take(state)?;
+            record = files.install(state, Record::load(state)?)?;
         }
+        if files.exist()? {
+            let present = Present::of(&files, record, &clock)?;
+            return Self::new(state, clock, present);
+        }
+        if record.rotation.is_some() {
+            // The files of a rotation never stand alone: the CA they belong to is lost.
+            return Err(files.lost());
+        }
+        files.create(state, &clock)?;
+        let present = Present::of(&files, record, &clock)?;
+        Self::new(state, clock, present)
     }
 
-    /// The roots clients' leaves are checked against (and laptops should trust the gateway by, with an own-CA server leaf).
+    fn new(state: &Path, clock: Clock, present: Present) -> Result<Self, CertsError> {
+        let client_roots = HotRoots::new(&present.roots).map_err(signing)?;
+        let news = watch::Sender::new(present.announcement());
+        Ok(Self {
+            state: state.to_owned(),
+            clock,
+            present: ArcSwap::from_pointee(present),
+            client_roots,
+            news,
+        })
+    }
+
+    /// The roots clients' leaves are checked against (and laptops should trust the gateway by, with an own-CA server leaf);
+    /// the signing one first.
     pub fn roots(&self) -> Vec<CertificateDer<'static>> {
-        vec![self.certificate.clone()]
+        self.present.load().roots.clone()
     }
 
-    /// The CA certificate, PEM.
-    pub fn ca_pem(&self) -> String {
-        tls::to_pem(std::slice::from_ref(&self.certificate))
+    /// Every believed root with what it is for.
+    pub(super) fn roles(&self) -> Vec<(Role, CertificateDer<'static>)> {
+        let present = self.present.load();
+        let other = match present.record.rotation {
+            Some(Phase::Announced { .. }) => Role::Next,
+            _ => Role::Retiring,
+        };
+        let roles = std::iter::once(Role::Present).chain(std::iter::repeat(other));
+        roles.zip(present.roots.iter().cloned()).collect()
     }
 
-    /// `sha256:…` of the CA certificate.
+    /// The roots for listeners, kept as they are at any time.
+    pub fn client_roots(&self) -> HotRoots {
+        self.client_roots.clone()
+    }
+
+    /// The roots as laptops are told of them, now and whenever they change.
+    pub fn announcements(&self) -> watch::Receiver<Announcement> {
+        self.news.subscribe()
+    }
+
+    /// `sha256:…` of the signing root.
     pub fn fingerprint(&self) -> String {
-        tls::fingerprint_text(&tls::fingerprint(&self.certificate))
+        tls::fingerprint_text(&tls::fingerprint(&self.present.load().root.certificate))
     }
 
     /// A leaf for the key of a CSR (proof of possession checked; its subject and extensions are ignored),
@@ -88,164 +139,111 @@ impl Authority {
     /// Ed25519 and RSA of 2048 to 8192 bits.
     pub fn issue_client(&self, csr_pem: &str, uri: &str, life: Duration) -> Result<Issued, CertsError> {
         let key = request::proven_key(csr_pem)?;
-        let now = self.clock.now();
-        let expires_at = self.end_of(now, life);
+        let (now, present) = (self.clock.now(), self.present.load());
+        let expires_at = present.end_of(now, life);
         let certificate =
-            leaf::client(uri, now, expires_at)?.signed_by(&key, &self.issuer).map_err(signing)?;
+            leaf::client(uri, now, expires_at)?.signed_by(&key, &present.root.issuer).map_err(signing)?;
         Ok(Issued { chain_pem: tls::to_pem(&[certificate.into()]), expires_at })
     }
 
     /// A server leaf with a fresh key; the chain ends in the CA certificate itself, so that laptops can show its fingerprint.
+    /// While a rotation is under way it also leads to the other root.
     ///
     /// # Errors
     /// When a name is neither a DNS name nor an IP address, or there is none.
     pub fn issue_server(&self, names: &[String], life: Duration) -> Result<Identity, CertsError> {
-        let now = self.clock.now();
+        let present = self.present.load();
+        let (leaf, key) = present.server_leaf(names, self.clock.now(), life)?;
+        let chain = std::iter::once(leaf).chain(present.chain.iter().cloned()).collect();
+        Identity::new(chain, key).map_err(signing)
+    }
+
+    /// A server leaf that shows no CA: laptops that pin one already believe it, and nobody can come to pin it by looking.
+    pub(super) fn issue_stopgap(&self, names: &[String], life: Duration) -> Result<Identity, CertsError> {
+        let (leaf, key) = self.present.load().server_leaf(names, self.clock.now(), life)?;
+        Identity::new(vec![leaf], key).map_err(signing)
+    }
+
+    /// Takes another state up: what is signed, believed and told from here on.
+    pub(super) fn adopt(&self, record: Record) -> Result<(), CertsError> {
+        let present = Present::of(&Files::of(&self.state), record, &self.clock)?;
+        self.client_roots.swap(&present.roots).map_err(signing)?;
+        let told = present.announcement();
+        self.present.store(present.into());
+        self.news.send_replace(told);
+        Ok(())
+    }
+
+    /// Puts the next root into its place. The caller holds the turn and has stored that this was decided.
+    pub(super) fn install(&self, record: Record) -> Result<Record, CertsError> {
+        Files::of(&self.state).install(&self.state, record)
+    }
+
+    /// The next root, able to sign.
+    pub(super) fn next_root(&self, next: &Pair) -> Result<Root, CertsError> {
+        let files = Files::of(&self.state);
+        let file = record::path(&self.state);
+        Root::read(&next.certificate, &next.key, (&file, &file), self.clock.now()).map_err(|e| files.told(e))
+    }
+}
+
+impl Present {
+    fn of(files: &Files, record: Record, clock: &Clock) -> Result<Self, CertsError> {
+        let root = files.load(clock.now())?;
+        let own = root.certificate.clone();
+        let other = match &record.rotation {
+            None | Some(Phase::Prepared { .. }) => None,
+            Some(Phase::Announced { next, link, .. }) => Some((&next.certificate, link)),
+            Some(Phase::Switching { old, link, .. } | Phase::Retiring { old, link, .. }) => Some((old, link)),
+        };
+        let Some((other, link)) = other else {
+            return Ok(Self { record, root, roots: vec![own.clone()], chain: vec![own] });
+        };
+        let one = |pem: &str| {
+            tls::parse_certificates(pem, "ca-rotation.json")
+                .ok()
+                .and_then(|mut all| all.pop())
+                .ok_or_else(|| files.unusable("ca-rotation.json holds no certificate".to_owned()))
+        };
+        let (other, link) = (one(other)?, one(link)?);
+        let (roots, chain) = (vec![own.clone(), other.clone()], vec![link, other, own]);
+        Ok(Self { record, root, roots, chain })
+    }
+
+    fn announcement(&self) -> Announcement {
+        Announcement {
+            version: self.record.version,
+            roots: tls::to_pem(&self.roots),
+            rotating: self.roots.len() > 1,
+        }
+    }
+
+    fn server_leaf(
+        &self,
+        names: &[String],
+        now: SystemTime,
+        life: Duration,
+    ) -> Result<(CertificateDer<'static>, PrivateKeyDer<'static>), CertsError> {
         let params = leaf::server(names, now, self.end_of(now, life))?;
         let key = KeyPair::generate().map_err(signing)?;
-        let certificate = params.signed_by(&key, &self.issuer).map_err(signing)?;
-        let chain = vec![certificate.into(), self.certificate.clone()];
-        Identity::new(chain, PrivateKeyDer::from(key)).map_err(signing)
+        let certificate = params.signed_by(&key, &self.root.issuer).map_err(signing)?;
+        Ok((certificate.into(), PrivateKeyDer::from(key)))
     }
 
     /// No leaf outlives its CA.
     fn end_of(&self, now: SystemTime, life: Duration) -> SystemTime {
-        whole_seconds((now + life).min(self.end))
+        whole_seconds((now + life).min(self.root.end))
     }
-}
-
-struct Files {
-    certificate: PathBuf,
-    key: PathBuf,
-}
-
-impl Files {
-    fn create(&self, state: &Path, clock: Clock) -> Result<Authority, CertsError> {
-        secret::create_private_dir(state).map_err(|e| CertsError::file(state, e))?;
-        let key = KeyPair::generate().map_err(signing)?;
-        let now = clock.now();
-        let certificate = ca_params(now).self_signed(&key).map_err(signing)?;
-        secret::write_private(&self.key, key.serialize_pem().as_bytes())
-            .map_err(|e| CertsError::file(&self.key, e))?;
-        write_public(&self.certificate, certificate.pem().as_bytes()).map_err(|e| {
-            // Nobody knows this key yet; left behind, it would make the next start believe that ca.pem was lost.
-            let _ = fs::remove_file(&self.key);
-            CertsError::file(&self.certificate, e)
-        })?;
-        self.load(clock)
-    }
-
-    fn load(&self, clock: Clock) -> Result<Authority, CertsError> {
-        let pem = read(&self.certificate)?;
-        let certificates = tls::parse_certificates(&pem, &self.certificate.display().to_string())
-            .map_err(|e| self.unusable(e.to_string()))?;
-        let [certificate] = certificates.as_slice() else {
-            return Err(self.unusable(format!("{} holds several certificates", self.certificate.display())));
-        };
-        let key = secret::read_private(&self.key, MAX_FILE).map_err(|e| CertsError::file(&self.key, e))?;
-        let key = std::str::from_utf8(&key)
-            .ok()
-            .and_then(|pem| KeyPair::from_pem(pem).ok())
-            .ok_or_else(|| self.unusable(format!("{} is not a private key in PEM", self.key.display())))?;
-        let end = self.check(certificate, &key, clock.now())?;
-        let issuer = Issuer::from_ca_cert_der(certificate, key).map_err(|e| self.unusable(e.to_string()))?;
-        Ok(Authority { issuer, certificate: certificate.clone(), end, clock })
-    }
-
-    /// Whether this is a CA, of this key, in its time; returns its end.
-    fn check(
-        &self,
-        certificate: &CertificateDer<'_>,
-        key: &KeyPair,
-        now: SystemTime,
-    ) -> Result<SystemTime, CertsError> {
-        let name = self.certificate.display();
-        let (_, parsed) = X509Certificate::from_der(certificate)
-            .map_err(|_| self.unusable(format!("{name} is not a certificate")))?;
-        if !parsed.is_ca() || !parsed.key_usage().is_ok_and(|u| u.is_some_and(|u| u.value.key_cert_sign())) {
-            return Err(self.unusable(format!("{name} is not the certificate of a CA")));
-        }
-        if parsed.public_key().raw != key.subject_public_key_info() {
-            return Err(self.unusable(format!("{} is not the key of {name}", self.key.display())));
-        }
-        let start = SystemTime::from(parsed.validity().not_before.to_datetime());
-        let end = SystemTime::from(parsed.validity().not_after.to_datetime());
-        if now < start || now >= end {
-            return Err(CertsError::Authority {
-                problem: format!(
-                    "{name} is valid from {} to {}, and it is {}",
-                    crate::clock::rfc3339(start),
-                    crate::clock::rfc3339(end),
-                    crate::clock::rfc3339(now)
-                ),
-                remedy: "correct this machine's clock, or move ca.pem and ca.key away to begin a new CA, which laptops must then trust anew".to_owned(),
-            });
-        }
-        Ok(end)
-    }
-
-    fn missing(&self, path: &Path) -> CertsError {
-        self.unusable(format!("{} is missing", path.display()))
-    }
-
-    fn unusable(&self, problem: String) -> CertsError {
-        CertsError::Authority {
-            problem,
-            remedy: format!(
-                "restore {} and {} from one backup, or move both away to begin a new CA, which laptops must then trust anew",
-                self.certificate.display(),
-                self.key.display()
-            ),
-        }
-    }
-}
-
-fn ca_params(now: SystemTime) -> CertificateParams {
-    let mut params = CertificateParams::default();
-    params.not_before = OffsetDateTime::from(whole_seconds(now - CA_BACKDATING));
-    params.not_after = OffsetDateTime::from(whole_seconds(now + CA_LIFE));
-    params.serial_number = Some(leaf::serial());
-    params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::OrganizationName, "hoopctl");
-    // Two gateways' CAs differ by name too, so that trust stores holding both stay readable.
-    params
-        .distinguished_name
-        .push(DnType::CommonName, format!("hoopctl gateway CA {:08x}", u32::from_be_bytes(id::random())));
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    params
-}
-
-fn read(path: &Path) -> Result<String, CertsError> {
-    let length = fs::metadata(path).map_err(|e| CertsError::file(path, e))?.len();
-    if length > MAX_FILE {
-        return Err(CertsError::file(path, format_args!("it is longer than {MAX_FILE} bytes")));
-    }
-    fs::read_to_string(path).map_err(|e| CertsError::file(path, e))
-}
-
-/// Writes a file everybody may read (0644), whole or not at all.
-fn write_public(path: &Path, content: &[u8]) -> io::Result<()> {
-    let partial = path.with_extension("pem.partial");
-    let mut file = fs::File::create(&partial)?;
-    #[cfg(unix)]
-    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&partial, path)
-}
-
-fn signing(error: impl std::fmt::Display) -> CertsError {
-    CertsError::Signing(error.to_string())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::UNIX_EPOCH;
+    use std::{fs, time::UNIX_EPOCH};
 
-    use x509_parser::extensions::GeneralName;
+    use rcgen::CertificateParams;
+    use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude::FromDer};
 
-    use super::*;
+    use super::{super::root::CA_LIFE, *};
 
     const NOW: Duration = Duration::from_secs(1_795_418_146);
 
@@ -265,7 +263,10 @@ mod tests {
         let state = dir.path().join("state");
         let first = open(&state).unwrap();
         assert_eq!(open(&state).unwrap().fingerprint(), first.fingerprint());
-        assert_eq!(fs::read_to_string(state.join("ca.pem")).unwrap().trim(), first.ca_pem().trim());
+        assert_eq!(
+            fs::read_to_string(state.join("ca.pem")).unwrap().trim(),
+            tls::to_pem(&first.roots()).trim()
+        );
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;

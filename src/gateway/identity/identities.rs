@@ -27,10 +27,12 @@ use super::{
     visit::Visits,
     workload::{self, Workload},
 };
+use tokio::sync::watch;
+
 use crate::{
     clock::{Clock, from_unix_millis, rfc3339},
     gateway::{
-        certs::{Authority, CertsError},
+        certs::{Announcement, Authority, CertsError},
         outbound::is_loopback,
     },
     tls::CertificateDer,
@@ -205,6 +207,12 @@ impl Identities {
         marked.map(|()| ended)
     }
 
+    /// The roots that laptops should believe this gateway by, now and whenever they change; `None` where its certificate is not of
+    /// its own CA.
+    pub fn roots(&self) -> Option<watch::Receiver<Announcement>> {
+        self.own_roots.then(|| self.authority.announcements())
+    }
+
     /// Says once who decides which models a caller may use. Before that, tokens are bound to none.
     pub fn judge_models(&self, may_use: MayUse) {
         if self.may_use.set(may_use).is_err() {
@@ -284,6 +292,7 @@ impl Identities {
                     .remedy("try again; the gateway's log says more")
             }
         })?;
+        let roots = self.roots().map(|roots| roots.borrow().clone());
         let credential = Credential {
             certificate: issued.chain_pem,
             expires_at: rfc3339(issued.expires_at),
@@ -292,7 +301,8 @@ impl Identities {
             user: row.caller.user().to_owned(),
             groups: row.caller.groups.clone(),
             provider: row.caller.provider.clone(),
-            roots: if self.own_roots { self.authority.ca_pem() } else { String::new() },
+            roots: roots.as_ref().map(|roots| roots.roots.clone()).unwrap_or_default(),
+            roots_version: roots.map(|roots| roots.version),
         };
         Ok((credential, issued.expires_at))
     }

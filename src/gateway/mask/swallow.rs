@@ -162,7 +162,7 @@ fn trimmed(line: &[u8]) -> &[u8] {
     let from = line.iter().position(|b| !outer(b)).unwrap_or(line.len());
     // A plus sign joins strings only where there are strings.
     let joined = line.iter().any(|b| matches!(b, b'"' | b'\''));
-    let to = line.iter().rposition(|b| !outer(b) && !(joined && *b == b'+')).map_or(from, |i| i + 1);
+    let to = line.iter().rposition(|b| !(outer(b) || (joined && *b == b'+'))).map_or(from, |i| i + 1);
     line.get(from..to.max(from)).unwrap_or_default()
 }
 

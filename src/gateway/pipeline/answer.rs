@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use tokio::{
     task::AbortHandle,
@@ -19,8 +20,15 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use super::{
     carried::{Signals, UnderWay},
     exchange::{Exchange, Outcome},
+    headers,
 };
-use crate::gateway::upstream::{self, Fault};
+use crate::{
+    gateway::{
+        respond::Problem,
+        upstream::{self, Fault, UpstreamError},
+    },
+    wire::code,
+};
 
 /// The body the HTTP server writes.
 pub struct Answer {
@@ -46,9 +54,39 @@ struct Streaming {
     last: Instant,
     /// Made when the model is waited for the first time.
     silence: Option<Pin<Box<Sleep>>>,
-    /// The body has failed, and what came before the failure is being sent.
-    failed: bool,
+    /// The end of the caller's own patience.
+    deadline: Option<Pin<Box<Sleep>>>,
+    /// The caller hears of an early end in trailers.
+    in_trailers: bool,
+    ending: Ending,
     authority: Option<Authority>,
+}
+
+/// What becomes of an answer that the gateway ends early, once what came before has been sent.
+enum Ending {
+    /// It goes on.
+    None,
+    /// It is cut.
+    Cut,
+    /// Trailers say why, and then that is all.
+    Told(Option<HeaderMap>),
+}
+
+impl Ending {
+    fn of(problem: &Problem, in_trailers: bool) -> Self {
+        if in_trailers { Self::Told(Some(problem.grpc_trailers())) } else { Self::Cut }
+    }
+}
+
+/// How an answer under way may end early.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    /// Longest silence of the model.
+    pub(super) idle: Duration,
+    /// The end of the caller's own patience.
+    pub(super) deadline: Option<Instant>,
+    /// The caller hears of an early end in trailers (gRPC); others are cut.
+    pub(super) in_trailers: bool,
 }
 
 /// The caller's authority, where nobody but the answer itself looks at it while it is given.
@@ -64,12 +102,16 @@ impl Answer {
     }
 
     /// A model's answer, which finishes its exchange with its last frame.
-    pub(super) fn streaming(body: upstream::Body, mut exchange: Exchange, idle: Duration) -> Self {
+    pub(super) fn streaming(body: upstream::Body, mut exchange: Exchange, terms: Terms) -> Self {
         if body.is_end_stream() {
             // Nobody asks an empty body for its end.
             exchange.finish(Outcome::Complete);
         }
-        let grant = exchange.grant().map(|grant| grant.ended().clone());
+        let Terms { idle, deadline, in_trailers } = terms;
+        let grant = exchange.grant().map(|grant| {
+            let ended = Problem::approval_ended(&grant.id, exchange.model());
+            (grant.ended().clone(), Ending::of(&ended, in_trailers))
+        });
         let signals = Arc::clone(exchange.signals());
         let streaming = Box::new(Streaming {
             body,
@@ -77,12 +119,14 @@ impl Answer {
             idle,
             last: Instant::now(),
             silence: None,
-            failed: false,
+            deadline: deadline.map(|at| Box::pin(sleep_until(at))),
+            in_trailers,
+            ending: Ending::None,
             authority: None,
         });
         let kind = match grant {
             None => Kind::Streaming(streaming),
-            Some(ended) => Kind::Granted(Granted::new(streaming, ended, signals)),
+            Some((ended, ending)) => Kind::Granted(Granted::new(streaming, ended, ending, signals)),
         };
         Self { kind, _under_way: None, _held: None }
     }
@@ -159,12 +203,19 @@ struct Granted {
     ended: Pin<Box<WaitForCancellationFutureOwned>>,
     taker: AbortHandle,
     signals: Arc<Signals>,
+    /// What is done at the end.
+    ending: Ending,
     /// The end was seen, and what came before it is being sent.
     cutting: bool,
 }
 
 impl Granted {
-    fn new(streaming: Box<Streaming>, ended: CancellationToken, signals: Arc<Signals>) -> Self {
+    fn new(
+        streaming: Box<Streaming>,
+        ended: CancellationToken,
+        ending: Ending,
+        signals: Arc<Signals>,
+    ) -> Self {
         let streaming = Arc::new(Mutex::new(Some(streaming)));
         let taker = tokio::spawn({
             let (streaming, ended) = (Arc::clone(&streaming), ended.clone());
@@ -174,13 +225,18 @@ impl Granted {
             }
         });
         let ended = Box::pin(ended.cancelled_owned());
-        Self { streaming, ended, taker: taker.abort_handle(), signals, cutting: false }
+        Self { streaming, ended, taker: taker.abort_handle(), signals, ending, cutting: false }
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         if self.cutting {
-            self.signals.answer_cut();
-            return Poll::Ready(Some(Err(Cut)));
+            return match &mut self.ending {
+                Ending::Told(trailers) => Poll::Ready(trailers.take().map(|told| Ok(Frame::trailers(told)))),
+                Ending::None | Ending::Cut => {
+                    self.signals.answer_cut();
+                    Poll::Ready(Some(Err(Cut)))
+                }
+            };
         }
         if self.ended.as_mut().poll(cx).is_ready() {
             if take(&self.streaming) {
@@ -229,13 +285,23 @@ impl Streaming {
     }
 
     fn is_over(&self) -> bool {
-        !self.failed && self.body.is_end_stream()
+        match &self.ending {
+            Ending::None => self.body.is_end_stream(),
+            Ending::Cut => false,
+            Ending::Told(trailers) => trailers.is_none(),
+        }
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        if self.failed {
-            self.exchange.signals().answer_cut();
-            return Poll::Ready(Some(Err(Cut)));
+        match &mut self.ending {
+            Ending::None => {}
+            Ending::Cut => {
+                self.exchange.signals().answer_cut();
+                return Poll::Ready(Some(Err(Cut)));
+            }
+            Ending::Told(trailers) => {
+                return Poll::Ready(trailers.take().map(|told| Ok(Frame::trailers(told))));
+            }
         }
         if let Some(authority) = &mut self.authority
             && authority.ending.as_mut().poll(cx).is_ready()
@@ -243,7 +309,10 @@ impl Streaming {
             return self.revoked(cx);
         }
         match Pin::new(&mut self.body).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
+            Poll::Ready(Some(Ok(mut frame))) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    headers::trailers_towards_caller(trailers);
+                }
                 self.last = Instant::now();
                 if let Some(data) = frame.data_ref() {
                     self.exchange.read(data);
@@ -256,7 +325,7 @@ impl Streaming {
             }
             Poll::Ready(Some(Err(error))) => {
                 tracing::warn!(exchange = self.exchange.id(), %error, "a model's answer was cut");
-                self.fail(cx)
+                self.fail(&Problem::answer_cut(), cx)
             }
             Poll::Ready(None) => {
                 self.exchange.finish(Outcome::Complete);
@@ -267,7 +336,11 @@ impl Streaming {
                     exchange = self.exchange.id(),
                     "a model fell silent in the middle of its answer"
                 );
-                self.fail(cx)
+                self.fail(&Problem::from(&UpstreamError::Timeout { after: self.idle }), cx)
+            }
+            Poll::Pending if self.deadline.as_mut().is_some_and(|at| at.as_mut().poll(cx).is_ready()) => {
+                self.exchange.finish(Outcome::Aborted);
+                self.fail(&Problem::deadline_passed(), cx)
             }
             Poll::Pending => Poll::Pending,
         }
@@ -275,11 +348,11 @@ impl Streaming {
 
     /// Ends the exchange now, and the answer with the next poll: the server writes out what it holds only when a body has nothing to
     /// give, and those bytes came before the cut.
-    fn fail(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        self.failed = true;
+    fn fail(&mut self, problem: &Problem, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        self.ending = Ending::of(problem, self.in_trailers);
         self.exchange.finish(match self.exchange.figures().fault() {
             Some(Fault::Caller) => Outcome::CallerLeft,
-            Some(Fault::TooLong | Fault::Ambiguous) => Outcome::Aborted,
+            Some(Fault::TooLong | Fault::Ambiguous | Fault::Malformed(_)) => Outcome::Aborted,
             None => Outcome::UpstreamCut,
         });
         cx.waker().wake_by_ref();
@@ -287,7 +360,8 @@ impl Streaming {
     }
 
     fn revoked(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        self.failed = true;
+        let over = Problem::new(code::LOGIN_REQUIRED, "the session has been ended");
+        self.ending = Ending::of(&over, self.in_trailers);
         self.exchange.signals().revoke();
         self.exchange.finish(Outcome::Revoked);
         cx.waker().wake_by_ref();

@@ -11,7 +11,10 @@ use std::{
 
 use http::{Request, Response, request::Parts};
 use hyper::body::Incoming;
-use tokio::{task::AbortHandle, time::sleep};
+use tokio::{
+    task::AbortHandle,
+    time::{sleep, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 pub use super::carried::Switched;
@@ -20,6 +23,7 @@ use super::{
     answer::Answer,
     carried::Signals,
     path::{self, Way},
+    switch,
 };
 use crate::{
     gateway::{identity::Lease, respond::Problem},
@@ -112,7 +116,7 @@ pub(super) async fn pass(
     let lease = Arc::clone(&arrival.lease);
     let (ended, held) = (lease.ended(), visit.watch(&lease));
     let signals = Signals::of_one(Arc::clone(&visit.abandoned));
-    let way = Arc::new(Way::new(Arc::clone(&stages), arrival, Arc::clone(&signals)));
+    let way = Arc::new(Way::new(Arc::clone(&stages), arrival, Arc::clone(&signals), ended.clone()));
     let (head, body) = request.into_parts();
     let voice = path::voice(stages.model(&way.arrival.model).as_deref(), &head);
     let mut walk = pin!(path::pass(way, Request::from_parts(head, body)));
@@ -140,7 +144,9 @@ pub(super) async fn pass(
 async fn carry(mut switched: Switched, signals: Arc<Signals>, ended: CancellationToken, held: Arc<()>) {
     tokio::select! {
         biased;
-        () = ended.cancelled() => signals.revoke(),
+        () = ended.cancelled() => if timeout(switch::LAST_WORD, &mut switched).await.is_err() {
+            signals.revoke();
+        },
         () = &mut switched => (),
     }
     drop(held);

@@ -105,10 +105,8 @@ fn take_key(headers: &mut HeaderMap, expected: &str) -> Result<(), Problem> {
     if presented {
         return Ok(());
     }
-    Err(refused(
-        "the local port asks for its key and the request does not present it",
-        "send the key that `hoopctl connect --local-key` printed as a bearer token or x-api-key",
-    ))
+    Err(Problem::new(code::LOCAL_KEY, "the local port asks for its key and the request does not present it")
+        .remedy("send the key that `hoopctl connect --local-key` printed as a bearer token or x-api-key"))
 }
 
 /// The token of `Bearer …` (RFC 6750 §2.1); the scheme's case does not matter.
@@ -219,7 +217,8 @@ mod tests {
             ("x-api-key", "K3Y"),
             ("x-other", "k3y"),
         ] {
-            assert!(try_door(Some("k3y"), 4100, "/", &[own, header]).is_err(), "{header:?}");
+            let problem = try_door(Some("k3y"), 4100, "/", &[own, header]).unwrap_err();
+            assert_eq!(problem.code(), code::LOCAL_KEY, "{header:?}");
         }
         // A key of the model's own beside it is left alone.
         let head =

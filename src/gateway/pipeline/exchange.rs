@@ -2,13 +2,14 @@
 
 use std::{fmt::Write, sync::Arc};
 
-use http::{HeaderMap, StatusCode, request::Parts};
+use http::{HeaderMap, StatusCode, header, request::Parts};
 use tokio::time::Instant;
 
 use super::{
     carried::Signals,
-    dialect::{Call, Looked, Reading, Work},
+    dialect::{Asked, Call, Looked, Reading, Work},
     limits::{Admitted, Limits},
+    meters::Meters,
     path::{Figures, Way},
 };
 use crate::{
@@ -72,6 +73,7 @@ pub(super) struct Draft {
     intended: bool,
     /// What the answer is to be read as.
     counted: Option<Work>,
+    asked: Option<Asked>,
     admitted: Option<Admitted>,
 }
 
@@ -96,7 +98,7 @@ impl Draft {
             source: Some(way.arrival.source.to_string()),
             ..Event::default()
         };
-        Self { id, event, began: Instant::now(), intended: false, counted: None, admitted: None }
+        Self { id, event, began: Instant::now(), intended: false, counted: None, asked: None, admitted: None }
     }
 
     /// The exchange's id, which is the request id in every answer the gateway makes.
@@ -118,6 +120,7 @@ impl Draft {
     /// What the request shows of itself.
     pub(super) fn understood(&mut self, call: &Call, looked: &Looked) {
         self.counted = call.counted.then_some(call.work);
+        self.asked.clone_from(&looked.asked);
         if let Some(request) = &mut self.event.request {
             request.requested_model.clone_from(&looked.model);
         }
@@ -167,6 +170,7 @@ impl Draft {
         figures: Figures,
         grant: Option<Grant>,
     ) -> Result<Exchange, Problem> {
+        show(&mut self.event, self.asked.as_ref());
         let intent = way.stages.scribe.intend(self.event.clone()).await.inspect_err(
             |error| tracing::error!(exchange = self.id(), %error, "an exchange was refused: its intent cannot be written"),
         )?;
@@ -176,15 +180,19 @@ impl Draft {
             open: Some((intent, std::mem::take(&mut self.event))),
             began: self.began,
             first_byte: None,
+            first_token: None,
             figures,
             signals: Arc::clone(&way.signals),
             status: 0,
             bytes: 0,
             leg: None,
             counted: self.counted,
+            asked: self.asked.take(),
+            converses: false,
             reading: None,
             admitted: self.admitted.take(),
             limits: way.stages.limits.clone(),
+            meters: way.stages.meters.clone(),
             grant,
         })
     }
@@ -195,6 +203,7 @@ impl Draft {
             return;
         }
         let mut event = self.event.clone();
+        show(&mut event, self.asked.as_ref());
         event.detail = Some(format!("{}: {}", problem.code(), problem.message()));
         event.response = Some(event::Response {
             status: problem.http_status().as_u16(),
@@ -216,15 +225,19 @@ pub(super) struct Exchange {
     open: Option<(Intent, Event)>,
     began: Instant,
     first_byte: Option<u64>,
+    first_token: Option<u64>,
     figures: Figures,
     signals: Arc<Signals>,
     status: u16,
     bytes: u64,
     leg: Option<Leg>,
     counted: Option<Work>,
+    asked: Option<Asked>,
+    converses: bool,
     reading: Option<Box<Reading>>,
     admitted: Option<Admitted>,
     limits: Limits,
+    meters: Meters,
     /// The approval it lives by.
     grant: Option<Grant>,
 }
@@ -232,6 +245,11 @@ pub(super) struct Exchange {
 impl Exchange {
     pub(super) fn id(&self) -> &str {
         &self.id
+    }
+
+    /// The model's name.
+    pub(super) fn model(&self) -> &str {
+        self.open.as_ref().and_then(|(_, event)| event.model.as_deref()).unwrap_or_default()
     }
 
     pub(super) fn grant(&self) -> Option<&Grant> {
@@ -247,8 +265,7 @@ impl Exchange {
                 () = grant.ended().cancelled() => {}
                 done = what => return Ok(done),
             }
-            let model = self.open.as_ref().and_then(|(_, event)| event.model.as_deref()).unwrap_or_default();
-            Problem::approval_ended(&grant.id, model)
+            Problem::approval_ended(&grant.id, self.model())
         };
         self.status(problem.http_status());
         self.finish(Outcome::ApprovalEnded);
@@ -276,16 +293,38 @@ impl Exchange {
         self.reading = work.map(|work| Box::new(Reading::new(work, headers)));
     }
 
+    /// The exchange leaves HTTP, for a conversation over WebSocket if the answer's headers say so.
+    pub(super) fn switched(&mut self, headers: &HeaderMap) {
+        let websocket =
+            headers.get(header::UPGRADE).is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"));
+        let understood = self.counted.is_some();
+        self.reading = websocket.then(|| Box::new(Reading::conversation(understood)));
+        self.converses = websocket;
+    }
+
+    /// Whether the exchange is a conversation over WebSocket.
+    pub(super) fn converses(&self) -> bool {
+        self.converses
+    }
+
+    /// Whether the model's side has closed the conversation in so many words.
+    pub(super) fn is_closed(&self) -> bool {
+        self.reading.as_ref().is_some_and(|reading| reading.is_closed())
+    }
+
     /// Bytes of the answer's body pass, and are read on their way.
     pub(super) fn read(&mut self, data: &[u8]) {
         self.passed(data.len() as u64);
-        if let Some(reading) = &mut self.reading {
-            reading.read(data);
+        let Some(reading) = &mut self.reading else { return };
+        reading.read(data);
+        if self.first_token.is_none() && reading.has_begun() {
+            self.first_token = Some(millis(self.began));
+            let model = self.open.as_ref().and_then(|(_, event)| event.model.as_deref());
+            self.meters.first_token(model.unwrap_or_default(), self.began.elapsed());
         }
     }
 
-    /// Bytes of the answer's body were passed on.
-    pub(super) fn passed(&mut self, bytes: u64) {
+    fn passed(&mut self, bytes: u64) {
         if self.first_byte.is_none() && bytes > 0 {
             self.first_byte = Some(millis(self.began));
         }
@@ -304,6 +343,7 @@ impl Exchange {
 
     fn finish_with(&mut self, outcome: Outcome, bytes: u64, sha256: Option<String>) {
         let Some((intent, mut event)) = self.open.take() else { return };
+        show(&mut event, self.asked.as_ref());
         let complete = outcome == Outcome::Complete;
         let tokens = self.reading.take().and_then(|reading| reading.tokens(bytes, complete));
         if let Some(admitted) = self.admitted.take()
@@ -323,6 +363,7 @@ impl Exchange {
             bytes: self.bytes,
             tokens,
             first_byte_ms: self.first_byte,
+            first_token_ms: self.first_token,
             duration_ms: millis(self.began),
             outcome: outcome.word().to_owned(),
         });
@@ -352,6 +393,16 @@ pub(super) async fn ended(grant: Option<&Grant>) {
     match grant {
         Some(grant) => grant.ended().cancelled().await,
         None => std::future::pending().await,
+    }
+}
+
+/// What is known of the request by now.
+fn show(event: &mut Event, asked: Option<&Asked>) {
+    if let Some(request) = &mut event.request
+        && let Some(asked) = asked
+    {
+        request.stream = asked.streams();
+        request.input = asked.input();
     }
 }
 

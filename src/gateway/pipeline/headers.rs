@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header, request::Parts};
 
-use crate::gateway::respond::CODE_HEADER;
+use crate::gateway::{framing, respond::CODE_HEADER};
 
 /// What belongs to one connection, whether `Connection` lists it or not.
 const HOP_BY_HOP: [HeaderName; 8] = [
@@ -51,13 +51,28 @@ pub(super) fn towards_model(head: &mut Parts) -> bool {
 /// Asks for an answer that can be read on its way: what is compressed tells no tokens.
 pub(super) fn uncompressed(headers: &mut HeaderMap) {
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    // The same of a WebSocket: a server compresses only what is offered (RFC 7692 §5).
+    headers.remove(header::SEC_WEBSOCKET_EXTENSIONS);
 }
 
 /// Prepares an answer for the caller's leg. A model cannot speak in the gateway's name.
 pub(super) fn towards_caller(headers: &mut HeaderMap) {
-    one_length(headers);
     end_here(headers);
     headers.remove(CODE_HEADER);
+}
+
+/// Ends an HTTP/1 connection with this answer.
+pub(super) fn last_on_its_connection(headers: &mut HeaderMap) {
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+}
+
+/// The same for an answer's trailers, of which only fields are left that may stand there.
+pub(super) fn trailers_towards_caller(trailers: &mut HeaderMap) {
+    let strange: Vec<HeaderName> =
+        trailers.keys().filter(|name| !framing::trailer(name.as_str().as_bytes())).cloned().collect();
+    for name in strange.iter().chain([&CODE_HEADER]) {
+        trailers.remove(name);
+    }
 }
 
 /// The same for an answer with status 101, whose `Upgrade` is its meaning.
@@ -67,24 +82,6 @@ pub(super) fn towards_caller_switching(headers: &mut HeaderMap) {
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     if let Some(protocol) = protocol {
         headers.insert(header::UPGRADE, protocol);
-    }
-}
-
-/// An answer says its length once or not at all (RFC 9112 §6.3): beside `Transfer-Encoding` a length means nothing and must not be
-/// passed on, and one that is repeated has been checked to say the same each time.
-fn one_length(headers: &mut HeaderMap) {
-    if headers.contains_key(header::TRANSFER_ENCODING) {
-        headers.remove(header::CONTENT_LENGTH);
-        return;
-    }
-    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
-    let Some(first) = lengths.next() else { return };
-    let listed = first.as_bytes().split(|byte| *byte == b',').next().unwrap_or_default().trim_ascii();
-    if lengths.next().is_none() && listed == first.as_bytes() {
-        return;
-    }
-    if let Ok(one) = HeaderValue::from_bytes(listed) {
-        headers.insert(header::CONTENT_LENGTH, one);
     }
 }
 
@@ -116,7 +113,8 @@ fn takes_trailers(headers: &HeaderMap) -> bool {
     tokens(headers, &header::TE).any(|token| token.eq_ignore_ascii_case(b"trailers"))
 }
 
-fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+/// The members of a list field (RFC 9110 §5.6.1).
+pub(super) fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
     headers
         .get_all(name)
         .iter()

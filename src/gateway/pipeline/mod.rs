@@ -13,14 +13,17 @@ mod dialect;
 mod direct;
 mod door;
 mod exchange;
+mod grpc;
 mod headers;
 pub mod limits;
+mod meters;
 mod models;
 mod notices;
 mod path;
 mod request;
 mod serve;
 mod switch;
+mod websocket;
 
 #[cfg(test)]
 mod tests;
@@ -34,6 +37,7 @@ use hyper::body::Incoming;
 pub use self::{
     answer::Answer,
     direct::{Switched, Visit},
+    meters::Meters,
     notices::Notices,
 };
 use self::{limits::Limits, models::Model};
@@ -121,6 +125,7 @@ struct Stages {
     scribe: Scribe,
     limits: Limits,
     waiting: asking::Waiters,
+    meters: Meters,
     clock: Clock,
 }
 
@@ -155,11 +160,17 @@ impl Pipeline {
         limits: Limits,
         clock: Clock,
     ) -> Result<Self, PipelineError> {
-        let models = models::open(models, &limits, &clock)?;
+        let models = models::open(models, &BTreeMap::new(), &limits, &clock)?;
         approvals.models_are(models::identities(&models));
         let models = ArcSwap::from_pointee(models);
         let waiting = asking::Waiters::default();
-        Ok(Self(Arc::new(Stages { models, policies, approvals, scribe, limits, waiting, clock })))
+        let meters = Meters::default();
+        Ok(Self(Arc::new(Stages { models, policies, approvals, scribe, limits, waiting, meters, clock })))
+    }
+
+    /// What is measured of the exchanges.
+    pub fn meters(&self) -> &Meters {
+        &self.0.meters
     }
 
     /// New exchanges use these models from now on; those under way keep what they have.
@@ -167,7 +178,7 @@ impl Pipeline {
     /// # Errors
     /// As [`Self::new`]; the last good models stay in force then.
     pub fn reload(&self, models: Vec<ModelConfig>) -> Result<(), PipelineError> {
-        let models = models::open(models, &self.0.limits, &self.0.clock)?;
+        let models = models::open(models, &self.0.models.load(), &self.0.limits, &self.0.clock)?;
         let identities = models::identities(&models);
         self.0.models.store(Arc::new(models));
         self.0.approvals.models_are(identities);

@@ -30,17 +30,19 @@ pub(super) struct Model {
     pub(super) identity: String,
 }
 
-/// Sets up every model, or none.
+/// Sets up every model, or none. `before` are those in force until now.
 pub(super) fn open(
     configs: Vec<ModelConfig>,
+    before: &BTreeMap<String, Arc<Model>>,
     counters: &Limits,
     clock: &Clock,
 ) -> Result<BTreeMap<String, Arc<Model>>, PipelineError> {
     let mut models = BTreeMap::new();
     for config in configs {
         let name = config.name.clone();
-        let upstream = Upstream::new(&name, &config.upstream, clock)
+        let mut upstream = Upstream::new(&name, &config.upstream, clock)
             .map_err(|cause| PipelineError::Upstream { model: name.clone(), cause })?;
+        upstream.ready(before.get(&name).map(|model| &model.upstream));
         let counts = limits::counts(counters, &name, &config.limits);
         let identity = identity(&config);
         let model = Model { config, upstream, counts, identity };

@@ -1,26 +1,29 @@
 //! One exchange, from its head to the first frame of its answer: the stages in their order.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use http::{Request, Response, request::Parts};
+use http::{HeaderMap, Request, Response, StatusCode, Version, request::Parts};
 use http_body::Body as _;
 use hyper::{body::Incoming, upgrade::OnUpgrade};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Arrival, Stages,
-    answer::Answer,
+    answer::{Answer, Terms},
     asking::{self, Admitted, Asked},
     carried::Signals,
-    dialect::{self, Call, Looked, Named},
+    dialect::{self, Call, Looked},
     door,
     exchange::{Draft, Exchange, Outcome},
-    headers,
+    grpc, headers,
     models::Model,
     request, switch,
 };
 use crate::{
     evidence::event::Leg,
     gateway::{
+        framing::{Malformed, Requests},
         identity::Caller,
         policy::Permit,
         respond::{Problem, Voice},
@@ -33,6 +36,8 @@ pub(super) struct Way {
     pub(super) stages: Arc<Stages>,
     pub(super) arrival: Arrival,
     pub(super) signals: Arc<Signals>,
+    /// Cancelled when the caller's authority ends.
+    pub(super) ended: CancellationToken,
     /// How the laptop's leg is encrypted.
     pub(super) leg: Leg,
 }
@@ -43,12 +48,18 @@ pub(super) async fn pass(way: Arc<Way>, request: Request<Incoming>) -> Result<Re
     let (head, body) = request.into_parts();
     let mut draft = Draft::new(&way, &head);
     let model = way.stages.model(&way.arrival.model);
-    let voice = voice(model.as_deref(), &head);
-    let response = match walk(&way, model, head, body, &mut draft).await {
+    let (voice, version) = (voice(model.as_deref(), &head), head.version);
+    let framed = request::check(&head);
+    let response = match walk(&way, model, head, framed, body, &mut draft).await {
         Ok(response) => response,
         Err(problem) => {
             draft.refused(&way.stages.scribe, &problem).await;
-            problem.answer(voice, draft.id()).map(Answer::made)
+            let mut response = problem.answer(voice, draft.id()).map(Answer::made);
+            if framed.is_err() && version != Version::HTTP_2 {
+                // Whoever sent it may see another beginning of the next request.
+                headers::last_on_its_connection(response.headers_mut());
+            }
+            response
         }
     };
     Ok(response.map(|answer| answer.holding(under_way)))
@@ -65,26 +76,32 @@ async fn walk(
     way: &Arc<Way>,
     model: Option<Arc<Model>>,
     mut head: Parts,
+    framed: Result<(), Malformed>,
     mut body: Incoming,
     draft: &mut Draft,
 ) -> Result<Response<Answer>, Problem> {
     // Who calls, and whether that still holds: identity and revocation are looked at for every exchange.
     let caller = way.arrival.lease.check(way.stages.clock.now())?;
     draft.caller(&caller, way);
+    // What no honest client sends, and what could be read in two ways.
+    framed?;
     // No browser page, no foreign Host, and the local key where the laptop asked for one.
     door::check(&way.arrival.door, &mut head)?;
-    // What no honest client sends, and what could be read in two ways.
-    request::check(&head)?;
     // The model, or the name that was meant.
     let model = known(way, model, &caller)?;
     // A body announced as too long is not read at all.
     let announced = body.size_hint().lower();
     body_limit(&model, announced)?;
+    // Whoever waits for `100 Continue` is told no before it: looking at the body would ask for it.
+    let decided = before_the_body(way, &model, &caller, &head, draft).await?;
     // The model that the request itself names: read from its path or its first bytes, which are handed on as they came.
-    let looked = understood(&model, &mut head, &mut body, draft).await?;
+    let looked = understood(&model, &mut head, &mut body, draft, way.stages.scribe.keeps_input()).await?;
     // Policy: a permit, or what is missing; a person's yes is waited for in place.
     let asked = Asked { head: &head, requested_model: looked.model.as_deref() };
-    let Admitted { caller, model, permit, grant } = asking::admit(way, model, caller, &asked, draft).await?;
+    let Admitted { caller, model, permit, grant } = match decided {
+        Some(admitted) => admitted,
+        None => asking::admit(way, model, caller, &asked, draft).await?,
+    };
     draft.permitted(&permit, grant.as_ref());
     // The model may be configured otherwise after a wait.
     let limit = body_limit(&model, announced)?;
@@ -92,17 +109,26 @@ async fn walk(
     if let Some(counts) = &model.counts {
         draft.admitted(counts.admit(&model.config.limits, &caller, way.stages.limits.now())?);
     }
+    let informed =
+        head.extensions.get::<Arc<Requests>>().filter(|_| head.version == Version::HTTP_11).cloned();
     // From here on the request is the model's: hop-by-hop headers end at this hop (RFC 9110 §7.6.1).
     let leaving = headers::towards_model(&mut head);
     let leaving = head.extensions.remove::<OnUpgrade>().filter(|_| leaving);
-    let request = Request::from_parts(head, Outgoing::new(looked.early, body, looked.watch, limit));
+    let (version, patience) = (head.version, grpc::patience(&head.headers));
+    let mut request = Request::from_parts(head, Outgoing::new(looked.early, body, looked.watch, limit));
+    if let Some(caller) = informed {
+        // 103 and its like are the caller's (RFC 9110 §15.2); hyper drops them unless they are asked for.
+        hyper::ext::on_informational(&mut request, move |answer| {
+            inform(&caller, answer.status(), answer.headers())
+        });
+    }
     let meter = Arc::clone(request.body().meter());
     // Durable before the first byte goes out. If it cannot be written, nothing is forwarded.
     let exchange = draft.intend(way, Arc::clone(&meter), grant).await?;
     // The model's own leg: TLS, the backend's credential, and only with a permit.
     match leaving {
         Some(caller) => switch::send(way, &model, &permit, request, caller, exchange).await,
-        None => send(&model, &permit, request, exchange).await,
+        None => send(&model, &permit, request, exchange, version, patience).await,
     }
 }
 
@@ -117,23 +143,53 @@ fn body_limit(model: &Model, announced: u64) -> Result<u64, Problem> {
     if announced > limit { Err(Problem::body_too_long(limit)) } else { Ok(limit) }
 }
 
+/// Decides what can be decided of a request whose body is only sent once it is asked for (RFC 9110 §10.1.1): limits always, and policy
+/// unless it reads the model that the body names.
+async fn before_the_body(
+    way: &Arc<Way>,
+    model: &Arc<Model>,
+    caller: &Arc<Caller>,
+    head: &Parts,
+    draft: &mut Draft,
+) -> Result<Option<Admitted>, Problem> {
+    if !head.headers.contains_key(http::header::EXPECT) {
+        return Ok(None);
+    }
+    if let Some(counts) = &model.counts {
+        counts.room(&model.config.limits, caller, way.stages.limits.now())?;
+    }
+    if way.stages.policies.load().read_requested_model() {
+        return Ok(None);
+    }
+    let asked = Asked { head, requested_model: None };
+    asking::admit(way, Arc::clone(model), Arc::clone(caller), &asked, draft).await.map(Some)
+}
+
 /// Reads what the request shows of itself, where its dialect is understood.
 async fn understood(
     model: &Model,
     head: &mut Parts,
     body: &mut Incoming,
     draft: &mut Draft,
+    keeps_input: bool,
 ) -> Result<Looked, Problem> {
     let Some(call) = Call::of(model.config.dialect, head) else { return Ok(Looked::default()) };
     if model.config.limits.counts_tokens() && call.counted {
         headers::uncompressed(&mut head.headers);
     }
-    let looked = match &call.named {
-        Named::Path(name) => Looked { model: Some(name.clone()), ..Looked::default() },
-        Named::Body => dialect::look(body, &head.headers).await?,
-    };
+    let looked = dialect::look(&call, body, &head.headers, keeps_input).await?;
     draft.understood(&call, &looked);
     Ok(looked)
+}
+
+/// Passes an interim answer on, but for those that are this hop's own.
+fn inform(caller: &Requests, status: StatusCode, told: &HeaderMap) {
+    if status == StatusCode::CONTINUE || status == StatusCode::SWITCHING_PROTOCOLS {
+        return;
+    }
+    let mut told = told.clone();
+    headers::towards_caller(&mut told);
+    caller.interim(status, &told);
 }
 
 /// Sends the request and hands the answer on as it comes; `exchange` finishes with its last frame.
@@ -142,15 +198,28 @@ async fn send(
     permit: &Permit,
     request: Request<Outgoing>,
     mut exchange: Exchange,
+    version: Version,
+    patience: Option<Duration>,
 ) -> Result<Response<Answer>, Problem> {
-    match exchange.unless_ended(model.upstream.send(permit, request)).await? {
+    let deadline = patience.and_then(|patience| Instant::now().checked_add(patience));
+    let sending = exchange.unless_ended(model.upstream.send(permit, request));
+    let sent = match deadline {
+        Some(at) => timeout_at(at, sending).await.ok(),
+        None => Some(sending.await),
+    };
+    let Some(sent) = sent else {
+        let problem = Problem::deadline_passed();
+        exchange.status(problem.http_status());
+        exchange.finish(Outcome::Aborted);
+        return Err(problem);
+    };
+    match sent? {
         Ok(mut answered) => {
             headers::towards_caller(&mut answered.head.headers);
             exchange.answered(answered.head.status, &answered.head.headers, &answered.leg);
-            Ok(Response::from_parts(
-                answered.head,
-                Answer::streaming(answered.body, exchange, model.upstream.idle()),
-            ))
+            let in_trailers = grpc::ends_in_trailers(version, &answered.head.headers);
+            let terms = Terms { idle: model.upstream.idle(), deadline, in_trailers };
+            Ok(Response::from_parts(answered.head, Answer::streaming(answered.body, exchange, terms)))
         }
         Err(error) => Err(failed(&error, exchange)),
     }
@@ -158,13 +227,17 @@ async fn send(
 
 /// No answer came: says so in the audit log and to the caller.
 pub(super) fn failed(error: &crate::gateway::upstream::UpstreamError, mut exchange: Exchange) -> Problem {
-    use crate::gateway::upstream::UpstreamError::{RequestAmbiguous, RequestCut, RequestTooLong};
+    use crate::gateway::upstream::UpstreamError::{
+        RequestAmbiguous, RequestCut, RequestMalformed, RequestTooLong, Unsignable,
+    };
     let problem = Problem::from(error);
     tracing::warn!(exchange = exchange.id(), %error, "an exchange got no answer from its model");
     exchange.status(problem.http_status());
     exchange.finish(match error {
         RequestCut => Outcome::CallerLeft,
-        RequestTooLong { .. } | RequestAmbiguous => Outcome::Aborted,
+        RequestTooLong { .. } | RequestAmbiguous | RequestMalformed(_) | Unsignable { .. } => {
+            Outcome::Aborted
+        }
         _ => Outcome::UpstreamFailed,
     });
     problem

@@ -1,31 +1,34 @@
 //! One stream: which HTTP it speaks, its server, and its end.
 
 use std::{
+    convert::Infallible,
     pin::{Pin, pin},
     sync::Arc,
     task::Poll,
 };
 
+use http::{Request, Response};
 use hyper::{
+    body::Incoming,
     server::conn::{http1, http2},
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Arrival, Stages,
+    answer::Answer,
     carried::{Carried, Carrier, Signals, Watched},
     path::{self, Way},
+    switch,
 };
 use crate::{
     evidence::event::Leg,
+    gateway::framing::{Guard, MAX_FIELDS, MAX_HEAD, Requests},
     wire::stream::{Fin, reset},
 };
-
-/// Longest head of a request, bytes, and most headers in it; more is answered 431.
-const MAX_HEAD: usize = 64 * 1024;
-const MAX_HEADERS: usize = 128;
 
 /// What HTTP/1.1 may hold of a body on its way through, bytes.
 const MAX_BUFFER: usize = 128 * 1024;
@@ -61,14 +64,16 @@ pub(super) async fn serve<IO: Carrier>(
         return carried.close(&signals).await;
     };
     let finish = !h2 && finishes(&stages, &arrival);
-    let way = Arc::new(Way::new(stages, arrival, Arc::clone(&signals)));
-    let service = service_fn(move |request| path::pass(Arc::clone(&way), request));
-    let wire = TokioIo::new(carried.wire(&signals));
+    let way = Arc::new(Way::new(stages, arrival, Arc::clone(&signals), ended.clone()));
     let over = if h2 {
-        let connection = http2_builder().serve_connection(wire, service);
+        let service = service_fn(move |request| path::pass(Arc::clone(&way), request));
+        let connection = http2_builder().serve_connection(TokioIo::new(carried.wire(&signals)), service);
         run(Box::pin(connection), revoked.as_mut(), &carried, &signals, false).await
     } else {
-        let connection = http1_builder().half_close(finish).serve_connection(wire, service);
+        let requests = Arc::default();
+        let guard = Guard::requests(carried.wire(&signals), &requests);
+        let service = service_fn(move |request| guarded(Arc::clone(&way), Arc::clone(&requests), request));
+        let connection = http1_builder().half_close(finish).serve_connection(TokioIo::new(guard), service);
         run(Box::pin(connection.with_upgrades()), revoked.as_mut(), &carried, &signals, finish).await
     };
     // Taken in any case: what it holds knows the signals, which must not hold it for ever.
@@ -76,7 +81,9 @@ pub(super) async fn serve<IO: Carrier>(
         let abandoned = Abandoned::unless_disarmed(&signals);
         tokio::select! {
             biased;
-            () = revoked => signals.revoke(),
+            () = revoked => if timeout(switch::LAST_WORD, &mut switched).await.is_err() {
+                signals.revoke();
+            },
             () = &mut switched => (),
         }
         abandoned.disarm();
@@ -129,6 +136,18 @@ async fn run<IO: Carrier, C: Future<Output = hyper::Result<()>>>(
     over
 }
 
+/// One exchange on a connection whose framing is watched.
+async fn guarded(
+    way: Arc<Way>,
+    requests: Arc<Requests>,
+    mut request: Request<Incoming>,
+) -> Result<Response<Answer>, Infallible> {
+    let number = requests.arrived(&mut request);
+    let answer = path::pass(way, request).await?;
+    requests.answered(number, answer.status());
+    Ok(answer)
+}
+
 /// Whether the caller's FIN is only the end of its input. HTTP/2 ends its inputs one by one, so a FIN there always means leaving.
 fn finishes(stages: &Stages, arrival: &Arrival) -> bool {
     arrival.fin == Fin::Finish || stages.model(&arrival.model).is_some_and(|model| model.config.finish_on_fin)
@@ -139,7 +158,7 @@ fn http1_builder() -> http1::Builder {
     // The head's deadline is the carried stream's: hyper's would also end connections that rest between requests.
     builder
         .header_read_timeout(None)
-        .max_headers(MAX_HEADERS)
+        .max_headers(MAX_FIELDS)
         .max_header_size(MAX_HEAD)
         .max_buf_size(MAX_BUFFER);
     builder
@@ -180,7 +199,12 @@ impl Drop for Abandoned {
 }
 
 impl Way {
-    pub(super) fn new(stages: Arc<Stages>, arrival: Arrival, signals: Arc<Signals>) -> Self {
+    pub(super) fn new(
+        stages: Arc<Stages>,
+        arrival: Arrival,
+        signals: Arc<Signals>,
+        ended: CancellationToken,
+    ) -> Self {
         let leg = Leg {
             transport: arrival.transport.to_string(),
             tls: arrival.handshake.tls.clone(),
@@ -188,6 +212,6 @@ impl Way {
             group: arrival.handshake.group.clone(),
             ..Leg::default()
         };
-        Self { stages, arrival, signals, leg }
+        Self { stages, arrival, signals, ended, leg }
     }
 }

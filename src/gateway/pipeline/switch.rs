@@ -1,28 +1,38 @@
 //! Exchanges that leave HTTP (`101 Switching Protocols`, WebSocket above all): bytes both ways until either side ends.
 
 use std::{
+    collections::VecDeque,
     io::{self, IoSlice},
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use http::{Request, Response};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    answer::Answer,
+    answer::{Answer, Terms},
     exchange::{Exchange, Outcome, ended},
     headers,
     models::Model,
     path::{Way, failed},
+    websocket::{self, Close, Frames},
 };
 use crate::{
     gateway::{policy::Permit, respond::Problem, upstream::Outgoing},
     tunnel,
 };
+
+/// For a caller to be told why their WebSocket ends; one who takes no bytes is cut.
+pub(super) const LAST_WORD: Duration = Duration::from_millis(500);
 
 /// Sends a request that asks to leave HTTP. The model's server may say no, which is an answer like any other.
 pub(super) async fn send(
@@ -40,16 +50,28 @@ pub(super) async fn send(
     exchange.answered(answered.head.status, &answered.head.headers, &answered.leg);
     let Some(server) = server else {
         headers::towards_caller(&mut answered.head.headers);
-        let answer = Answer::streaming(answered.body, exchange, model.upstream.idle());
+        let answer = Answer::streaming(
+            answered.body,
+            exchange,
+            Terms { idle: model.upstream.idle(), deadline: None, in_trailers: false },
+        );
         return Ok(Response::from_parts(answered.head, answer));
     };
+    exchange.switched(&answered.head.headers);
     headers::towards_caller_switching(&mut answered.head.headers);
-    way.signals.switch(Box::pin(carry(caller, server, exchange)));
+    let frames = websocket::is_switch(&answered.head.headers).then(Frames::default);
+    way.signals.switch(Box::pin(carry(caller, server, frames, way.ended.clone(), exchange)));
     Ok(Response::from_parts(answered.head, Answer::made(bytes::Bytes::new())))
 }
 
-/// Carries the bytes of both sides until both have ended.
-async fn carry(caller: OnUpgrade, server: OnUpgrade, mut exchange: Exchange) {
+/// Carries the bytes of both sides until both have ended, or what the exchange lives by.
+async fn carry(
+    caller: OnUpgrade,
+    server: OnUpgrade,
+    frames: Option<Frames>,
+    revoked: CancellationToken,
+    mut exchange: Exchange,
+) {
     let (caller, server) = match tokio::try_join!(caller, server) {
         Ok(both) => both,
         Err(error) => {
@@ -59,35 +81,150 @@ async fn carry(caller: OnUpgrade, server: OnUpgrade, mut exchange: Exchange) {
             return;
         }
     };
-    let (mut caller, mut server) = (Noting { io: TokioIo::new(caller), failed: false }, TokioIo::new(server));
-    let grant = exchange.grant().cloned();
+    let mut caller = Noting { io: TokioIo::new(caller), failed: false, frames, close: None };
+    let mut server = Heard { io: TokioIo::new(server), exchange: &mut exchange, deaf: false };
+    let grant = server.exchange.grant().cloned();
     let spliced = tokio::select! {
         biased;
+        () = revoked.cancelled() => {
+            server.exchange.finish_switched(Outcome::Revoked, 0);
+            if !caller.say(Close::Policy).await {
+                server.exchange.signals().revoke();
+            }
+            return;
+        }
         () = ended(grant.as_ref()) => {
-            exchange.signals().answer_cut();
-            return exchange.finish_switched(Outcome::ApprovalEnded, 0);
+            server.exchange.finish_switched(Outcome::ApprovalEnded, 0);
+            if !caller.say(Close::Policy).await {
+                server.exchange.signals().answer_cut();
+            }
+            return;
         }
         spliced = tunnel::splice(&mut caller, &mut server) => spliced,
     };
     match spliced {
         Ok(spliced) => {
-            exchange.passed(spliced.to_a);
             exchange.finish_switched(Outcome::Complete, spliced.to_b);
         }
         Err(error) => {
             tracing::debug!(exchange = exchange.id(), %error, "a switched exchange was cut");
             let outcome = if caller.failed { Outcome::CallerLeft } else { Outcome::UpstreamCut };
-            exchange.signals().answer_cut();
             exchange.finish_switched(outcome, 0);
+            if caller.failed || !caller.say(Close::BadGateway).await {
+                exchange.signals().answer_cut();
+            }
         }
     }
 }
 
-/// One side of a splice, which does not tell whose error ended it.
+/// The model's side, whose bytes are read as they pass. Of a WebSocket it is the close frame that ends what the server says: many
+/// servers drop their connection right behind it, without a TLS goodbye or with bytes of the caller unread, and the code must arrive.
+struct Heard<'e, IO> {
+    io: IO,
+    exchange: &'e mut Exchange,
+    /// The server takes no more bytes; what it has said before is still to be read.
+    deaf: bool,
+}
+
+impl<IO: AsyncWrite + Unpin> Heard<'_, IO> {
+    /// Lets a server that takes no more bytes finish what it says: its own end tells how it ended.
+    fn told<T>(&mut self, polled: Poll<io::Result<T>>, instead: T) -> Poll<io::Result<T>> {
+        match polled {
+            Poll::Ready(Err(error)) if self.exchange.converses() => {
+                tracing::debug!(exchange = self.exchange.id(), %error, "a model's server takes no more of a conversation");
+                self.deaf = true;
+                Poll::Ready(Ok(instead))
+            }
+            polled => polled,
+        }
+    }
+}
+
+impl<IO: AsyncRead + Unpin> AsyncRead for Heard<'_, IO> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.io).poll_read(cx, buf);
+        self.exchange.read(buf.filled().get(before..).unwrap_or_default());
+        match read {
+            Poll::Ready(Err(error)) if self.exchange.is_closed() => {
+                tracing::debug!(exchange = self.exchange.id(), %error, "a model's server left behind its close frame");
+                Poll::Ready(Ok(()))
+            }
+            read => read,
+        }
+    }
+}
+
+impl<IO: AsyncWrite + Unpin> AsyncWrite for Heard<'_, IO> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.deaf {
+            return Poll::Ready(Ok(buf.len()));
+        }
+        let polled = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.told(polled, buf.len())
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let length = bufs.iter().map(|buf| buf.len()).sum();
+        if self.deaf {
+            return Poll::Ready(Ok(length));
+        }
+        let polled = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.told(polled, length)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.deaf {
+            return Poll::Ready(Ok(()));
+        }
+        let polled = Pin::new(&mut self.io).poll_flush(cx);
+        self.told(polled, ())
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.deaf {
+            return Poll::Ready(Ok(()));
+        }
+        let polled = Pin::new(&mut self.io).poll_shutdown(cx);
+        self.told(polled, ())
+    }
+}
+
+/// The caller's side of a splice, which does not tell whose error ended it.
 struct Noting<IO> {
     io: IO,
     /// Reading or writing has failed.
     failed: bool,
+    /// What has been sent of a WebSocket.
+    frames: Option<Frames>,
+    /// A Close that stands in for the one the server did not send, while it is written.
+    close: Option<VecDeque<u8>>,
+}
+
+impl<IO: AsyncWrite + Unpin> Noting<IO> {
+    /// Ends a WebSocket with a Close. False where none can be said: it is no WebSocket, a frame is under way, or nobody takes it.
+    async fn say(&mut self, close: Close) -> bool {
+        if !self.frames.as_ref().is_some_and(Frames::is_open) {
+            return false;
+        }
+        let saying = async {
+            self.write_all(&close.frame()).await?;
+            self.shutdown().await
+        };
+        timeout(LAST_WORD, saying).await.is_ok_and(|said| said.is_ok())
+    }
 }
 
 impl<IO: Unpin> Noting<IO> {
@@ -110,26 +247,34 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Noting<IO> {
 
 impl<IO: AsyncWrite + Unpin> AsyncWrite for Noting<IO> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll(|io| io.poll_write(cx, buf))
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.poll(|io| io.poll_write_vectored(cx, bufs))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
+        let written = ready!(self.poll(|io| io.poll_write(cx, buf)))?;
+        if let Some(frames) = &mut self.frames {
+            frames.read(buf.get(..written).unwrap_or_default());
+        }
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll(|io| io.poll_flush(cx))
     }
 
+    /// A server that ends without a Close has been cut: the caller is told so (RFC 6455 §7.1.5).
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll(|io| io.poll_shutdown(cx))
+        let this = &mut *self;
+        if this.close.is_none() {
+            let open = this.frames.take().is_some_and(|frames| frames.is_open());
+            this.close = Some(if open { Close::BadGateway.frame().into() } else { VecDeque::new() });
+        }
+        while let Some(mut close) = this.close.take().filter(|close| !close.is_empty()) {
+            let written = this.poll(|io| io.poll_write(cx, close.make_contiguous()));
+            let Poll::Ready(Ok(written)) = written else {
+                this.close = Some(close);
+                return written.map_ok(|_| ());
+            };
+            close.drain(..written.min(close.len()));
+            this.close = Some(close);
+        }
+        this.close = Some(VecDeque::new());
+        this.poll(|io| io.poll_shutdown(cx))
     }
 }

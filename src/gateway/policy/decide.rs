@@ -112,6 +112,7 @@ pub struct Policies {
     /// What the policies that speak of approvals want of one, by id.
     terms: HashMap<String, Terms>,
     count: usize,
+    reads_requested_model: bool,
     warnings: Vec<Mistake>,
     authorizer: Authorizer,
 }
@@ -178,6 +179,11 @@ impl Policies {
         self.terms.get(policy)
     }
 
+    /// Whether what a request names as its model can matter to any decision.
+    pub fn read_requested_model(&self) -> bool {
+        self.reads_requested_model
+    }
+
     /// How many policies there are.
     pub fn len(&self) -> usize {
         self.count
@@ -207,6 +213,7 @@ impl Policies {
         Ok(Self {
             terms: terms.collect(),
             count: policies.len(),
+            reads_requested_model: policies.iter().any(|policy| Reads::of(policy).requested_model),
             index: Index::build(policies)?,
             models: models
                 .iter()

@@ -51,22 +51,32 @@ pub(super) struct Slice {
 pub(super) struct Reads {
     pub(super) source_ip: bool,
     pub(super) now: bool,
+    /// Known of a request only when its body has been looked at.
+    pub(super) requested_model: bool,
 }
 
 impl Reads {
     /// What a policy reads, or more: any text of its conditions counts that spells a field's name.
-    fn of(policy: &Policy) -> Self {
+    pub(super) fn of(policy: &Policy) -> Self {
         let Some(conditions) =
             policy.to_json().ok().and_then(|json| Some(json.get("conditions")?.to_string()))
         else {
-            return Self { source_ip: true, now: true };
+            return Self { source_ip: true, now: true, requested_model: true };
         };
         let spells = |field| conditions.contains(field);
-        Self { source_ip: spells("\"source_ip\""), now: spells("\"now\"") }
+        Self {
+            source_ip: spells("\"source_ip\""),
+            now: spells("\"now\""),
+            requested_model: spells("\"requested_model\""),
+        }
     }
 
     pub(super) fn and(self, other: Self) -> Self {
-        Self { source_ip: self.source_ip || other.source_ip, now: self.now || other.now }
+        Self {
+            source_ip: self.source_ip || other.source_ip,
+            now: self.now || other.now,
+            requested_model: self.requested_model || other.requested_model,
+        }
     }
 }
 

@@ -47,6 +47,8 @@ pub enum Voice {
     Anthropic,
     /// `{"error":"…"}`.
     Ollama,
+    /// The same, as the Open Inference Protocol has it.
+    Kserve,
     /// `{"error":{"code":429,"status":"RESOURCE_EXHAUSTED",…}}`.
     Gemini,
     /// HTTP 200, trailers only, `grpc-status`.
@@ -74,9 +76,11 @@ impl Voice {
             Dialect::Anthropic => Self::Anthropic,
             Dialect::Ollama => Self::Ollama,
             Dialect::Gemini => Self::Gemini,
+            Dialect::Kserve => Self::Kserve,
+            Dialect::Detect if path == "/v2" || path.starts_with("/v2/") => Self::Kserve,
             Dialect::Detect if path.starts_with("/api/") => Self::Ollama,
             Dialect::Detect if path.starts_with("/v1beta/models/") => Self::Gemini,
-            Dialect::Detect | Dialect::Kserve | Dialect::Http => Self::Plain,
+            Dialect::Detect | Dialect::Http => Self::Plain,
         }
     }
 }
@@ -110,7 +114,9 @@ mod tests {
             (Dialect::Detect, "/v1/messagesque", &none, Voice::Plain),
             (Dialect::Detect, "/", &anthropic, Voice::Anthropic),
             (Dialect::Detect, "/api/chat", &none, Voice::Ollama),
-            (Dialect::Kserve, "/v2/models/m/infer", &none, Voice::Plain),
+            (Dialect::Kserve, "/v2/models/m/infer", &none, Voice::Kserve),
+            (Dialect::Detect, "/v2/models/m/infer", &none, Voice::Kserve),
+            (Dialect::Detect, "/v2x", &none, Voice::Plain),
             (Dialect::Http, "/api/chat", &none, Voice::Plain),
             (Dialect::Ollama, "/v1/chat/completions", &none, Voice::Openai),
             (Dialect::Ollama, "/api/tags", &none, Voice::Ollama),

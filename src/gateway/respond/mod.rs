@@ -11,7 +11,7 @@ use http::StatusCode;
 pub use dialect::{Dialect, Voice};
 pub use shape::{CODE_HEADER, REQUEST_ID_HEADER};
 
-use super::{audit::AuditError, policy::Verdict, upstream::UpstreamError};
+use super::{audit::AuditError, framing::Malformed, policy::Verdict, upstream::UpstreamError};
 use crate::wire::{Refusal, code};
 
 /// A "no" on its way to the caller: what happened, the next step, and the HTTP status it travels under.
@@ -80,6 +80,18 @@ impl Problem {
             .remedy("send less, or ask the gateway's operator to raise `limits.body` of the model")
     }
 
+    /// A model's answer that ended before it was complete.
+    pub fn answer_cut() -> Self {
+        Self::new(code::UPSTREAM_UNREACHABLE, "the model's server cut its answer short")
+            .remedy("tell the gateway's operator: the cause is in the gateway's log under the request id")
+    }
+
+    /// The deadline that the caller itself has set is over.
+    pub fn deadline_passed() -> Self {
+        Self::new(code::UPSTREAM_TIMEOUT, "the call's own deadline (grpc-timeout) has passed")
+            .remedy("give the call more time")
+    }
+
     /// A limit of the model has no room for `wait` seconds.
     pub fn limited(message: String, wait: u64) -> Self {
         let problem = Self::new(code::LIMIT, message)
@@ -133,6 +145,21 @@ impl From<AuditError> for Problem {
     }
 }
 
+impl From<Malformed> for Problem {
+    fn from(malformed: Malformed) -> Self {
+        let status = match malformed {
+            Malformed::TargetLong => StatusCode::URI_TOO_LONG,
+            Malformed::HeadLong | Malformed::ManyFields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Malformed::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            Malformed::Expectation => StatusCode::EXPECTATION_FAILED,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        Self::new(code::BAD_REQUEST, format!("the request is malformed: {malformed}"))
+            .status(status)
+            .remedy("write it as RFC 9112 or RFC 9113 say; docs/protocols.md lists what is refused")
+    }
+}
+
 impl From<&UpstreamError> for Problem {
     fn from(error: &UpstreamError) -> Self {
         let operator = "tell the gateway's operator: the cause is in the gateway's log under the request id";
@@ -143,6 +170,10 @@ impl From<&UpstreamError> for Problem {
             UpstreamError::Broke { .. } => (
                 code::UPSTREAM_UNREACHABLE,
                 "the model's server ended the connection before it answered".to_owned(),
+            ),
+            UpstreamError::AnswerMalformed(malformed) => (
+                code::UPSTREAM_MALFORMED,
+                format!("the model's server sent a malformed answer, which is not passed on: {malformed}"),
             ),
             UpstreamError::Untrusted { reason, .. } => (
                 code::UPSTREAM_UNTRUSTED,
@@ -185,6 +216,15 @@ impl From<&UpstreamError> for Problem {
                 )
                 .remedy("send one JSON document with `model` once, as application/json");
             }
+            UpstreamError::RequestMalformed(malformed) => return Self::from(*malformed),
+            UpstreamError::Unsignable { limit } => {
+                return Self::new(
+                    code::LIMIT,
+                    format!("the request body is longer than the {limit} bytes that the gateway can sign as a whole"),
+                )
+                .status(StatusCode::PAYLOAD_TOO_LARGE)
+                .remedy("send less, or ask the gateway's operator to set `payload` of the model's `aws` credential");
+            }
             UpstreamError::RequestTooLong { limit } => return Self::body_too_long(*limit),
         };
         Self::new(code, message).remedy(operator)
@@ -195,16 +235,17 @@ impl From<&UpstreamError> for Problem {
 pub fn status(word: &str) -> StatusCode {
     match word {
         code::BAD_REQUEST => StatusCode::BAD_REQUEST,
-        code::LOGIN_REQUIRED => StatusCode::UNAUTHORIZED,
+        code::LOGIN_REQUIRED | code::LOCAL_KEY => StatusCode::UNAUTHORIZED,
         code::DENIED | code::APPROVAL_REQUIRED | code::APPROVAL_DENIED | code::LOCAL_REFUSED => {
             StatusCode::FORBIDDEN
         }
         code::MODEL_UNKNOWN => StatusCode::NOT_FOUND,
         code::TLS_REQUIRED => StatusCode::UPGRADE_REQUIRED,
         code::LIMIT => StatusCode::TOO_MANY_REQUESTS,
-        code::UPSTREAM_UNREACHABLE | code::UPSTREAM_UNTRUSTED | code::UPSTREAM_CREDENTIAL => {
-            StatusCode::BAD_GATEWAY
-        }
+        code::UPSTREAM_UNREACHABLE
+        | code::UPSTREAM_UNTRUSTED
+        | code::UPSTREAM_CREDENTIAL
+        | code::UPSTREAM_MALFORMED => StatusCode::BAD_GATEWAY,
         code::UPSTREAM_TIMEOUT => StatusCode::GATEWAY_TIMEOUT,
         code::AUDIT_UNAVAILABLE | code::DRAINING => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::INTERNAL_SERVER_ERROR,

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::{Problem, Voice};
@@ -40,8 +40,7 @@ impl Problem {
         }
         if voice == Voice::Grpc {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-            headers.insert("grpc-status", HeaderValue::from(self.grpc_status()));
-            headers.insert("grpc-message", text(&percent_encoded(&self.sentence())));
+            headers.extend(self.grpc_trailers());
         } else {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
             if self.status == StatusCode::UNAUTHORIZED {
@@ -51,6 +50,15 @@ impl Problem {
             *response.status_mut() = self.status;
         }
         response
+    }
+
+    /// The error as the end of a gRPC answer, also of one that is under way.
+    pub fn grpc_trailers(&self) -> HeaderMap {
+        let mut trailers = HeaderMap::with_capacity(3);
+        trailers.insert(CODE_HEADER, text(&self.code));
+        trailers.insert("grpc-status", HeaderValue::from(self.grpc_status()));
+        trailers.insert("grpc-message", text(&percent_encoded(&self.sentence())));
+        trailers
     }
 
     fn body(&self, voice: Voice, request_id: &str) -> Value {
@@ -72,7 +80,7 @@ impl Problem {
                 "code": self.status.as_u16(), "message": self.sentence(), "status": self.google_status(),
                 "details": [{ "reason": code, "request_id": request_id }],
             }}),
-            Voice::Ollama => json!({
+            Voice::Ollama | Voice::Kserve => json!({
                 "error": self.sentence(), "code": code, "type": kind, "request_id": request_id, "remedy": remedy,
             }),
         }
@@ -89,7 +97,11 @@ impl Problem {
     /// The family of the error, by the names that OpenAI's and Anthropic's libraries share.
     fn kind(&self) -> &'static str {
         match self.status {
-            StatusCode::BAD_REQUEST => "invalid_request_error",
+            StatusCode::BAD_REQUEST
+            | StatusCode::URI_TOO_LONG
+            | StatusCode::EXPECTATION_FAILED
+            | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+            | StatusCode::HTTP_VERSION_NOT_SUPPORTED => "invalid_request_error",
             StatusCode::UNAUTHORIZED => "authentication_error",
             StatusCode::FORBIDDEN => "permission_error",
             StatusCode::NOT_FOUND => "not_found_error",
@@ -127,7 +139,7 @@ impl Problem {
             | code::UPSTREAM_CREDENTIAL
             | code::AUDIT_UNAVAILABLE
             | code::DRAINING => 14,
-            code::LOGIN_REQUIRED => 16,
+            code::LOGIN_REQUIRED | code::LOCAL_KEY => 16,
             _ => 13,
         }
     }

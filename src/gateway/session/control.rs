@@ -4,17 +4,20 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{
     io::{ReadHalf, WriteHalf},
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::timeout,
 };
 
 use super::preamble::{self, Entry};
 use crate::{
-    gateway::identity::{Identities, Lease},
+    gateway::{
+        certs::Announcement,
+        identity::{Identities, Lease},
+    },
     tunnel::{self, Connection, Stream},
     wire::{
         MAX_FRAME, Refusal, VERSION, code,
-        control::{FromGateway, FromLaptop},
+        control::{FromGateway, FromLaptop, Notice},
         stream::Target,
     },
 };
@@ -77,6 +80,21 @@ pub(super) fn welcome(user: String, lease_expires_at: String) -> FromGateway {
         lease_expires_at,
         capabilities: Vec::new(),
     }
+}
+
+/// What laptops are told of the gateway's roots.
+pub(super) fn of_roots(roots: &Announcement) -> Notice {
+    Notice::Roots { version: roots.version, roots: roots.roots.clone() }
+}
+
+/// Resolves when the roots have changed; never where there are none to tell of. Cancel safe.
+pub(super) async fn changed(roots: &mut Option<watch::Receiver<Announcement>>) {
+    if let Some(roots) = roots
+        && roots.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
 }
 
 impl Control {

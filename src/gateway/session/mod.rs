@@ -148,6 +148,11 @@ impl Guest {
         let mut streams = JoinSet::new();
         let mut garbage = 0;
         let mut leave_at: Option<Instant> = None;
+        let mut roots = self.house.identities.roots();
+        if let Some(roots) = roots.as_mut().filter(|roots| roots.borrow().rotating) {
+            // Whoever has been away hears of it at once, and everybody else when it changes.
+            speak.mention(FromGateway::Notice(control::of_roots(&roots.borrow_and_update())));
+        }
         loop {
             tokio::select! {
                 () = phases.stopping() => {
@@ -164,6 +169,11 @@ impl Guest {
                 }
                 () = until(leave_at), if leave_at.is_some() && streams.is_empty() => {
                     return self.connection.close(reset::DRAINING, "the gateway is going away");
+                }
+                () = control::changed(&mut roots) => {
+                    if let Some(roots) = &roots {
+                        speak.mention(FromGateway::Notice(control::of_roots(&roots.borrow())));
+                    }
                 }
                 Some(served) = streams.join_next() => {
                     garbage += usize::from(matches!(served, Ok(Served::Garbage)));

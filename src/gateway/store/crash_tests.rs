@@ -207,7 +207,7 @@ async fn the_database_has_each_event_once_however_often_the_gateway_starts() {
         let store = Store::open(&config).await.unwrap();
         let stop = CancellationToken::new();
         let scribe = Scribe::open(
-            audit::Config { power_loss: true },
+            audit::Config { power_loss: true, ..audit::Config::default() },
             store.journal(),
             store.ledger(),
             Clock::system(),

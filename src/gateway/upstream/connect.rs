@@ -11,10 +11,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    net::{TcpStream, UnixStream},
-    time,
-};
+use tokio::net::{TcpStream, UnixStream};
 
 use super::{
     Config, SetupError, UpstreamError,
@@ -140,38 +137,27 @@ impl Connector {
         }
     }
 
-    /// Connects within `patience`: from the first DNS question to the end of the TLS handshake.
-    pub(super) async fn dial(
-        &self,
-        protocol: Protocol,
-        patience: Duration,
-    ) -> Result<Dialled, UpstreamError> {
-        let dialling = async {
-            let learned = protocol == Protocol::Http1 && self.http2_only.load(Ordering::Relaxed);
-            if learned {
-                return self.dial_as(Protocol::Http2).await;
+    /// Makes a connection, in another protocol than the wanted where the server has no other.
+    pub(super) async fn dial(&self, protocol: Protocol) -> Result<Dialled, UpstreamError> {
+        let learned = protocol == Protocol::Http1 && self.http2_only.load(Ordering::Relaxed);
+        let first = self.dial_as(if learned { Protocol::Http2 } else { protocol }).await;
+        let dialled = match first {
+            Err(Failure::NoSuchProtocol(_)) if protocol == Protocol::Http1 && !learned => {
+                // Nothing of the request has been sent: the server speaks HTTP/2 alone.
+                let dialled = self.dial_as(Protocol::Http2).await;
+                self.http2_only.store(dialled.is_ok(), Ordering::Relaxed);
+                dialled
             }
-            match self.dial_as(protocol).await {
-                Err(Failure::NoSuchProtocol(_)) if protocol == Protocol::Http1 => {
-                    // Nothing of the request has been sent: the server speaks HTTP/2 alone.
-                    let dialled = self.dial_as(Protocol::Http2).await?;
-                    self.http2_only.store(true, Ordering::Relaxed);
-                    Ok(dialled)
-                }
-                other => other,
-            }
+            other => other,
         };
-        match time::timeout(patience, dialling).await {
-            Ok(Ok(dialled)) => {
+        match dialled {
+            Ok(dialled) => {
                 if protocol == Protocol::Either && !dialled.h2 {
                     self.http1_only.store(true, Ordering::Relaxed);
                 }
                 Ok(dialled)
             }
-            Ok(Err(Failure::NoSuchProtocol(error) | Failure::Other(error))) => Err(error),
-            Err(_) => Err(UpstreamError::Unreachable {
-                cause: format!("no connection within {} s", patience.as_secs()),
-            }),
+            Err(Failure::NoSuchProtocol(error) | Failure::Other(error)) => Err(error),
         }
     }
 

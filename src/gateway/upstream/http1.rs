@@ -19,11 +19,10 @@ use super::{
     socket::Socket,
     unsent::{Unsent, broke, unsent},
 };
-use crate::evidence::event::Leg;
-
-/// Longest head of an answer, bytes, and most headers in it.
-pub(super) const MAX_HEAD: usize = 64 * 1024;
-const MAX_HEADERS: usize = 128;
+use crate::{
+    evidence::event::Leg,
+    gateway::framing::{Answers, Guard, MAX_FIELDS, MAX_HEAD},
+};
 
 /// Schemes that prove who calls once for a whole connection instead of for each request (RFC 4559 §6).
 const OF_THE_CONNECTION: [&str; 2] = ["NTLM", "Negotiate"];
@@ -32,7 +31,8 @@ const OF_THE_CONNECTION: [&str; 2] = ["NTLM", "Negotiate"];
 pub(super) struct Http1 {
     sender: http1::SendRequest<Outgoing>,
     /// `None` once the connection has ended.
-    driver: Option<http1::Connection<TokioIo<Socket>, Outgoing>>,
+    driver: Option<http1::Connection<TokioIo<Guard<Socket>>, Outgoing>>,
+    answers: Arc<Answers>,
     leg: Arc<Leg>,
     made: Instant,
     /// Somebody may have proven on it who they are: nobody else may use it.
@@ -42,18 +42,27 @@ pub(super) struct Http1 {
 
 fn builder() -> http1::Builder {
     let mut builder = http1::Builder::new();
-    builder.max_headers(MAX_HEADERS).max_header_size(MAX_HEAD).max_buf_size(2 * MAX_HEAD);
+    builder.max_headers(MAX_FIELDS).max_header_size(MAX_HEAD).max_buf_size(2 * MAX_HEAD);
     builder
 }
 
 impl Http1 {
     pub(super) async fn open(dialled: Dialled) -> Result<Self, UpstreamError> {
+        let answers = Arc::default();
         let (sender, driver) = builder()
-            .handshake(TokioIo::new(dialled.socket))
+            .handshake(TokioIo::new(Guard::answers(dialled.socket, &answers)))
             .await
             .map_err(|e| UpstreamError::Unreachable { cause: e.to_string() })?;
         let made = Instant::now();
-        Ok(Self { sender, driver: Some(driver), leg: dialled.leg, made, personal: false, fresh: true })
+        Ok(Self {
+            sender,
+            driver: Some(driver),
+            answers,
+            leg: dialled.leg,
+            made,
+            personal: false,
+            fresh: true,
+        })
     }
 
     /// When it was made.
@@ -89,6 +98,7 @@ impl Http1 {
         meter: Arc<Meter>,
     ) -> Result<Answered, Unsent> {
         self.personal = personal(request.headers(), header::AUTHORIZATION);
+        self.answers.expect(request.method(), false);
         let mut answer = pin!(self.sender.try_send_request(request));
         let answered = poll_fn(|cx| {
             self.drive(cx);
@@ -122,7 +132,10 @@ pub(super) async fn ask_to_leave(
         return Err(Unsent::Failed(UpstreamError::Broke { cause }));
     }
     let meter = Arc::clone(request.body().meter());
-    let (mut sender, driver) = match builder().handshake(TokioIo::new(dialled.socket)).await {
+    let answers = Arc::<Answers>::default();
+    answers.expect(request.method(), true);
+    let guard = Guard::answers(dialled.socket, &answers);
+    let (mut sender, driver) = match builder().handshake(TokioIo::new(guard)).await {
         Ok(made) => made,
         Err(error) => return Err(Unsent::Never(request.into(), broke(&error, &meter))),
     };

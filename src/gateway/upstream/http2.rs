@@ -19,12 +19,15 @@ use tokio::time::Instant;
 use super::{
     Answered, Body, Meter, Outgoing, UpstreamError,
     connect::Dialled,
-    http1::{MAX_HEAD, personal},
+    http1::personal,
     pool::lock,
     socket::Socket,
     unsent::{self, Unsent, broke, refused},
 };
-use crate::evidence::event::Leg;
+use crate::{
+    evidence::event::Leg,
+    gateway::framing::{self, MAX_HEAD},
+};
 
 /// Exchanges on one connection before another is opened, where the server allows more: the least that RFC 9113 §6.5.2 wants of it.
 const MAX_SHARED: usize = 100;
@@ -149,6 +152,9 @@ impl Ticket {
                 let (head, incoming) = response.into_parts();
                 if personal(&head.headers, header::WWW_AUTHENTICATE) {
                     self.connection.retire();
+                }
+                if let Err(malformed) = framing::lengths(&head.headers) {
+                    return Err(Unsent::Failed(UpstreamError::AnswerMalformed(malformed)));
                 }
                 let leg = Arc::clone(&self.connection.leg);
                 Ok(Answered { head, body: Body::shared(incoming, self), leg })

@@ -23,7 +23,7 @@ use http::{Request, Version};
 use hyper::upgrade::OnUpgrade;
 
 pub use answered::{Answered, Body};
-pub use credential::Credential;
+pub use credential::{Aws, AwsKeys, AwsPayload, Azure, AzureIdentity, Credential, Gcp, GcpIdentity, Oauth2};
 pub use health::{Circuit, HealthConfig};
 pub use network::{Network, UNIX};
 pub(crate) use outgoing::{Fault, Meter, Outgoing, Watch};
@@ -35,7 +35,7 @@ use self::{
     server::{Errand, Server, Way},
     unsent::Unsent,
 };
-use super::policy::Permit;
+use super::{framing::Malformed, policy::Permit};
 use crate::{clock::Clock, tls::TrustError};
 
 /// From the first question for an address to the end of the TLS handshake.
@@ -137,11 +137,20 @@ pub enum UpstreamError {
         /// For the log.
         cause: String,
     },
+    /// The server's answer is framed in a way that could be read in two ways.
+    #[error("the model's server sent a malformed answer: {0}")]
+    AnswerMalformed(Malformed),
     /// There is no credential that the model would take, and none can be had. Says nothing about the model's server.
     #[error("there is no usable credential for the model: {cause}")]
     Credential {
         /// For the log.
         cause: String,
+    },
+    /// The request body is too long to be read ahead for its signature.
+    #[error("the request body is longer than the {limit} bytes that can be signed as a whole")]
+    Unsignable {
+        /// The limit, bytes.
+        limit: u64,
     },
     /// The permit is for another model.
     #[error("the permit is for another model")]
@@ -149,6 +158,9 @@ pub enum UpstreamError {
     /// The caller's request body ended early.
     #[error("the caller's request body ended before it was complete")]
     RequestCut,
+    /// The caller's request body is framed in a way that could be read in two ways.
+    #[error("the caller's request body is malformed: {0}")]
+    RequestMalformed(Malformed),
     /// While it streamed, the caller's request body showed that servers could read another model's name in it.
     #[error("servers could take another model from the request body")]
     RequestAmbiguous,
@@ -227,6 +239,15 @@ impl Upstream {
             relaxed: config.relaxed,
             idle: config.idle,
         })
+    }
+
+    /// Has the credential ready before the first exchange, and renewed; after a reload, goes on with what `before` has had already.
+    pub fn ready(&mut self, before: Option<&Self>) {
+        let Some(credential) = &mut self.credential else { return };
+        if let Some(before) = before.and_then(|before| before.credential.as_ref()) {
+            credential.inherit(before);
+        }
+        credential.keep();
     }
 
     /// Whether the leg is TLS at all, to every server (a relaxed one may still be unverified: evidence says so per exchange).

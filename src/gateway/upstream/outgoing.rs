@@ -3,24 +3,30 @@
 use std::{
     collections::VecDeque,
     fmt,
+    future::poll_fn,
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU8, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use aws_lc_rs::digest;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::time;
+
+use crate::gateway::framing::{self, Malformed};
 
 /// What is known of a request body while it passes.
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
     bytes: AtomicU64,
     sha256: OnceLock<[u8; 32]>,
+    malformed: OnceLock<Malformed>,
     fault: AtomicU8,
     limit: u64,
 }
@@ -34,6 +40,8 @@ pub(crate) enum Fault {
     TooLong,
     /// Its [`Watch`] stopped it.
     Ambiguous,
+    /// It is framed in a way that could be read in two ways.
+    Malformed(Malformed),
 }
 
 /// Reads a body as it passes.
@@ -59,7 +67,7 @@ impl Meter {
             1 => Some(Fault::Caller),
             2 => Some(Fault::TooLong),
             3 => Some(Fault::Ambiguous),
-            _ => None,
+            _ => self.malformed.get().map(|malformed| Fault::Malformed(*malformed)),
         }
     }
 
@@ -73,6 +81,11 @@ impl Meter {
             Fault::Caller => 1,
             Fault::TooLong => 2,
             Fault::Ambiguous => 3,
+            Fault::Malformed(malformed) => {
+                // The first says it.
+                let _ = self.malformed.set(malformed);
+                return;
+            }
         };
         self.fault.store(number, Ordering::Relaxed);
     }
@@ -84,6 +97,22 @@ pub(crate) struct Outgoing {
     /// The sending this handle is for; a later one has made it void.
     turn: u32,
     meter: Arc<Meter>,
+    /// Writes the body as something else on the wire.
+    encoder: Option<Box<dyn Encode>>,
+}
+
+/// Another form of a body on the wire. The [`Meter`] counts what the caller sent.
+pub(super) trait Encode: Send {
+    /// Takes in bytes of the body; what they make goes out when there is enough of it.
+    fn push(&mut self, data: Bytes);
+    /// The body has ended.
+    fn end(&mut self);
+    /// What can go out now.
+    fn pull(&mut self) -> Option<Bytes>;
+    /// Whether everything has gone out.
+    fn is_done(&self) -> bool;
+    /// Bytes on the wire in all.
+    fn length(&self) -> u64;
 }
 
 /// Where a body stands.
@@ -97,6 +126,8 @@ struct Flow {
     turn: u32,
     /// What has been passed on, while it may have to be once more and is not too long for that.
     kept: Option<Passed>,
+    /// Nothing comes after `early`.
+    ended: bool,
 }
 
 #[derive(Default)]
@@ -107,6 +138,9 @@ struct Passed {
 
 /// The longest body that is kept for a second sending, bytes.
 const MAX_KEPT: usize = 64 * 1024;
+
+/// What is read ahead is put together to pieces of this size, bytes.
+const PIECE: usize = 64 * 1024;
 
 /// Holds what has been sent of a body, for a server that says that it did nothing with it.
 pub(super) struct Kept {
@@ -127,7 +161,7 @@ impl Kept {
         self.meter.bytes.store(0, Ordering::Relaxed);
         let turn = flow.turn;
         drop(flow);
-        Some(Outgoing { flow: Arc::clone(&self.flow), turn, meter: Arc::clone(&self.meter) })
+        Some(Outgoing { flow: Arc::clone(&self.flow), turn, meter: Arc::clone(&self.meter), encoder: None })
     }
 }
 
@@ -152,12 +186,12 @@ impl Outgoing {
     ) -> Self {
         let meter = Arc::new(Meter { limit, ..Meter::default() });
         let hash = Some(digest::Context::new(&digest::SHA256));
-        let mut flow = Flow { early: early.into(), body, watch, hash, turn: 0, kept: None };
+        let mut flow = Flow { early: early.into(), body, watch, hash, turn: 0, kept: None, ended: false };
         // The connection stops asking as soon as `is_end_stream` says so; the digest must be ready by then.
         if flow.is_end_stream() {
             flow.close(&meter);
         }
-        Self { flow: Arc::new(Mutex::new(flow)), turn: 0, meter }
+        Self { flow: Arc::new(Mutex::new(flow)), turn: 0, meter, encoder: None }
     }
 
     /// Where the body's figures can be read.
@@ -170,9 +204,151 @@ impl Outgoing {
         lock(&self.flow).kept = Some(Passed::default());
         Kept { flow: Arc::clone(&self.flow), meter: Arc::clone(&self.meter) }
     }
+
+    /// Reads ahead until the body has ended or `most` bytes are there; whether it has ended.
+    ///
+    /// # Errors
+    /// When the caller's bytes break or are not let through, or none come for `silence`.
+    pub(super) async fn gather(&mut self, most: u64, silence: Duration) -> Result<bool, Fault> {
+        let gone_on = || poll_fn(|cx| lock(&self.flow).poll_ahead(cx, &self.meter));
+        let early = |frame| lock(&self.flow).early.push_back(frame);
+        let mut bytes: u64 =
+            lock(&self.flow).early.iter().filter_map(Frame::data_ref).map(|data| data.len() as u64).sum();
+        // Put together: a caller's bytes may come one by one.
+        let mut pending = BytesMut::new();
+        let whole = loop {
+            if bytes > most {
+                break false;
+            }
+            if bytes > self.meter.limit {
+                self.meter.cut(Fault::TooLong);
+                return Err(Fault::TooLong);
+            }
+            let Ok(polled) = time::timeout(silence, gone_on()).await else {
+                self.meter.cut(Fault::Caller);
+                return Err(Fault::Caller);
+            };
+            match polled.map_err(|Cut(fault)| fault)?.map(Frame::into_data) {
+                None => break true,
+                Some(Ok(data)) => {
+                    bytes += data.len() as u64;
+                    pending.extend_from_slice(&data);
+                    if pending.len() >= PIECE {
+                        early(Frame::data(pending.split().freeze()));
+                    }
+                }
+                Some(Err(trailers)) => {
+                    if !pending.is_empty() {
+                        early(Frame::data(pending.split().freeze()));
+                    }
+                    early(trailers);
+                }
+            }
+        };
+        if !pending.is_empty() {
+            early(Frame::data(pending.freeze()));
+        }
+        let mut flow = lock(&self.flow);
+        if flow.is_end_stream() {
+            flow.close(&self.meter);
+        }
+        Ok(whole)
+    }
+
+    /// SHA-256 of what was read ahead and has not gone out.
+    pub(super) fn gathered_sha256(&self) -> digest::Digest {
+        let mut hash = digest::Context::new(&digest::SHA256);
+        for data in lock(&self.flow).early.iter().filter_map(Frame::data_ref) {
+            hash.update(data);
+        }
+        hash.finish()
+    }
+
+    /// Bytes of the body as the caller sends it, if that is known.
+    pub(super) fn plain_length(&self) -> Option<u64> {
+        lock(&self.flow).size_hint().exact()
+    }
+
+    /// From now on the body goes out in another form, or as it is again.
+    pub(super) fn encode(&mut self, encoder: Option<Box<dyn Encode>>) {
+        self.encoder = encoder;
+    }
+
+    fn poll_plain(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        let mut flow = lock(&self.flow);
+        if flow.turn != self.turn {
+            // The body goes out once more elsewhere: this is the rest of a sending that came to nothing.
+            return Poll::Ready(Some(Err(Cut(Fault::Caller))));
+        }
+        flow.poll_frame(cx, &self.meter)
+    }
+
+    fn poll_encoded(
+        &self,
+        encoder: &mut dyn Encode,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        loop {
+            if let Some(bytes) = encoder.pull() {
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            }
+            if encoder.is_done() {
+                return Poll::Ready(None);
+            }
+            match ready!(self.poll_plain(cx)) {
+                // Trailers have no place in the other form.
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        encoder.push(data);
+                    }
+                }
+                Some(Err(cut)) => return Poll::Ready(Some(Err(cut))),
+                None => encoder.end(),
+            }
+        }
+    }
 }
 
 impl Flow {
+    /// The next frame, watched, which is to be put behind `early`; `None` at the end.
+    fn poll_ahead(&mut self, cx: &mut Context<'_>, meter: &Meter) -> Poll<Result<Option<Frame<Bytes>>, Cut>> {
+        if self.ended || self.body.is_end_stream() {
+            return Poll::Ready(Ok(None));
+        }
+        Poll::Ready(match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            Some(Ok(frame)) => {
+                if let Some(data) = frame.data_ref()
+                    && self.watch.as_mut().is_some_and(|watch| !watch.passes(data))
+                {
+                    meter.cut(Fault::Ambiguous);
+                    return Poll::Ready(Err(Cut(Fault::Ambiguous)));
+                }
+                Ok(Some(frame))
+            }
+            Some(Err(error)) => {
+                tracing::debug!(%error, "a request body broke");
+                let fault = framing::refused_by(&error).map_or(Fault::Caller, Fault::Malformed);
+                meter.cut(fault);
+                Err(Cut(fault))
+            }
+            None => {
+                self.ended = true;
+                Ok(None)
+            }
+        })
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let early: u64 = self.early.iter().filter_map(Frame::data_ref).map(|data| data.len() as u64).sum();
+        let rest = if self.ended { SizeHint::with_exact(0) } else { self.body.size_hint() };
+        let mut hint = SizeHint::new();
+        hint.set_lower(rest.lower().saturating_add(early));
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(upper.saturating_add(early));
+        }
+        hint
+    }
+
     fn close(&mut self, meter: &Meter) {
         if let Some(hash) = self.hash.take() {
             let mut sha256 = [0; 32];
@@ -209,7 +385,7 @@ impl Flow {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.early.is_empty() && self.body.is_end_stream()
+        self.early.is_empty() && (self.ended || self.body.is_end_stream())
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>, meter: &Meter) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
@@ -217,6 +393,7 @@ impl Flow {
         let watched = early.is_none();
         let polled = match early {
             Some(frame) => Some(Ok(frame)),
+            None if self.ended => None,
             None => ready!(Pin::new(&mut self.body).poll_frame(cx)),
         };
         Poll::Ready(match polled {
@@ -229,6 +406,13 @@ impl Flow {
                     // Trailers are read once.
                     self.kept = None;
                 }
+                if let Some(trailers) = frame.trailers_ref()
+                    && !trailers.keys().all(|name| framing::trailer(name.as_str().as_bytes()))
+                {
+                    let fault = Fault::Malformed(Malformed::Trailer);
+                    meter.cut(fault);
+                    return Poll::Ready(Some(Err(Cut(fault))));
+                }
                 if frame.is_trailers() || self.is_end_stream() {
                     self.close(meter);
                 }
@@ -236,8 +420,9 @@ impl Flow {
             }
             Some(Err(error)) => {
                 tracing::debug!(%error, "a request body broke");
-                meter.cut(Fault::Caller);
-                Some(Err(Cut(Fault::Caller)))
+                let fault = framing::refused_by(&error).map_or(Fault::Caller, Fault::Malformed);
+                meter.cut(fault);
+                Some(Err(Cut(fault)))
             }
             None => {
                 self.close(meter);
@@ -257,6 +442,7 @@ impl fmt::Display for Cut {
             Fault::Caller => "the caller's request body ended early",
             Fault::TooLong => "the request body is longer than the model takes",
             Fault::Ambiguous => "servers could take another model from the request body",
+            Fault::Malformed(_) => "the caller's request body is malformed",
         })
     }
 }
@@ -268,30 +454,26 @@ impl Body for Outgoing {
     type Error = Cut;
 
     fn poll_frame(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let mut flow = lock(&self.flow);
-        if flow.turn != self.turn {
-            // The body goes out once more elsewhere: this is the rest of a sending that came to nothing.
-            return Poll::Ready(Some(Err(Cut(Fault::Caller))));
-        }
-        flow.poll_frame(cx, &self.meter)
+        let Some(mut encoder) = self.encoder.take() else { return self.poll_plain(cx) };
+        let polled = self.poll_encoded(&mut *encoder, cx);
+        self.encoder = Some(encoder);
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
-        lock(&self.flow).is_end_stream()
+        match &self.encoder {
+            Some(encoder) => encoder.is_done(),
+            None => lock(&self.flow).is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        let flow = lock(&self.flow);
-        let early: u64 = flow.early.iter().filter_map(Frame::data_ref).map(|data| data.len() as u64).sum();
-        let rest = flow.body.size_hint();
-        let mut hint = SizeHint::new();
-        hint.set_lower(rest.lower().saturating_add(early));
-        if let Some(upper) = rest.upper() {
-            hint.set_upper(upper.saturating_add(early));
+        match &self.encoder {
+            Some(encoder) => SizeHint::with_exact(encoder.length()),
+            None => lock(&self.flow).size_hint(),
         }
-        hint
     }
 }

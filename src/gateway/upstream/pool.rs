@@ -89,19 +89,18 @@ impl Pool {
         })
     }
 
-    /// A kept connection, or a new one within `patience`. `again`: a kept one has just failed, so an HTTP/1.1 connection is a new one.
+    /// A kept connection, or a new one. `again`: a kept one has just failed, so an HTTP/1.1 connection is a new one.
     pub(super) async fn line(
         self: &Arc<Self>,
         connector: &Connector,
         protocol: Protocol,
         again: bool,
-        patience: Duration,
     ) -> Result<Line, UpstreamError> {
         if !connector.shares(protocol) {
             if !again && let Some(connection) = poll_fn(|cx| Poll::Ready(self.take(cx))).await {
                 return Ok(Line::Http1(connection));
             }
-            return self.open(connector.dial(protocol, patience).await?).await;
+            return self.open(connector.dial(protocol).await?).await;
         }
         if let Some(ticket) = self.join() {
             return Ok(Line::Http2(ticket));
@@ -109,7 +108,7 @@ impl Pool {
         let _alone = self.dialling.lock().await;
         match self.join() {
             Some(ticket) => Ok(Line::Http2(ticket)),
-            None => self.open(connector.dial(protocol, patience).await?).await,
+            None => self.open(connector.dial(protocol).await?).await,
         }
     }
 

@@ -79,7 +79,8 @@ impl Server {
             };
             trial.reached();
             sendings += 1;
-            let last = line.fresh() || sendings >= MAX_SENDINGS;
+            // A new HTTP/1.1 connection that ends before its first request will not do better the next time.
+            let last = sendings >= MAX_SENDINGS || (line.fresh() && !line.is_h2());
             self.target.address(&mut request, self.target.path(&errand.uri), line.is_h2());
             if let Some(credential) = errand.credential {
                 // For every sending anew, on the complete request: signatures cover where it goes.
@@ -93,14 +94,22 @@ impl Server {
         }
     }
 
+    /// A connection: from the first question for an address to the end of the TLS handshake, and the wait for others who make one.
     async fn line(&self, way: Way, again: bool, patience: Duration) -> Result<Line, UpstreamError> {
-        match way {
-            Way::Http(protocol) => self.pool.line(&self.connector, protocol, again, patience).await,
-            Way::Leaving => {
-                let dialled = self.connector.dial(Protocol::Http1, patience).await?;
-                Ok(Line::Leaving(Box::new(dialled)))
+        let connecting = async {
+            match way {
+                Way::Http(protocol) => self.pool.line(&self.connector, protocol, again).await,
+                Way::Leaving => {
+                    let dialled = self.connector.dial(Protocol::Http1).await?;
+                    Ok(Line::Leaving(Box::new(dialled)))
+                }
             }
-        }
+        };
+        tokio::time::timeout(patience, connecting).await.unwrap_or_else(|_| {
+            Err(UpstreamError::Unreachable {
+                cause: format!("no connection within {} s", patience.as_secs()),
+            })
+        })
     }
 
     async fn exchange(

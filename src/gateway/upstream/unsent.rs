@@ -6,6 +6,7 @@ use http::Request;
 use hyper::client::conn::TrySendError;
 
 use super::{Fault, Meter, Outgoing, UpstreamError, verify};
+use crate::gateway::framing;
 
 /// A request that got no answer.
 pub(super) enum Unsent {
@@ -47,8 +48,12 @@ pub(super) fn broke(error: &hyper::Error, meter: &Meter) -> UpstreamError {
     match meter.fault() {
         Some(Fault::Caller) => return UpstreamError::RequestCut,
         Some(Fault::Ambiguous) => return UpstreamError::RequestAmbiguous,
+        Some(Fault::Malformed(malformed)) => return UpstreamError::RequestMalformed(malformed),
         Some(Fault::TooLong) => return UpstreamError::RequestTooLong { limit: meter.limit() },
         None => (),
+    }
+    if let Some(malformed) = framing::refused_by(error) {
+        return UpstreamError::AnswerMalformed(malformed);
     }
     // TLS 1.3 servers judge a client certificate after the handshake is over on our side.
     let mut source = std::error::Error::source(error);

@@ -109,7 +109,11 @@ mod tests {
     #[tokio::test]
     async fn with_many_handshakes_under_way_a_caller_first_proves_its_address() {
         let authority = Authority::new();
-        let config = tls::quic_server(&authority.gateway("127.0.0.1"), &[authority.certificate()]).unwrap();
+        let config = tls::quic_server(
+            &authority.gateway("127.0.0.1"),
+            &tls::HotRoots::new(&[authority.certificate()]).unwrap(),
+        )
+        .unwrap();
         let listener = QuicListener::bind(([127, 0, 0, 1], 0).into(), config).unwrap();
         let mut busy = vec![Arc::clone(&listener.handshakes); BUSY];
         let dialer = Dialer {

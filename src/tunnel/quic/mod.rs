@@ -58,6 +58,10 @@ impl Carrier {
         self.connection.remote_address()
     }
 
+    pub(super) fn path_mtu(&self) -> u16 {
+        self.connection.stats().path.current_mtu
+    }
+
     /// Acknowledgements alone: where only one direction is blocked, its packets still arrive and ours do not.
     pub(super) fn heard(&self) -> u64 {
         self.connection.stats().frame_rx.acks

@@ -2,6 +2,7 @@
 
 pub(super) mod approvals;
 pub(super) mod audit;
+mod credential;
 pub(super) mod gateway;
 pub(super) mod identity;
 pub(super) mod mask;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::servers;
+use super::{credential, servers};
 use crate::{
     config::gateway::{
         file,
@@ -26,9 +26,6 @@ const IDLE: Duration = Duration::from_mins(10);
 /// The longest label, key or value, in characters.
 const MAX_LABEL: usize = 256;
 
-/// The longest text before a credential, in characters.
-const MAX_PREFIX: usize = 32;
-
 const DIALECTS: [(&str, Dialect); 7] = [
     ("openai", Dialect::Openai),
     ("anthropic", Dialect::Anthropic),
@@ -37,19 +34,6 @@ const DIALECTS: [(&str, Dialect); 7] = [
     ("kserve", Dialect::Kserve),
     ("http", Dialect::Http),
     ("detect", Dialect::Detect),
-];
-
-/// Headers that belong to the connection or the message, not to a credential.
-const NOT_CREDENTIALS: [&str; 9] = [
-    "connection",
-    "content-length",
-    "host",
-    "keep-alive",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "proxy-connection",
 ];
 
 /// Reads every `[[model]]`; the facts are also there of models with mistakes, so that policies can be checked.
@@ -125,7 +109,7 @@ fn upstream(
     let (certificate, key) = (table.take("client_certificate"), table.take("client_key"));
     let client_certificate = file::pair(certificate, key, ("client_certificate", "client_key"), report);
     let server_name = table.read("server_name", report, server_name);
-    let credential = table.read("credential", report, credential);
+    let credential = table.read("credential", report, credential::read);
     Some(upstream::Config {
         urls: urls?,
         relaxed: relaxed.unwrap_or(false),
@@ -180,53 +164,6 @@ fn labels(value: &Value<'_>, report: &mut Report) -> Option<BTreeMap<String, Str
         labels.insert(key.to_owned(), text.to_owned());
     }
     Some(labels)
-}
-
-fn credential(value: &Value<'_>, report: &mut Report) -> Option<upstream::Credential> {
-    let mut table = value::secret_table(value, report)?;
-    // A kind this version lacks explains why the rest is not there either.
-    let before = table.has(&["oauth2", "aws", "gcp", "azure", "command"]);
-    table.unsupported(&["oauth2", "aws", "gcp", "azure", "command"], report);
-    if before {
-        return None;
-    }
-    let header = table.need("header", "\"authorization\"", report, header);
-    let secret = table.need("value", "{ env = \"NAME\" }", report, |value, report| {
-        let mut table = value::secret_table(value, report)?;
-        let source = value::source(&mut table, report);
-        let prefix = table.read("prefix", report, prefix);
-        table.finish(report);
-        Some((source?, prefix.unwrap_or_default()))
-    });
-    table.finish(report);
-    let (header, (value, prefix)) = (header?, secret?);
-    Some(upstream::Credential { header, prefix, value })
-}
-
-fn header(value: &Value<'_>, report: &mut Report) -> Option<String> {
-    let written = value.string(report)?;
-    match http::HeaderName::from_bytes(written.as_bytes()) {
-        Ok(name) if !NOT_CREDENTIALS.contains(&name.as_str()) => Some(name.as_str().to_owned()),
-        _ => {
-            let what = format!("\"{}\", which cannot carry a credential", shown(written));
-            value.wrong(&what, "write a header such as \"authorization\" or \"x-api-key\"", report);
-            None
-        }
-    }
-}
-
-fn prefix(value: &Value<'_>, report: &mut Report) -> Option<String> {
-    let written = value.string(report)?;
-    let printable = written.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-    if !printable || written.len() > MAX_PREFIX {
-        value.wrong(
-            "not a prefix",
-            "write a scheme such as \"Bearer \"; the secret itself comes from elsewhere",
-            report,
-        );
-        return None;
-    }
-    Some(written.to_owned())
 }
 
 /// What `limits` says.

@@ -12,7 +12,12 @@ fn open(http2: bool) -> (DuplexStream, Phases, tokio::task::JoinHandle<()>) {
     let (ours, theirs) = duplex(256 * 1024);
     let phases = Phases::default();
     let peer = Peer { address: "192.0.2.1:5".parse().unwrap(), handshake: None, http2 };
-    let serving = tokio::spawn(serve(theirs, peer, Faces { router, direct: None }, phases.clone()));
+    let serving = tokio::spawn(serve(
+        theirs,
+        peer,
+        Faces { router, direct: None, clock: Clock::system() },
+        phases.clone(),
+    ));
     (ours, phases, serving)
 }
 

@@ -40,6 +40,7 @@ pub(super) async fn hoopctl(State(identities): State<Arc<Identities>>) -> Json<D
                 audience: provider.audience().map(str::to_owned),
             })
             .collect(),
+        roots: identities.roots().map(|roots| roots.borrow().roots.clone()).unwrap_or_default(),
     })
 }
 

@@ -1,9 +1,7 @@
 //! Google's directory: the groups of a person, asked with a service account, because Google puts none into tokens.
 
 use http::{Method, Request, StatusCode, header};
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use serde::{Deserialize, Deserializer};
-use serde_json::json;
+use serde::Deserialize;
 use tokio::sync::Mutex;
 use url::Url;
 
@@ -16,14 +14,12 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    gateway::outbound::{Outbound, acceptable},
-    secret::{ExposeSecret, SecretString},
+    gateway::outbound::{Outbound, ServiceAccount},
+    secret::{self, ExposeSecret, SecretString},
 };
 
 /// Pages read at most; a page holds up to 1,000 groups (Cloud Identity) or 200 (Directory).
 const MAX_PAGES: usize = 64;
-/// Life of an assertion; Google takes no more than an hour.
-const ASSERTION: i64 = 60 * 60;
 /// A token is not used in the last seconds of its life.
 const MARGIN: i64 = 60;
 /// The longest a token is believed to live, whatever its answer says, in seconds.
@@ -41,19 +37,9 @@ pub(super) struct Person<'a> {
     pub(super) email: &'a str,
 }
 
-/// The fields of a service account's JSON key that are needed.
-#[derive(Deserialize)]
-struct Account {
-    client_email: String,
-    #[serde(deserialize_with = "secret")]
-    private_key: SecretString,
-    private_key_id: Option<String>,
-    token_uri: Url,
-}
-
 #[derive(Deserialize)]
 struct Granted {
-    #[serde(deserialize_with = "secret")]
+    #[serde(deserialize_with = "secret::deserialize")]
     access_token: SecretString,
     expires_in: i64,
 }
@@ -87,8 +73,7 @@ struct Group {
 impl People {
     /// Blocks to read the key once: a wrong one shall be found at start, not at the first login.
     pub(super) fn new(directory: Directory) -> Result<Self, String> {
-        let account = account(&directory)?;
-        signing_key(&account)?;
+        ServiceAccount::parse(&directory.service_account.read().map_err(|e| e.to_string())?)?;
         Ok(Self { directory, token: Mutex::default() })
     }
 
@@ -203,40 +188,15 @@ impl People {
     }
 }
 
-/// The signed assertion of RFC 7523 §2.1, and where it is traded. Blocks on the key's source.
+/// The signed assertion, and where it is traded. Blocks on the key's source.
 fn assertion(directory: &Directory, now: i64) -> Result<(Url, String), String> {
-    let account = account(directory)?;
+    let account = ServiceAccount::parse(&directory.service_account.read().map_err(|e| e.to_string())?)?;
     let scope = match directory.api {
         DirectoryApi::CloudIdentity => "https://www.googleapis.com/auth/cloud-identity.groups.readonly",
         DirectoryApi::AdminSdk => "https://www.googleapis.com/auth/admin.directory.group.readonly",
     };
-    let mut claims = json!({
-        "iss": account.client_email, "scope": scope, "aud": account.token_uri,
-        "iat": now, "exp": now.saturating_add(ASSERTION),
-    });
-    if let (Some(admin), Some(claims)) = (&directory.admin_email, claims.as_object_mut()) {
-        claims.insert("sub".to_owned(), admin.as_str().into());
-    }
-    let mut header = Header::new(Algorithm::RS256);
-    header.kid.clone_from(&account.private_key_id);
-    let signed = jsonwebtoken::encode(&header, &claims, &signing_key(&account)?);
-    signed.map(|signed| (account.token_uri, signed)).map_err(|e| format!("the service account's key: {e}"))
-}
-
-fn account(directory: &Directory) -> Result<Account, String> {
-    let json = directory.service_account.read().map_err(|e| e.to_string())?;
-    // The parser's error is left out: it may show a piece of the key.
-    let account: Account = serde_json::from_str(json.expose_secret())
-        .map_err(|_| "`service_account` is not the JSON key of a service account; make one under IAM, Service accounts, Keys")?;
-    if !acceptable(&account.token_uri) {
-        return Err("the `token_uri` in the service account's key is not https".to_owned());
-    }
-    Ok(account)
-}
-
-fn signing_key(account: &Account) -> Result<EncodingKey, String> {
-    EncodingKey::from_rsa_pem(account.private_key.expose_secret().as_bytes())
-        .map_err(|_| "the `private_key` in the service account's key is no RSA key in PEM".to_owned())
+    let signed = account.assertion(account.token_uri(), scope, directory.admin_email.as_deref(), now)?;
+    Ok((account.token_uri().clone(), signed))
 }
 
 async fn grant(outbound: &Outbound, token_uri: &Url, assertion: &str) -> Result<Granted, ProviderError> {
@@ -257,10 +217,6 @@ async fn grant(outbound: &Outbound, token_uri: &Url, assertion: &str) -> Result<
     }
     Err(told
         .failure(token_uri, "; check the service account's key, its delegation, `admin_email` and the clock"))
-}
-
-fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D::Error> {
-    String::deserialize(deserializer).map(Into::into)
 }
 
 fn beyond() -> ProviderError {

@@ -132,7 +132,7 @@ pub(super) fn url(site: &Site<'_>) -> Option<Found> {
         return None;
     }
     let pass = user + 1;
-    let end = input.run(pass, PASS, |b| !ends(b) && !(web && slash(b)));
+    let end = input.run(pass, PASS, |b| !(ends(b) || (web && slash(b))));
     if end - pass == PASS {
         // Too long for what it claims to be: masked rather than let go.
         return Some(Found::open(pass, end, Entity::UrlCredentials, Body::Word));

@@ -83,7 +83,8 @@ fn groups(input: &Input<'_>, at: usize) -> Option<(Vec<Group>, bool)> {
             break;
         }
         let next = input.byte(from);
-        if !next.is_ascii_digit() && !(next == b'(' && input.byte(from + 1).is_ascii_digit()) {
+        let goes_on = next.is_ascii_digit() || (next == b'(' && input.byte(from + 1).is_ascii_digit());
+        if !goes_on {
             break;
         }
     }

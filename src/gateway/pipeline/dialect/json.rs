@@ -1,13 +1,14 @@
 //! Reads JSON as it passes: values near the root are told, everything else is skipped, in bounded memory and without copies.
 
 /// Levels below the document's root at which names are known.
-const TRACKED: usize = 4;
+const TRACKED: usize = 6;
 
 /// Deepest nesting that is followed; deeper documents are taken for broken.
 const MAX_DEPTH: u32 = 127;
 
-/// Longest name that can have a meaning, and longest text that is told, bytes.
+/// Longest name that can have a meaning, bytes.
 const MAX_NAME: usize = 64;
+/// Longest name of a model, bytes.
 pub(super) const MAX_TEXT: usize = 256;
 
 /// A name without a meaning, and the place of everything in a list.
@@ -18,10 +19,14 @@ pub(super) const UNKNOWN: u8 = 0;
 pub(super) enum Scalar<'t> {
     /// A text with its escapes resolved.
     Text(&'t [u8]),
-    /// A text longer than [`MAX_TEXT`].
-    LongText,
+    /// The beginning of a text longer than wanted; it may end within a character.
+    LongText(&'t [u8]),
     /// A whole number, not negative.
     Number(u64),
+    /// `true` or `false`.
+    Truth(bool),
+    /// `null`.
+    Nothing,
     /// Anything else, among them the beginning of a list or table.
     Other,
 }
@@ -30,8 +35,8 @@ pub(super) enum Scalar<'t> {
 pub(super) trait Listener {
     /// What a name means; [`UNKNOWN`] is nothing.
     fn name(&self, name: &[u8]) -> u8;
-    /// Whether the text at this place is wanted.
-    fn wants_text(&self, path: &[u8]) -> bool;
+    /// How much of the text at this place is wanted, bytes; `None`: nothing, it is told as [`Scalar::Other`].
+    fn wants_text(&self, path: &[u8]) -> Option<usize>;
     /// A value at this place.
     fn value(&mut self, path: &[u8], value: Scalar<'_>);
     /// A document is complete; of a list at the root, one of its elements.
@@ -67,8 +72,16 @@ enum State {
     },
     Number,
     /// Letters still to come.
-    Word(&'static [u8]),
+    Word(&'static [u8], Word),
     Broken,
+}
+
+/// The three words of JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Word {
+    True,
+    False,
+    Null,
 }
 
 /// Reads documents one after the other, cut into pieces anywhere.
@@ -83,8 +96,8 @@ pub(super) struct Scanner {
     names: [u8; TRACKED],
     /// A document has been read to its end.
     whole: bool,
-    /// The name or text being read, if it is kept.
-    kept: bool,
+    /// The name or text being read is kept up to this length.
+    kept: Option<usize>,
     over: bool,
     text: Vec<u8>,
     /// The `\u` escape being read, and the first half of a pair before it.
@@ -103,7 +116,7 @@ impl Scanner {
             listed: false,
             names: [UNKNOWN; TRACKED],
             whole: false,
-            kept: false,
+            kept: None,
             over: false,
             text: Vec::new(),
             unit: 0,
@@ -130,6 +143,11 @@ impl Scanner {
     /// Whether nothing of a document has come.
     pub(super) fn is_idle(&self) -> bool {
         self.state == State::Value && self.depth == 0
+    }
+
+    /// Whether the documents are the elements of a list at the root.
+    pub(super) fn is_listed(&self) -> bool {
+        self.listed
     }
 
     /// Begins anew; an incomplete document is forgotten.
@@ -165,7 +183,7 @@ impl Scanner {
             State::Text { name } => {
                 let end = bytes.iter().position(|b| matches!(b, b'"' | b'\\'));
                 let (text, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
-                self.keep(text, name);
+                self.keep(text);
                 let Some((mark, rest)) = rest.split_first() else { return rest };
                 if *mark == b'\\' {
                     self.state = State::Escape { name };
@@ -195,18 +213,25 @@ impl Scanner {
         match (self.state, byte) {
             (State::Escape { name }, _) => self.escape(byte, name, listener),
             (State::Unicode { name, left }, _) => self.unicode(byte, name, left, listener),
-            (State::Word(left), _) => match left.split_first() {
+            (State::Word(left, word), _) => match left.split_first() {
                 Some((expected, [])) if *expected == byte => {
-                    self.tell(Scalar::Other, listener);
+                    let meant = match word {
+                        Word::True => Scalar::Truth(true),
+                        Word::False => Scalar::Truth(false),
+                        Word::Null => Scalar::Nothing,
+                    };
+                    self.tell(meant, listener);
                     self.value_ends(listener);
                 }
-                Some((expected, left)) if *expected == byte => self.state = State::Word(left),
+                Some((expected, left)) if *expected == byte => self.state = State::Word(left, word),
                 _ => self.fail(listener),
             },
             (_, _) if blank => (),
             (State::FirstElement, b']') | (State::FirstName, b'}') => self.close(listener),
             (State::Value | State::FirstElement, _) => self.value(byte, listener),
-            (State::FirstName | State::Name, b'"') => self.text_begins(true, self.path().is_some()),
+            (State::FirstName | State::Name, b'"') => {
+                self.text_begins(true, self.path().map(|_| MAX_NAME));
+            }
             (State::Colon, b':') => self.state = State::Value,
             (State::After, b',') => {
                 self.state = if self.in_table() { State::Name } else { State::Value };
@@ -220,13 +245,13 @@ impl Scanner {
     fn value(&mut self, byte: u8, listener: &mut impl Listener) {
         match byte {
             b'"' => {
-                let wanted = self.path().is_some_and(|path| listener.wants_text(path));
+                let wanted = self.path().and_then(|path| listener.wants_text(path));
                 self.text_begins(false, wanted);
             }
             b'{' | b'[' => self.open(byte == b'{', listener),
-            b't' => self.state = State::Word(b"rue"),
-            b'f' => self.state = State::Word(b"alse"),
-            b'n' => self.state = State::Word(b"ull"),
+            b't' => self.state = State::Word(b"rue", Word::True),
+            b'f' => self.state = State::Word(b"alse", Word::False),
+            b'n' => self.state = State::Word(b"ull", Word::Null),
             b'-' | b'0'..=b'9' => {
                 (self.state, self.number) = (State::Number, Some(0));
                 self.digit(byte);
@@ -308,42 +333,40 @@ impl Scanner {
         }
     }
 
-    fn text_begins(&mut self, name: bool, kept: bool) {
+    fn text_begins(&mut self, name: bool, kept: Option<usize>) {
         self.state = State::Text { name };
         (self.kept, self.over, self.high) = (kept, false, None);
         self.text.clear();
     }
 
     fn text_ends(&mut self, name: bool, listener: &mut impl Listener) {
-        self.lone_half(name);
+        self.lone_half();
         if name {
-            let meaning = if self.kept && !self.over { listener.name(&self.text) } else { UNKNOWN };
+            let meaning = if self.kept.is_some() && !self.over { listener.name(&self.text) } else { UNKNOWN };
             self.name_is(meaning);
             self.state = State::Colon;
             return;
         }
         match (self.kept, self.over) {
-            (true, false) => self.tell(Scalar::Text(&self.text), listener),
-            (true, true) => self.tell(Scalar::LongText, listener),
-            (false, _) => self.tell(Scalar::Other, listener),
+            (Some(_), false) => self.tell(Scalar::Text(&self.text), listener),
+            (Some(_), true) => self.tell(Scalar::LongText(&self.text), listener),
+            (None, _) => self.tell(Scalar::Other, listener),
         }
         self.value_ends(listener);
     }
 
-    fn keep(&mut self, text: &[u8], name: bool) {
-        if !self.kept || text.is_empty() {
+    fn keep(&mut self, text: &[u8]) {
+        if self.kept.is_none() || text.is_empty() {
             return;
         }
-        self.lone_half(name);
-        self.append(text, name);
+        self.lone_half();
+        self.append(text);
     }
 
-    fn append(&mut self, text: &[u8], name: bool) {
-        let most = if name { MAX_NAME } else { MAX_TEXT };
-        self.over |= self.text.len() + text.len() > most;
-        if !self.over {
-            self.text.extend_from_slice(text);
-        }
+    fn append(&mut self, text: &[u8]) {
+        let room = self.kept.unwrap_or(0).saturating_sub(self.text.len());
+        self.over |= text.len() > room;
+        self.text.extend_from_slice(text.get(..room).unwrap_or(text));
     }
 
     fn escape(&mut self, byte: u8, name: bool, listener: &mut impl Listener) {
@@ -361,7 +384,7 @@ impl Scanner {
             }
             _ => return self.fail(listener),
         };
-        self.keep(&[meant], name);
+        self.keep(&[meant]);
         self.state = State::Text { name };
     }
 
@@ -375,36 +398,36 @@ impl Scanner {
             return;
         }
         self.state = State::Text { name };
-        if !self.kept {
+        if self.kept.is_none() {
             return;
         }
         let unit = self.unit;
         match (self.high.take(), unit) {
-            (Some(high), 0xDC00..=0xDFFF) => self.character(char::decode_utf16([high, unit]).next(), name),
+            (Some(high), 0xDC00..=0xDFFF) => self.character(char::decode_utf16([high, unit]).next()),
             (high, 0xD800..=0xDBFF) => {
                 if high.is_some() {
-                    self.character(None, name);
+                    self.character(None);
                 }
                 self.high = Some(unit);
             }
             (high, _) => {
                 if high.is_some() {
-                    self.character(None, name);
+                    self.character(None);
                 }
-                self.character(char::decode_utf16([unit]).next(), name);
+                self.character(char::decode_utf16([unit]).next());
             }
         }
     }
 
     /// Half of a pair stands for no character.
-    fn lone_half(&mut self, name: bool) {
+    fn lone_half(&mut self) {
         if self.high.take().is_some() {
-            self.character(None, name);
+            self.character(None);
         }
     }
 
-    fn character(&mut self, read: Option<Result<char, std::char::DecodeUtf16Error>>, name: bool) {
+    fn character(&mut self, read: Option<Result<char, std::char::DecodeUtf16Error>>) {
         let character = read.and_then(Result::ok).unwrap_or(char::REPLACEMENT_CHARACTER);
-        self.append(character.encode_utf8(&mut [0; 4]).as_bytes(), name);
+        self.append(character.encode_utf8(&mut [0; 4]).as_bytes());
     }
 }

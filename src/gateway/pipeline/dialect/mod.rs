@@ -1,16 +1,25 @@
-//! What is understood of the bodies that pass: the model a request names, the tokens an answer counts. Nothing is changed or held back.
+//! What is understood of the bodies that pass: the model a request names, whether its answer is to stream, what it asks; the tokens an
+//! answer counts, and when the first of them came. Nothing is changed or held back.
 
 mod form;
+mod grpc;
 mod json;
+mod looked;
+mod raw;
 mod requested;
+mod shown;
+mod socket;
+mod tally;
+mod tensors;
 mod usage;
 
 use std::borrow::Cow;
 
 use http::{Method, request::Parts};
+use url::form_urlencoded;
 
 pub(super) use self::{
-    requested::{Looked, look},
+    looked::{Asked, Looked, look},
     usage::Reading,
 };
 use crate::gateway::respond::Dialect;
@@ -31,8 +40,21 @@ pub(super) enum Work {
 pub(super) enum Named {
     /// In its path.
     Path(String),
+    /// In its query, perhaps more than once.
+    Query(Vec<String>),
     /// Under `model` in its JSON body.
     Body,
+    /// In the messages of its gRPC body.
+    Message,
+}
+
+/// Whether the answer is to come as a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Streams {
+    /// As the path says.
+    Known(bool),
+    /// As `stream` in the body says, or so.
+    Body { unless_said: bool },
 }
 
 /// A request of a dialect that is understood.
@@ -40,8 +62,11 @@ pub(super) enum Named {
 pub(super) struct Call {
     pub(super) work: Work,
     pub(super) named: Named,
-    /// Answers count tokens.
+    /// Answers are read: they count tokens, or their first is looked for.
     pub(super) counted: bool,
+    pub(super) streams: Streams,
+    /// The body is itself the input, and no JSON that is understood.
+    raw: bool,
 }
 
 /// How paths end, OpenAI's and Anthropic's.
@@ -65,40 +90,55 @@ impl Call {
     /// What the head of a request shows; `None` for requests whose bodies are nobody's business. Method and path alone decide: servers
     /// may not look at the content type, so a caller who says `application/grpc` is counted like any other.
     pub(super) fn of(dialect: Dialect, head: &Parts) -> Option<Self> {
-        if dialect == Dialect::Http || head.method != Method::POST {
-            return None;
-        }
         let path = plain(head.uri.path());
+        match head.method {
+            _ if dialect == Dialect::Http => None,
+            Method::POST => Self::posted(dialect, &path),
+            Method::GET => live(dialect, &path, head.uri.query().unwrap_or_default()),
+            _ => None,
+        }
+    }
+
+    fn posted(dialect: Dialect, path: &str) -> Option<Self> {
         let speaks = |one| dialect == one || dialect == Dialect::Detect;
         if speaks(Dialect::Kserve)
-            && let Some(model) = kserve(&path)
+            && let Some(call) = kserve(path)
         {
-            return Some(Self { work: Work::Other, named: Named::Path(model), counted: false });
+            return Some(call);
         }
         if dialect == Dialect::Kserve {
             return None;
         }
         if speaks(Dialect::Gemini)
-            && let Some((model, work)) = gemini(&path)
+            && let Some(call) = gemini(path)
         {
-            return Some(Self { work, named: Named::Path(model), counted: true });
+            return Some(call);
         }
         let known = |ending: &&(&str, Work)| {
             let before = path.strip_suffix(ending.0);
             before.is_some_and(|before| dialect != Dialect::Detect || before.ends_with("/v1"))
         };
-        let work = ENDINGS.iter().find(known).or_else(|| OLLAMA.iter().find(|(known, _)| path == *known));
-        let work = work.map(|(_, work)| *work);
+        let work = ENDINGS.iter().find(known).map(|(_, work)| *work);
         if speaks(Dialect::Openai)
-            && let Some((model, work)) = azure(&path)
+            && let Some((model, work)) = azure(path)
         {
-            return Some(Self { work, named: Named::Path(model), counted: true });
+            let streams = streams(work, false);
+            return Some(Self { work, named: Named::Path(model), counted: true, streams, raw: false });
         }
-        if work.is_none() && dialect == Dialect::Detect {
+        let ollama = OLLAMA.iter().find(|(known, _)| path == *known).map(|(_, work)| *work);
+        if work.is_none() && ollama.is_none() && dialect == Dialect::Detect {
             return None;
         }
-        Some(Self { work: work.unwrap_or(Work::Other), named: Named::Body, counted: true })
+        // Ollama alone streams unless it is told not to.
+        let streams = streams(work.or(ollama).unwrap_or(Work::Other), work.is_none() && ollama.is_some());
+        let work = work.or(ollama).unwrap_or(Work::Other);
+        Some(Self { work, named: Named::Body, counted: true, streams, raw: false })
     }
+}
+
+/// Vectors do not come as a stream, whatever the body says.
+fn streams(work: Work, unless_said: bool) -> Streams {
+    if work == Work::Embed { Streams::Known(false) } else { Streams::Body { unless_said } }
 }
 
 /// A path as servers read it: escapes resolved, no empty segments, no `.` and `..` (RFC 3986 §5.2.4). It serves to know the request by;
@@ -142,18 +182,34 @@ fn bounded(name: &str) -> Option<String> {
     (!name.is_empty() && name.len() <= json::MAX_TEXT).then(|| name.to_owned())
 }
 
-/// `/v2/models/NAME[/versions/V]/infer` (Open Inference Protocol), and Triton's `generate`.
-fn kserve(path: &str) -> Option<String> {
+/// `/v2/models/NAME[/versions/V]/infer` (Open Inference Protocol), Triton's `generate`, and the same over gRPC.
+fn kserve(path: &str) -> Option<Call> {
+    let call = |named, counted, stream, raw| Call {
+        work: Work::Other,
+        named,
+        counted,
+        streams: Streams::Known(stream),
+        raw,
+    };
+    if let Some(stream) = grpc::method(path) {
+        return Some(call(Named::Message, false, stream, false));
+    }
     let (name, rest) = path.strip_prefix("/v2/models/")?.split_once('/')?;
     let verb = match rest.strip_prefix("versions/") {
         Some(rest) => rest.split_once('/')?.1,
         None => rest,
     };
-    matches!(verb, "infer" | "generate" | "generate_stream").then(|| bounded(name))?
+    let name = Named::Path(bounded(name)?);
+    match verb {
+        "infer" => Some(call(name, false, false, true)),
+        "generate" => Some(call(name, false, false, false)),
+        "generate_stream" => Some(call(name, true, true, false)),
+        _ => None,
+    }
 }
 
 /// `…/models/NAME:generateContent` (Gemini and Vertex).
-fn gemini(path: &str) -> Option<(String, Work)> {
+fn gemini(path: &str) -> Option<Call> {
     let (before, last) = path.rsplit_once('/')?;
     if !before.ends_with("/models") && !before.ends_with("/tunedModels") {
         return None;
@@ -164,7 +220,35 @@ fn gemini(path: &str) -> Option<(String, Work)> {
         "embedContent" | "batchEmbedContents" => Work::Embed,
         _ => Work::Other,
     };
-    Some((bounded(name)?, work))
+    let streams = Streams::Known(verb == "streamGenerateContent");
+    Some(Call { work, named: Named::Path(bounded(name)?), counted: true, streams, raw: false })
+}
+
+/// `/v1/realtime?model=NAME` (OpenAI; Azure says `deployment`), and Gemini's live service, whose messages name the model.
+fn live(dialect: Dialect, path: &str, query: &str) -> Option<Call> {
+    let speaks = |one| dialect == one || dialect == Dialect::Detect;
+    let detected = path.ends_with("/v1/realtime") || path.ends_with("/openai/realtime");
+    let names = if speaks(Dialect::Gemini) && path.ends_with("BidiGenerateContent") {
+        Vec::new()
+    } else if detected && dialect == Dialect::Detect
+        || dialect == Dialect::Openai && path.ends_with("/realtime")
+    {
+        let named =
+            |name: &str| name.eq_ignore_ascii_case("model") || name.eq_ignore_ascii_case("deployment");
+        let pairs = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| named(name));
+        pairs.fold(Vec::new(), |mut names: Vec<String>, (_, name)| {
+            let name = name.get(..name.floor_char_boundary(json::MAX_TEXT)).unwrap_or_default();
+            // Two that differ are refused, however many follow.
+            if names.len() < 2 && !names.iter().any(|one| one == name) {
+                names.push(name.to_owned());
+            }
+            names
+        })
+    } else {
+        return None;
+    };
+    let (named, streams) = (Named::Query(names), Streams::Known(true));
+    Some(Call { work: Work::Generate, named, counted: true, streams, raw: false })
 }
 
 /// `/openai/deployments/NAME/chat/completions` (Azure OpenAI).
@@ -188,12 +272,18 @@ mod tests {
         Call::of(dialect, &Request::post(path).body(()).unwrap().into_parts().0)
     }
 
-    fn of_body(work: Work) -> Option<Call> {
-        Some(Call { work, named: Named::Body, counted: true })
+    type Known = Option<(Work, Named, bool)>;
+
+    fn known(dialect: Dialect, path: &str) -> Known {
+        call(dialect, path).map(|call| (call.work, call.named, call.counted))
     }
 
-    fn of_path(name: &str, work: Work, counted: bool) -> Option<Call> {
-        Some(Call { work, named: Named::Path(name.to_owned()), counted })
+    fn of_body(work: Work) -> Known {
+        Some((work, Named::Body, true))
+    }
+
+    fn of_path(name: &str, work: Work, counted: bool) -> Known {
+        Some((work, Named::Path(name.to_owned()), counted))
     }
 
     #[test]
@@ -234,15 +324,58 @@ mod tests {
             (Openai, "/openai/deployments/mine/chat/completions", of_path("mine", Work::Generate, true)),
             (Detect, "/openai/deployments/mine/embeddings", of_path("mine", Work::Embed, true)),
         ] {
-            assert_eq!(call(dialect, path), expected, "{dialect:?} {path}");
+            assert_eq!(known(dialect, path), expected, "{dialect:?} {path}");
         }
         let get = Request::get("/v1/responses/r_1").body(()).unwrap().into_parts().0;
         assert_eq!(Call::of(Openai, &get), None, "what is fetched again is not counted again");
         let grpc = Request::post("/v1/messages").header("content-type", "application/grpc").body(()).unwrap();
-        assert_eq!(
-            Call::of(Detect, &grpc.into_parts().0),
-            of_body(Work::Generate),
-            "a header hides no tokens"
-        );
+        let call = Call::of(Detect, &grpc.into_parts().0).unwrap();
+        assert_eq!((call.work, call.counted), (Work::Generate, true), "a header hides no tokens");
+    }
+
+    #[test]
+    fn whether_an_answer_streams_is_known_by_path_or_body() {
+        use Dialect::{Detect, Kserve, Ollama, Openai};
+        let body = |unless_said| Streams::Body { unless_said };
+        for (dialect, path, expected) in [
+            (Detect, "/v1/chat/completions", body(false)),
+            (Openai, "/openai/deployments/d/chat/completions", body(false)),
+            (Detect, "/v1/embeddings", Streams::Known(false)),
+            (Detect, "/api/chat", body(true)),
+            (Ollama, "/api/generate", body(true)),
+            (Ollama, "/v1/chat/completions", body(false)),
+            (Ollama, "/api/embed", Streams::Known(false)),
+            (Detect, "/v1beta/models/g:generateContent", Streams::Known(false)),
+            (Detect, "/v1beta/models/g:streamGenerateContent", Streams::Known(true)),
+            (Kserve, "/v2/models/m/infer", Streams::Known(false)),
+            (Kserve, "/v2/models/m/generate_stream", Streams::Known(true)),
+            (Kserve, "/inference.GRPCInferenceService/ModelInfer", Streams::Known(false)),
+            (Detect, "/inference.GRPCInferenceService/ModelStreamInfer", Streams::Known(true)),
+        ] {
+            assert_eq!(call(dialect, path).unwrap().streams, expected, "{dialect:?} {path}");
+        }
+    }
+
+    #[test]
+    fn conversations_name_their_model_in_the_query() {
+        use Dialect::{Anthropic, Detect, Gemini, Openai};
+        for (dialect, target, names) in [
+            (Detect, "/v1/realtime?model=gpt-realtime", Some(vec!["gpt-realtime"])),
+            (Openai, "/realtime?x=1&model=a&MODEL=b", Some(vec!["a", "b"])),
+            (Detect, "/openai/realtime?api-version=1&deployment=mine", Some(vec!["mine"])),
+            (Openai, "/v1/realtime", Some(vec![])),
+            (
+                Gemini,
+                "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent?key=k",
+                Some(vec![]),
+            ),
+            (Detect, "/forum/realtime?model=a", None),
+            (Anthropic, "/v1/realtime?model=a", None),
+        ] {
+            let head = Request::get(target).body(()).unwrap().into_parts().0;
+            let named = Call::of(dialect, &head).map(|call| call.named);
+            let expected = names.map(|names| Named::Query(names.into_iter().map(str::to_owned).collect()));
+            assert_eq!(named, expected, "{dialect:?} {target}");
+        }
     }
 }

@@ -1,99 +1,17 @@
-//! The model a request's JSON body names, read from its first bytes; they are handed on as they came.
-
-use std::time::Duration;
-
-use bytes::Bytes;
-use http::{HeaderMap, header};
-use http_body::{Body as _, Frame};
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
-use tokio::time::{Instant, timeout_at};
+//! The model a request's JSON body names, and what else it shows.
 
 use super::{
     form::Form,
-    json::{Listener, MAX_TEXT, Scalar, Scanner, UNKNOWN},
+    json::{Listener, MAX_TEXT, Scalar, Scanner},
+    looked::{Reader, Told, ambiguous},
+    shown::Shown,
 };
-use crate::{
-    gateway::{
-        respond::Problem,
-        upstream::{UpstreamError, Watch},
-    },
-    wire::code,
-};
-
-/// How far the name is looked for, bytes, and how long its bytes are waited for.
-const WINDOW: usize = 64 * 1024;
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::{gateway::respond::Problem, wire::code};
 
 const MODEL: u8 = 1;
 
-/// What was read before anything was sent.
-#[derive(Default)]
-pub(in crate::gateway::pipeline) struct Looked {
-    /// The name, where there is one.
-    pub(in crate::gateway::pipeline) model: Option<String>,
-    /// To be sent before the rest of the body.
-    pub(in crate::gateway::pipeline) early: Vec<Frame<Bytes>>,
-    /// Reads the rest as it passes: nothing may follow from which a server could take another name.
-    pub(in crate::gateway::pipeline) watch: Option<Box<dyn Watch>>,
-}
-
-/// Reads a body up to the name, at most 64 KiB and 10 s of it.
-///
-/// # Errors
-/// When the body names two models or one with an endless name, is more than the one JSON document it was read as, or breaks off.
-pub(in crate::gateway::pipeline) async fn look(
-    body: &mut Incoming,
-    headers: &HeaderMap,
-) -> Result<Looked, Problem> {
-    let mut looked = Looked::default();
-    let encodings = headers.get_all(header::CONTENT_ENCODING);
-    let encoded = encodings.iter().any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"));
-    if encoded || is_of(headers, b"multipart/") {
-        return Ok(looked);
-    }
-    // `curl -d` says form and sends JSON, which is what the servers of these dialects read.
-    let mut finder = Finder::new(is_of(headers, b"application/x-www-form-urlencoded"));
-    let deadline = Instant::now() + PATIENCE;
-    let mut read = 0;
-    while read < WINDOW && !body.is_end_stream() && finder.searches() {
-        let Ok(frame) = timeout_at(deadline, body.frame()).await else { break };
-        match frame {
-            None => break,
-            Some(Err(error)) => {
-                tracing::debug!(%error, "a request body broke before it named its model");
-                return Err(Problem::from(&UpstreamError::RequestCut));
-            }
-            Some(Ok(frame)) => {
-                if let Some(data) = frame.data_ref() {
-                    // No more than the window, so that what was found does not depend on how the bytes were cut.
-                    let inside = data.get(..WINDOW - read).unwrap_or(data);
-                    finder.read(inside);
-                    if !finder.searches() {
-                        finder.read(data.get(inside.len()..).unwrap_or_default());
-                    }
-                    read += data.len();
-                }
-                looked.early.push(frame);
-            }
-        }
-    }
-    looked.model = finder.judge()?.map(str::to_owned);
-    if finder.guards() {
-        looked.watch = Some(Box::new(finder));
-    }
-    Ok(looked)
-}
-
-/// Whether any content type of the request begins so.
-fn is_of(headers: &HeaderMap, kind: &[u8]) -> bool {
-    let values = headers.get_all(header::CONTENT_TYPE).iter();
-    let mut kinds = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    kinds.any(|one| one.trim_ascii().get(..kind.len()).is_some_and(|start| start.eq_ignore_ascii_case(kind)))
-}
-
 /// Finds `model` at the root of a JSON document.
-struct Finder {
+pub(super) struct Finder {
     scanner: Scanner,
     found: Found,
     /// Something comes behind the document.
@@ -102,11 +20,13 @@ struct Finder {
     form: Option<Form>,
 }
 
-#[derive(Default)]
 struct Found {
     name: Option<Name>,
     /// There was another one.
     twice: bool,
+    /// The model is named elsewhere, and no name in the body means anything.
+    aside: bool,
+    shown: Shown,
 }
 
 #[derive(PartialEq, Eq)]
@@ -118,11 +38,28 @@ enum Name {
 }
 
 impl Finder {
-    fn new(form: bool) -> Self {
+    pub(super) fn new(form: bool, keeps_input: bool) -> Self {
         let form = form.then(Form::new);
-        Self { scanner: Scanner::new(), found: Found::default(), goes_on: false, form }
+        let found = Found { name: None, twice: false, aside: false, shown: Shown::new(keeps_input) };
+        Self { scanner: Scanner::new(), found, goes_on: false, form }
     }
 
+    /// For requests that name their model elsewhere.
+    pub(super) fn aside(keeps_input: bool) -> Self {
+        let mut finder = Self::new(false, keeps_input);
+        finder.found.aside = true;
+        finder
+    }
+
+    fn name(&self) -> Option<&str> {
+        match &self.found.name {
+            Some(Name::Is(name)) => Some(name),
+            _ => None,
+        }
+    }
+}
+
+impl Reader for Finder {
     fn read(&mut self, bytes: &[u8]) {
         if let Some(form) = &mut self.form {
             form.read(bytes);
@@ -135,22 +72,15 @@ impl Finder {
     }
 
     fn searches(&self) -> bool {
-        self.found.name.is_none() && !self.scanner.is_whole() && !self.scanner.is_broken()
+        let over = self.found.aside || self.scanner.is_whole() || self.scanner.is_broken();
+        self.found.name.is_none() && !over
     }
 
-    /// Whether what follows has to agree with what was found: a name, whatever its value, or that there is none.
+    /// A name, whatever its value, or that there is none.
     fn guards(&self) -> bool {
-        self.found.name.is_some() || self.scanner.is_whole()
+        !self.found.aside && (self.found.name.is_some() || self.scanner.is_whole())
     }
 
-    fn name(&self) -> Option<&str> {
-        match &self.found.name {
-            Some(Name::Is(name)) => Some(name),
-            _ => None,
-        }
-    }
-
-    /// Why a server could take another model from the body.
     fn doubt(&self) -> Option<&'static str> {
         if self.found.twice {
             return Some("names two models");
@@ -166,46 +96,44 @@ impl Finder {
         form.then_some("says that it is a form, and names a model as JSON and as a form")
     }
 
-    /// The one name.
-    fn judge(&self) -> Result<Option<&str>, Problem> {
-        if let Some(doubt) = self.doubt() {
-            let message = format!("the request {doubt}, and servers differ in which model they take");
-            let remedy = "send one JSON document with `model` once, as application/json";
-            return Err(Problem::new(code::BAD_REQUEST, message).remedy(remedy));
+    fn model(&self) -> Result<Option<String>, Problem> {
+        if let Some(doubt) = self.doubt().filter(|_| !self.found.aside) {
+            return Err(ambiguous(doubt));
         }
         if self.found.name == Some(Name::TooLong) {
             let message = format!("the request's `model` is longer than {MAX_TEXT} bytes");
             return Err(Problem::new(code::BAD_REQUEST, message).remedy("send the model's own name"));
         }
-        Ok(self.name())
+        Ok(self.name().map(str::to_owned))
     }
-}
 
-impl Watch for Finder {
-    fn passes(&mut self, bytes: &[u8]) -> bool {
-        self.read(bytes);
-        self.doubt().is_none()
+    fn told(&self) -> Told {
+        let shown = &self.found.shown;
+        Told { stream: shown.stream(), input: shown.input(), whole: self.scanner.is_whole() }
     }
 }
 
 impl Listener for Found {
     fn name(&self, name: &[u8]) -> u8 {
         // Some servers do not look at the case of names.
-        if name.eq_ignore_ascii_case(b"model") { MODEL } else { UNKNOWN }
+        if name.eq_ignore_ascii_case(b"model") { MODEL } else { Shown::name(name) }
     }
 
-    fn wants_text(&self, path: &[u8]) -> bool {
-        path == [MODEL]
+    fn wants_text(&self, path: &[u8]) -> Option<usize> {
+        if path == [MODEL] { Some(MAX_TEXT) } else { self.shown.wants_text(path) }
     }
 
     fn value(&mut self, path: &[u8], value: Scalar<'_>) {
         if path != [MODEL] {
+            return self.shown.value(path, value);
+        }
+        if self.aside {
             return;
         }
         let name = match value {
             Scalar::Text(text) => Name::Is(String::from_utf8_lossy(text).into_owned()),
-            Scalar::LongText => Name::TooLong,
-            Scalar::Number(_) | Scalar::Other => Name::Other,
+            Scalar::LongText(_) => Name::TooLong,
+            _ => Name::Other,
         };
         match &self.name {
             Some(first) => self.twice |= *first != name || name == Name::TooLong,
@@ -213,7 +141,9 @@ impl Listener for Found {
         }
     }
 
-    fn end(&mut self) {}
+    fn end(&mut self) {
+        self.shown.message_ends();
+    }
 
     fn broken(&mut self) {}
 }
@@ -229,11 +159,11 @@ mod tests {
     }
 
     fn read_as(form: bool, pieces: &[&[u8]]) -> (Option<String>, bool) {
-        let mut finder = Finder::new(form);
+        let mut finder = Finder::new(form, true);
         for piece in pieces {
             finder.read(piece);
         }
-        (finder.name().map(str::to_owned), finder.judge().is_err())
+        (finder.name().map(str::to_owned), finder.model().is_err())
     }
 
     const BODIES: [(&str, Option<&str>, bool); 25] = [
@@ -304,20 +234,95 @@ mod tests {
         for (first, then) in
             [(r#"{"model":null,"#, r#""model":"b"}"#), (r#"{"x":1}"#, r#"{"model":"b"}"#), ("[]", "x")]
         {
-            let mut finder = Finder::new(false);
+            let mut finder = Finder::new(false, false);
             finder.read(first.as_bytes());
-            assert!(finder.guards() && finder.judge().is_ok(), "{first}");
-            assert!(!finder.passes(then.as_bytes()), "{first} {then}");
+            assert!(finder.guards() && finder.model().is_ok(), "{first}");
+            finder.read(then.as_bytes());
+            assert!(finder.doubt().is_some(), "{first} {then}");
+        }
+    }
+
+    /// Body, the stream flag, the input.
+    const SHOWN: [(&str, Option<bool>, Option<&str>); 17] = [
+        (
+            r#"{"model":"m","stream":true,"messages":[{"role":"system","content":"s"},{"role":"user","content":"a"},{"role":"assistant","content":"b"},{"role":"user","content":"c"}]}"#,
+            Some(true),
+            Some("c"),
+        ),
+        (
+            r#"{"messages":[{"content":[{"type":"text","text":"one"},{"type":"image_url","image_url":{"url":"x"}},{"type":"text","text":"two"}],"role":"user"},{"role":"assistant","content":"b"}],"stream":false}"#,
+            Some(false),
+            Some("one\ntwo"),
+        ),
+        (
+            r#"{"messages":[{"role":"user","content":"asked"},{"role":"user","content":[{"type":"tool_result","content":"t"}]}]}"#,
+            None,
+            Some("asked"),
+        ),
+        (r#"{"input":"embed me"}"#, None, Some("embed me")),
+        (r#"{"input":["a","b"]}"#, None, Some("a\nb")),
+        (r#"{"input":[[1,2],[3]]}"#, None, None),
+        (
+            r#"{"input":[{"role":"user","content":[{"type":"input_text","text":"hi"}]},{"type":"function_call_output","output":"o"}]}"#,
+            None,
+            Some("hi"),
+        ),
+        (r#"{"prompt":"p","stream":"true"}"#, None, Some("p")),
+        (
+            r#"{"contents":[{"role":"user","parts":[{"text":"g"}]},{"role":"model","parts":[{"text":"h"}]}]}"#,
+            None,
+            Some("g"),
+        ),
+        (r#"{"contents":[{"parts":[{"text":"no role"}]}]}"#, None, Some("no role")),
+        (r#"{"content":{"parts":[{"text":"e"}]}}"#, None, Some("e")),
+        (
+            r#"{"requests":[{"content":{"parts":[{"text":"e"}]}},{"content":{"parts":[{"text":"f"}]}}]}"#,
+            None,
+            Some("f"),
+        ),
+        (r#"{"text_input":"t"}"#, None, Some("t")),
+        (r#"{"metadata":{"stream":true,"prompt":"x"}}"#, None, None),
+        (r#"{"stream":null}"#, None, None),
+        // As far as it came.
+        (r#"{"messages":[{"role":"user","content":"first"}, }"#, None, Some("first")),
+        ("\u{1}\u{2}", None, None),
+    ];
+
+    fn told(pieces: &[&[u8]]) -> (Option<bool>, Option<String>) {
+        let mut finder = Finder::new(false, true);
+        pieces.iter().for_each(|piece| finder.read(piece));
+        let told = finder.told();
+        (told.stream, told.input)
+    }
+
+    #[test]
+    fn the_stream_flag_and_what_is_asked_are_read() {
+        for (body, stream, input) in SHOWN {
+            assert_eq!(told(&[body.as_bytes()]), (stream, input.map(str::to_owned)), "{body}");
+            let bytes: Vec<&[u8]> = body.as_bytes().chunks(1).collect();
+            assert_eq!(told(&bytes), (stream, input.map(str::to_owned)), "{body} byte by byte");
         }
     }
 
     #[test]
-    fn any_content_type_counts() {
-        let mut headers = HeaderMap::new();
-        headers.append("content-type", "application/json".parse().unwrap());
-        assert!(!is_of(&headers, b"multipart/"));
-        headers.append("content-type", "text/plain, Multipart/Form-Data; boundary=x".parse().unwrap());
-        assert!(is_of(&headers, b"multipart/"));
+    fn an_input_has_a_bound_and_nothing_is_kept_unasked() {
+        for character in ["x", "é", "😀"] {
+            let body = format!(r#"{{"model":"m","prompt":"{}"}}"#, character.repeat(3000));
+            let input = told(&[body.as_bytes()]).1.unwrap();
+            assert!(input.len() > 2040 && input.len() <= 2048, "{}", input.len());
+            assert_eq!(input.replace(character, ""), "", "no half a character");
+        }
+        let mut finder = Finder::new(false, false);
+        finder.read(br#"{"prompt":"secret","stream":true}"#);
+        assert_eq!(finder.told(), Told { stream: Some(true), input: None, whole: true });
+    }
+
+    #[test]
+    fn aside_of_a_path_the_body_names_no_model() {
+        let mut finder = Finder::aside(true);
+        finder.read(br#"{"model":"a","model":"b","stream":true,"prompt":"p"} x"#);
+        assert!(!finder.searches() && !finder.guards() && finder.model().unwrap().is_none());
+        assert_eq!(finder.told().stream, Some(true));
     }
 
     proptest! {

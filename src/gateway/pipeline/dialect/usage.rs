@@ -1,57 +1,20 @@
-//! Tokens as an answer counts them: read from its bytes while they pass, documents and streams alike.
+//! Tokens as an answer counts them: read from its bytes while they pass, documents, streams and conversations alike.
 
 use http::{HeaderMap, header};
 
 use super::{
     Work,
-    json::{Listener, Scalar, Scanner, UNKNOWN},
+    json::Scanner,
+    socket::Socket,
+    tally::{CACHE_READ, CACHE_WRITTEN, INPUT, OUTPUT, THOUGHTS, TOOLS, TOTAL, Tally},
 };
 use crate::evidence::event::Tokens;
-
-/// Names with a meaning.
-const USAGE: u8 = 1;
-const RESPONSE: u8 = 2;
-const MESSAGE: u8 = 3;
-const USAGE_METADATA: u8 = 4;
-/// Ollama's counts, which stand at the root.
-const EVALUATED_PROMPT: u8 = 5;
-const EVALUATED: u8 = 6;
-/// Names of counts; the place in the tally is what is above this.
-const COUNTS: u8 = 16;
-const INPUT: usize = 0;
-const OUTPUT: usize = 1;
-const CACHE_WRITTEN: usize = 2;
-const CACHE_READ: usize = 3;
-const TOOLS: usize = 4;
-const THOUGHTS: usize = 5;
-const TOTAL: usize = 6;
-
-const NAMES: [(&[u8], u8); 18] = [
-    (b"usage", USAGE),
-    (b"response", RESPONSE),
-    (b"message", MESSAGE),
-    (b"usageMetadata", USAGE_METADATA),
-    (b"prompt_tokens", COUNTS),
-    (b"input_tokens", COUNTS),
-    (b"prompt_eval_count", EVALUATED_PROMPT),
-    (b"promptTokenCount", COUNTS),
-    (b"completion_tokens", COUNTS + 1),
-    (b"output_tokens", COUNTS + 1),
-    (b"eval_count", EVALUATED),
-    (b"candidatesTokenCount", COUNTS + 1),
-    (b"cache_creation_input_tokens", COUNTS + 2),
-    (b"cache_read_input_tokens", COUNTS + 3),
-    (b"toolUsePromptTokenCount", COUNTS + 4),
-    (b"thoughtsTokenCount", COUNTS + 5),
-    (b"total_tokens", COUNTS + 6),
-    (b"totalTokenCount", COUNTS + 6),
-];
 
 /// About so many bytes of text are a token.
 const BYTES_PER_TOKEN: u64 = 4;
 
 /// How an answer is cut into JSON documents.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum Framing {
     /// One, or several after each other.
     Documents,
@@ -59,6 +22,8 @@ enum Framing {
     Lines,
     /// In the data of server-sent events.
     Events(Events),
+    /// In the messages of a WebSocket.
+    Socket(Socket),
     /// Nothing that is read.
     Opaque,
 }
@@ -79,6 +44,23 @@ impl Reading {
         Self { work, framing: framing(headers), scanner: Scanner::new(), tally: Tally::default(), bytes: 0 }
     }
 
+    /// For a conversation over WebSocket, whose messages are read if they are of a dialect that is understood.
+    pub(in crate::gateway::pipeline) fn conversation(understood: bool) -> Self {
+        let (framing, tally) = (Framing::Socket(Socket::new(understood)), Tally::adding());
+        Self { work: Work::Other, framing, scanner: Scanner::new(), tally, bytes: 0 }
+    }
+
+    /// Whether a conversation has been closed by the model's side: what comes after that is no part of it.
+    pub(in crate::gateway::pipeline) fn is_closed(&self) -> bool {
+        matches!(&self.framing, Framing::Socket(socket) if socket.is_closed())
+    }
+
+    /// Whether the first of what the model has made has come; of an answer that is no stream this is not known.
+    pub(in crate::gateway::pipeline) fn has_begun(&self) -> bool {
+        // A list at the root is how Gemini streams when it is not asked for events.
+        self.tally.begun() && (!matches!(self.framing, Framing::Documents) || self.scanner.is_listed())
+    }
+
     /// Bytes pass.
     pub(in crate::gateway::pipeline) fn read(&mut self, bytes: &[u8]) {
         self.bytes += bytes.len() as u64;
@@ -96,19 +78,18 @@ impl Reading {
                 }
             }
             Framing::Events(events) => events.read(bytes, &mut self.scanner, &mut self.tally),
+            Framing::Socket(socket) => socket.read(bytes, &mut self.scanner, &mut self.tally),
         }
     }
 
     /// What was counted, or an estimate that says so; `sent` is the request body's length, `complete` whether the whole answer passed.
     pub(in crate::gateway::pipeline) fn tokens(&self, sent: u64, complete: bool) -> Option<Tokens> {
-        let counts = &self.tally.counts;
-        let told = counts.iter().any(Option::is_some);
-        let sum = |of: &[usize]| {
-            let told = of.iter().filter_map(|at| counts.get(*at).copied().flatten());
-            told.reduce(u64::saturating_add)
-        };
+        let sum = |of: &[usize]| self.tally.sum(of);
         let streams = matches!(self.framing, Framing::Lines | Framing::Events(_));
-        if told && (complete || !streams || self.work != Work::Generate) {
+        if matches!(self.framing, Framing::Socket(_)) {
+            return self.conversed();
+        }
+        if self.tally.told() && (complete || !streams || self.work != Work::Generate) {
             let input = sum(&[INPUT, CACHE_WRITTEN, CACHE_READ, TOOLS]).unwrap_or(0);
             let output = sum(&[OUTPUT, THOUGHTS]).unwrap_or(0);
             return Some(Tokens { input, output, total: sum(&[TOTAL]), estimated: false });
@@ -119,12 +100,24 @@ impl Reading {
         let guessed = match self.work {
             Work::Embed | Work::Other => 0,
             // Servers send about a token in each message of a stream.
-            Work::Generate if streams => self.tally.documents,
+            Work::Generate if streams => self.tally.deltas(),
             Work::Generate => self.bytes / BYTES_PER_TOKEN,
         };
         let input = sum(&[INPUT, CACHE_WRITTEN, CACHE_READ, TOOLS]).unwrap_or(sent.div_ceil(BYTES_PER_TOKEN));
         let output = sum(&[OUTPUT, THOUGHTS]).unwrap_or(0).max(guessed);
         Some(Tokens { input, output, total: None, estimated: true })
+    }
+
+    /// Of a conversation: what each answer told, and a token for each message of one that was left before it did.
+    fn conversed(&self) -> Option<Tokens> {
+        let untold = self.tally.untold();
+        if !self.tally.told() && untold == 0 {
+            return None;
+        }
+        let input = self.tally.sum(&[INPUT, CACHE_WRITTEN, CACHE_READ, TOOLS]).unwrap_or(0);
+        let output = self.tally.sum(&[OUTPUT, THOUGHTS]).unwrap_or(0).saturating_add(untold);
+        let total = self.tally.sum(&[TOTAL]).filter(|_| untold == 0);
+        Some(Tokens { input, output, total, estimated: untold > 0 })
     }
 }
 
@@ -146,54 +139,8 @@ fn framing(headers: &HeaderMap) -> Framing {
     }
 }
 
-/// The latest counts of complete documents: streams tell them again and again, each time for the whole so far.
-#[derive(Debug, Default)]
-struct Tally {
-    counts: [Option<u64>; 7],
-    /// Of the document being read.
-    pending: [Option<u64>; 7],
-    documents: u64,
-}
-
-impl Listener for Tally {
-    fn name(&self, name: &[u8]) -> u8 {
-        NAMES.iter().find(|(known, _)| *known == name).map_or(UNKNOWN, |(_, meaning)| *meaning)
-    }
-
-    fn wants_text(&self, _: &[u8]) -> bool {
-        false
-    }
-
-    fn value(&mut self, path: &[u8], value: Scalar<'_>) {
-        let Scalar::Number(number) = value else { return };
-        let at = match path {
-            // OpenAI, Anthropic; their streams; Gemini.
-            [USAGE | USAGE_METADATA, count] | [RESPONSE | MESSAGE, USAGE, count] => {
-                count.checked_sub(COUNTS).map(usize::from)
-            }
-            [EVALUATED_PROMPT] => Some(INPUT),
-            [EVALUATED] => Some(OUTPUT),
-            _ => return,
-        };
-        if let Some(pending) = at.and_then(|at| self.pending.get_mut(at)) {
-            *pending = Some(number);
-        }
-    }
-
-    fn end(&mut self) {
-        self.documents = self.documents.saturating_add(1);
-        for (count, pending) in self.counts.iter_mut().zip(&mut self.pending) {
-            *count = pending.take().or(*count);
-        }
-    }
-
-    fn broken(&mut self) {
-        self.pending = Default::default();
-    }
-}
-
 /// Reads server-sent events (WHATWG HTML §9.2): lines end with CR, LF or both, an empty one ends an event.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 struct Events {
     line: Line,
     after_cr: bool,

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{Config, Holder, Row, counter::Counter, refused, window::Window};
+use super::{Amounts, Config, Holder, Row, counter::Counter, refused, window::Window};
 use crate::gateway::{identity::Caller, respond::Problem};
 
 /// Most callers that are counted on one model at once. Only callers known to a provider are counted, and idle ones are forgotten.
@@ -30,6 +30,19 @@ impl Counts {
         Self { model: model.to_owned(), holders: Mutex::default() }
     }
 
+    /// Whether there is room for an exchange now; none is taken. `now`: seconds since 1970.
+    ///
+    /// # Errors
+    /// As [`Self::admit`].
+    pub(in crate::gateway::pipeline) fn room(
+        &self,
+        limits: &Config,
+        caller: &Caller,
+        now: u64,
+    ) -> Result<(), Problem> {
+        self.vacant(&mut self.lock(), &limits.of(caller), now)
+    }
+
     /// Takes room for an exchange under every limit that holds for the caller, or under none. `now`: seconds since 1970.
     ///
     /// # Errors
@@ -42,8 +55,26 @@ impl Counts {
     ) -> Result<Admitted, Problem> {
         let held = limits.of(caller);
         let mut counters = self.lock();
-        let mut worst = None;
+        self.vacant(&mut counters, &held, now)?;
         for (holder, amounts) in &held {
+            let counter = counters.entry(holder.clone()).or_default();
+            counter.advance(now);
+            counter.begin(amounts, now);
+        }
+        drop(counters);
+        let holders = held.into_iter().map(|(holder, _)| holder).collect();
+        Ok(Admitted { counts: Arc::clone(self), holders })
+    }
+
+    /// Refuses an exchange of these holders unless each has room.
+    fn vacant(
+        &self,
+        counters: &mut HashMap<Holder, Counter>,
+        held: &[(Holder, Amounts)],
+        now: u64,
+    ) -> Result<(), Problem> {
+        let mut worst = None;
+        for (holder, amounts) in held {
             let Some(counter) = counters.get_mut(holder) else { continue };
             let full = counter.full(amounts, now);
             if let Some(full) = full
@@ -63,14 +94,7 @@ impl Counts {
             let message = format!("more callers use `{}` than the gateway can count", self.model);
             return Err(Problem::limited(message, super::window::SPAN));
         }
-        for (holder, amounts) in &held {
-            let counter = counters.entry(holder.clone()).or_default();
-            counter.advance(now);
-            counter.begin(amounts, now);
-        }
-        drop(counters);
-        let holders = held.into_iter().map(|(holder, _)| holder).collect();
-        Ok(Admitted { counts: Arc::clone(self), holders })
+        Ok(())
     }
 
     /// What has changed since the last time, and forgets holders of nothing.

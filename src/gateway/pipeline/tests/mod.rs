@@ -2,11 +2,16 @@
 
 mod approving;
 mod bodies;
+mod corners;
+mod dialects;
 mod ends;
+mod framing;
+mod grpc;
 mod limits;
 mod protocols;
 mod refusals;
 mod servers;
+mod signing;
 mod switching;
 mod trust;
 mod upstreams;

@@ -1,10 +1,10 @@
 //! Exchanges that leave HTTP: WebSocket and whatever else a model's server agrees to.
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{
     servers::Scripted,
-    world::{World, model},
+    world::{World, model, soon},
 };
 use crate::wire::stream::reset;
 
@@ -66,13 +66,53 @@ async fn policy_stands_before_the_switch_and_revocation_after_it() {
     line.write(SWITCH).await;
     client.read_until("\r\n\r\n").await;
     client.revoked.cancel();
-    assert_eq!(client.rest().await.1, Some(reset::REVOKED));
+    let (said, reset) = client.rest().await;
+    let close = said.starts_with(&[0x88]) && said.get(2..4) == Some(&1008_u16.to_be_bytes()[..]);
+    assert!(close && reset.is_none(), "{reset:?} {said:?}");
     line.ended().await;
     assert_eq!(world.finished().await.response.unwrap().outcome, "revoked");
 }
 
 #[tokio::test]
-async fn a_switched_server_that_is_cut_is_signalled() {
+async fn a_switched_server_that_is_cut_is_signalled_between_frames_by_a_close() {
+    for (sent, closed) in [(&b""[..], true), (b"\x81\x02hi", true), (b"\x81\x02h", false), (b"hello", false)]
+    {
+        for broken in [true, false] {
+            let mut server = Scripted::start().await;
+            let world = World::of(&server.url).await;
+            let mut client = world.connect();
+            client.write(UPGRADE).await;
+            let mut line = server.accept().await;
+            line.head().await;
+            line.write(SWITCH).await;
+            client.read_until("\r\n\r\n").await;
+            line.write(sent).await;
+            let mut seen = vec![0; sent.len()];
+            soon(client.io.read_exact(&mut seen)).await.unwrap();
+            if broken {
+                line.reset();
+            } else {
+                drop(line);
+                // The caller's side is open still; it says its part when it has heard the end.
+            }
+            let mut said = Vec::new();
+            if !broken {
+                soon(client.io.read_to_end(&mut said)).await.unwrap();
+                client.io.shutdown().await.unwrap();
+            }
+            let (rest, code) = client.rest().await;
+            said.extend(rest);
+            let is_close = said.starts_with(&[0x88]) && said.get(2..4) == Some(&1014_u16.to_be_bytes()[..]);
+            assert_eq!(is_close, closed, "{sent:?} {said:?}");
+            assert_eq!(code, (broken && !closed).then_some(reset::CUT), "{sent:?}");
+            let outcome = world.finished().await.response.unwrap().outcome;
+            assert_eq!(outcome, if broken { "upstream_cut" } else { "complete" });
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_servers_own_close_is_the_last_word() {
     let mut server = Scripted::start().await;
     let world = World::of(&server.url).await;
     let mut client = world.connect();
@@ -81,7 +121,35 @@ async fn a_switched_server_that_is_cut_is_signalled() {
     line.head().await;
     line.write(SWITCH).await;
     client.read_until("\r\n\r\n").await;
-    line.reset();
-    assert_eq!(client.rest().await.1, Some(reset::CUT));
-    assert_eq!(world.finished().await.response.unwrap().outcome, "upstream_cut");
+    line.write(b"\x88\x02\x03\xe9").await;
+    drop(line);
+    client.io.shutdown().await.unwrap();
+    assert_eq!(client.rest().await, (b"\x88\x02\x03\xe9".to_vec(), None));
+}
+
+/// What a server says last arrives, though it drops its connection right behind with bytes of the caller unread.
+#[tokio::test]
+async fn a_close_frame_arrives_though_its_server_resets_behind_it() {
+    for (said, ending, outcome) in
+        [(&b"\x88\x02\x03\xE8"[..], None, "complete"), (b"\x81\x01x", Some(reset::CUT), "upstream_cut")]
+    {
+        let mut server = Scripted::start().await;
+        let world = World::of(&server.url).await;
+        let mut client = world.connect();
+        client.write(UPGRADE).await;
+        let mut line = server.accept().await;
+        line.head().await;
+        line.write(SWITCH).await;
+        client.read_until("\r\n\r\n").await;
+        line.write(said).await;
+        line.reset();
+        let mut heard = vec![0; said.len()];
+        soon(client.io.read_exact(&mut heard)).await.unwrap();
+        assert_eq!(heard, said);
+        // A caller that answers the close finds nobody; that changes nothing.
+        let _ = client.io.write_all(b"\x88\x80\0\0\0\0").await;
+        let _ = client.io.shutdown().await;
+        assert_eq!(client.rest().await, (Vec::new(), ending));
+        assert_eq!(world.finished().await.response.unwrap().outcome, outcome);
+    }
 }

@@ -1,5 +1,7 @@
 //! Which servers are believed: `required` and `relaxed`, roots, names, dates, pins, and the evidence of it.
 
+use std::collections::BTreeMap;
+
 use http::StatusCode;
 
 use super::{
@@ -89,7 +91,8 @@ async fn a_required_model_is_never_reached_unverified() {
         ..plaintext
     };
     let Err(PipelineError::Upstream { cause, .. }) =
-        super::super::models::open(vec![required], &uncounted().await.0, &Clock::system()).map(|_| ())
+        super::super::models::open(vec![required], &BTreeMap::new(), &uncounted().await.0, &Clock::system())
+            .map(|_| ())
     else {
         panic!("a plaintext required model was set up");
     };
@@ -148,7 +151,10 @@ async fn plaintext_goes_to_relaxed_networks_alone() {
     outside.upstream.relaxed_networks = vec!["10.0.0.0/8".into()];
     refused(outside.clone(), "outside the networks").await;
     outside.upstream.relaxed_networks = vec!["10.0.0.0".into(), "nonsense".into()];
-    assert!(super::super::models::open(vec![outside], &uncounted().await.0, &Clock::system()).is_err());
+    assert!(
+        super::super::models::open(vec![outside], &BTreeMap::new(), &uncounted().await.0, &Clock::system())
+            .is_err()
+    );
 }
 
 #[tokio::test]
@@ -201,4 +207,24 @@ async fn tls_1_2_is_the_floor() {
     let (status, body, leg) = asked.await.unwrap();
     assert_eq!((status, leg), (StatusCode::BAD_GATEWAY, None));
     assert!(body.contains("no TLS version or cipher that is allowed"), "{body}");
+}
+
+#[tokio::test]
+async fn a_swapped_client_certificate_is_shown_after_the_reload() {
+    let place = Place::new();
+    let other = Authority::new();
+    let leaf = place.authority.leaf("localhost", |_| ());
+    let url = servers::http(Some(leaf.server_for(&["http/1.1"], Some(&place.authority))), mirror).await;
+    let write = |authority: &Authority| {
+        let own = authority.leaf("gateway", |_| ());
+        (place.file("own.pem", &own.pem), place.file("own.key", &own.key.serialize_pem()))
+    };
+    let mut model = place.required(&url);
+    model.upstream.client_certificate = Some(write(&other));
+    let world = World::new(vec![model.clone()]).await;
+    assert_eq!(world.connect().ask(get("/")).await.status(), StatusCode::BAD_GATEWAY);
+    // The same words in the configuration: only the files have changed.
+    write(&place.authority);
+    world.pipeline.reload(vec![model]).unwrap();
+    assert_eq!(world.connect().ask(get("/")).await.status(), StatusCode::OK);
 }

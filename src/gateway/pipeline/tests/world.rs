@@ -132,16 +132,22 @@ impl World {
     }
 
     pub(super) async fn with_policy(models: Vec<ModelConfig>, policy: &str) -> Self {
-        Self::with(models, policy, Clock::system()).await
+        Self::with(models, policy, Clock::system(), audit::Config::default()).await
+    }
+
+    /// One model called `m`, with events that hold the beginning of what is asked.
+    pub(super) async fn with_inputs(url: &str) -> Self {
+        let config = audit::Config { keeps_input: true, ..audit::Config::default() };
+        Self::with(vec![model("m", url)], PERMIT_ALL, Clock::system(), config).await
     }
 
     /// On a clock that the hand moves.
     pub(super) async fn at_hand(models: Vec<ModelConfig>) -> (Self, Hand) {
         let (clock, hand) = Clock::manual(SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_418_146));
-        (Self::with(models, PERMIT_ALL, clock).await, hand)
+        (Self::with(models, PERMIT_ALL, clock, audit::Config::default()).await, hand)
     }
 
-    async fn with(models: Vec<ModelConfig>, policy: &str, clock: Clock) -> Self {
+    async fn with(models: Vec<ModelConfig>, policy: &str, clock: Clock, config: audit::Config) -> Self {
         let facts: Vec<_> = models
             .iter()
             .map(|model| ModelFacts {
@@ -154,7 +160,7 @@ impl World {
         let policies = Policies::parse(&[("test.cedar".into(), policy.to_owned())], &facts).unwrap();
         let (journal, ledger) = (MemoryJournal::default(), MemoryLedger::default());
         let scribe = Scribe::open(
-            audit::Config::default(),
+            config,
             Arc::new(journal.clone()),
             Arc::new(ledger),
             clock.clone(),

@@ -14,7 +14,7 @@ const DESIGN: &str = r#"
 permit(principal in Group::"ml-engineers", action == Action::"invoke", resource == Model::"fraud-detector") when { context.approved };
 "#;
 
-const EVERYTHING: Reads = Reads { source_ip: true, now: true };
+const EVERYTHING: Reads = Reads { source_ip: true, now: true, requested_model: true };
 
 fn facts(name: &str, labels: &[(&str, &str)]) -> ModelFacts {
     ModelFacts {

@@ -18,6 +18,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use crate::{
     evidence::event::Event,
     gateway::{
+        framing::tests::corpus::{PASSED, REFUSED, placed},
         pipeline::{Dialect, ModelConfig},
         upstream,
         world::World,
@@ -277,6 +278,69 @@ async fn a_caller_who_leaves_cancels_the_upstream() {
         let mut rest = Vec::new();
         let _ = soon(line.read_to_end(&mut rest)).await;
         assert_eq!(outcome(stage.finished().await), "caller_left");
+    }
+}
+
+#[tokio::test]
+async fn every_malformed_request_is_told_audited_and_reaches_no_model() {
+    let stage = Stage::set().await;
+    let token = stage.world.token("alice", Some("m")).await;
+    for (name, form, status) in REFUSED {
+        let mut caller = stage.tls(b"http/1.1", None).await.unwrap();
+        let form = placed(form, "/models/m", &format!("authorization: Bearer {token}\r\n"));
+        caller.write_all(&form).await.unwrap();
+        let mut said = Vec::new();
+        // The gateway ends the connection by itself.
+        let _ = soon(caller.read_to_end(&mut said)).await;
+        let said = String::from_utf8_lossy(&said);
+        assert!(said.starts_with(&format!("HTTP/1.1 {status} ")), "{name}: {said}");
+        let (_, body) = said.split_once("\r\n\r\n").unwrap();
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(body["error"]["code"], "bad_request", "{name}: {body}");
+        assert!(!body.to_string().contains(&token), "{name}");
+    }
+    let events = stage.world.events("exchange").await;
+    assert_eq!(events.len(), REFUSED.len(), "one event each");
+    for event in events {
+        assert_eq!(event.caller.as_ref().unwrap().subject, "alice", "{event:?}");
+        assert_eq!(outcome(event), "refused");
+    }
+    let accepted = timeout(Duration::ZERO, stage.model.accept()).await;
+    assert!(accepted.is_err(), "the model was dialled");
+}
+
+#[tokio::test]
+async fn a_malformed_request_for_a_page_is_refused_in_json() {
+    let stage = Stage::set().await;
+    let mut caller = stage.tls(b"http/1.1", None).await.unwrap();
+    caller.write_all(b"GET /api/v1/models HTTP/1.1\r\nhost: a\r\nx : y\r\n\r\n").await.unwrap();
+    let mut said = String::new();
+    let _ = soon(caller.read_to_string(&mut said)).await;
+    assert!(
+        said.starts_with("HTTP/1.1 400 ") && said.contains(r#"{"error":{"code":"bad_request""#),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_odd_and_legal_reaches_the_model_byte_for_byte() {
+    let stage = Stage::set().await;
+    let token = stage.world.token("alice", Some("m")).await;
+    for (name, form, line, field, body) in PASSED {
+        let mut caller = stage.tls(b"http/1.1", None).await.unwrap();
+        let form = placed(form, "/models/m", &format!("authorization: Bearer {token}\r\n"));
+        caller.write_all(&form).await.unwrap();
+        let (mut upstream, _) = soon(stage.model.accept()).await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(soon(upstream.read_u8()).await.unwrap());
+        }
+        let shown = String::from_utf8_lossy(&head).into_owned();
+        assert!(head.starts_with(&[line, &b"\r\n"[..]].concat()), "{name}: {shown}");
+        assert!(head.windows(field.len().max(1)).any(|w| field.is_empty() || w == *field), "{name}: {shown}");
+        let mut seen = vec![0; body.len()];
+        soon(upstream.read_exact(&mut seen)).await.unwrap();
+        assert_eq!(seen, *body, "{name}");
     }
 }
 

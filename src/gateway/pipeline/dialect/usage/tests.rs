@@ -131,3 +131,181 @@ proptest! {
         }
     }
 }
+
+/// The piece of a stream with which the model begins, of each dialect; what comes before carries nothing.
+#[test]
+fn the_first_token_is_told_from_what_comes_before_it() {
+    for (kind, pieces, begins) in [
+        (
+            SSE,
+            vec![
+                "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":null}}]}\n\n",
+                ": ping\n\n",
+                "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n",
+            ],
+            Some(2),
+        ),
+        (SSE, vec!["data: {\"choices\":[{\"delta\":{\"reasoning_content\":\"a\"}}]}\n\n"], Some(0)),
+        (
+            SSE,
+            vec![
+                "data: {\"choices\":[{\"delta\":{\"tool_calls\":[]}}]}\n\n",
+                "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{}]}}]}\n\n",
+            ],
+            Some(1),
+        ),
+        (
+            SSE,
+            vec!["data: {\"choices\":[{\"text\":\"\"}]}\n\n", "data: {\"choices\":[{\"text\":\"x\"}]}\n\n"],
+            Some(1),
+        ),
+        (
+            SSE,
+            vec![
+                "data: {\"type\":\"response.created\",\"response\":{\"status\":\"in_progress\"}}\n\n",
+                "data: {\"type\":\"response.output_text.delta\",\"delta\":\"a\"}\n\n",
+            ],
+            Some(1),
+        ),
+        (
+            SSE,
+            vec![
+                "data: {\"type\":\"message_start\",\"message\":{\"content\":[],\"usage\":{\"output_tokens\":1}}}\n\n",
+                "data: {\"type\":\"content_block_start\",\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n",
+                "data: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\",\"text\":\"a\"}}\n\n",
+            ],
+            Some(2),
+        ),
+        (SSE, vec!["data: {\"delta\":{\"type\":\"thinking_delta\",\"thinking\":\"a\"}}\n\n"], Some(0)),
+        (
+            LINES,
+            vec![
+                "{\"message\":{\"role\":\"assistant\",\"content\":\"\"}}\n",
+                "{\"message\":{\"content\":\"a\"}}\n",
+            ],
+            Some(1),
+        ),
+        (LINES, vec!["{\"response\":\"\"}\n", "{\"response\":\"a\"}\n"], Some(1)),
+        (
+            SSE,
+            vec![
+                "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a\"}],\"role\":\"model\"}}]}\n\n",
+            ],
+            Some(0),
+        ),
+        (
+            JSON,
+            vec![
+                "[{\"usageMetadata\":{}}",
+                ",{\"candidates\":[{\"content\":{\"parts\":[{\"functionCall\":{}}]}}]}]",
+            ],
+            Some(1),
+        ),
+        (SSE, vec!["data: {\"model_name\":\"m\",\"text_output\":\"a\"}\n\n"], Some(0)),
+        // Whole answers have no first token, and an error is none.
+        (JSON, vec!["{\"choices\":[{\"text\":\"whole\"}]}"], None),
+        (SSE, vec!["data: {\"error\":{\"message\":\"overloaded\"}}\n\n"], None),
+    ] {
+        let mut reading = Reading::new(Work::Generate, &headers(kind));
+        let begun = pieces.iter().position(|piece| {
+            reading.read(piece.as_bytes());
+            reading.has_begun()
+        });
+        assert_eq!(begun, begins, "{pieces:?}");
+    }
+}
+
+#[test]
+fn a_stream_without_usage_counts_what_the_model_made() {
+    let body = "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n\
+        data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\ndata: {\"choices\":[{\"delta\":{\"content\":\"b\"}}]}\n\n\
+        data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+    assert_eq!(read(SSE, Work::Generate, &[body.as_bytes()], true), guessed(11, 2));
+}
+
+/// A frame of a server's.
+fn frame(head: u8, payload: &[u8]) -> Vec<u8> {
+    let length = payload.len();
+    let extended = match length {
+        0..126 => vec![u8::try_from(length).unwrap()],
+        126..=0xFFFF => [&[126][..], &u16::try_from(length).unwrap().to_be_bytes()].concat(),
+        _ => [&[127][..], &u64::try_from(length).unwrap().to_be_bytes()].concat(),
+    };
+    [&[head][..], &extended, payload].concat()
+}
+
+fn conversed(pieces: &[&[u8]]) -> Option<Tokens> {
+    let mut reading = Reading::conversation(true);
+    pieces.iter().for_each(|piece| reading.read(piece));
+    reading.tokens(0, true)
+}
+
+/// Frames, and the tokens they tell.
+fn conversations() -> Vec<(Vec<u8>, Option<Tokens>)> {
+    let done = br#"{"type":"response.done","response":{"usage":{"total_tokens":12,"input_tokens":5,"output_tokens":7}}}"#;
+    let delta = br#"{"type":"response.output_text.delta","delta":"hi"}"#;
+    let padded = [done.as_slice(), &[b' '; 70_000]].concat();
+    let google = br#"{"serverContent":{"turnComplete":true},"usageMetadata":{"promptTokenCount":3,"responseTokenCount":4,"totalTokenCount":7}}"#;
+    vec![
+        (frame(0x81, done), told(5, 7, Some(12))),
+        ([frame(0x81, done), frame(0x81, done)].concat(), told(10, 14, Some(24))),
+        (frame(0x81, &padded), told(5, 7, Some(12))),
+        (frame(0x82, google), told(3, 4, Some(7))),
+        (
+            [frame(0x01, &done[..20]), frame(0x89, b"{}"), frame(0x00, b""), frame(0x80, &done[20..])]
+                .concat(),
+            told(5, 7, Some(12)),
+        ),
+        // Left in the middle of an answer.
+        (
+            [frame(0x81, delta), frame(0x81, done), frame(0x81, delta)].concat(),
+            Some(Tokens { input: 5, output: 8, total: None, estimated: true }),
+        ),
+        // Compressed, masked, no WebSocket at all.
+        (frame(0xC1, done), None),
+        ([frame(0x41, &done[..20]), frame(0x80, &done[20..])].concat(), None),
+        ([frame(0xC1, b"x"), frame(0x81, done)].concat(), told(5, 7, Some(12))),
+        ([&[0x81, 0x80 | 1, 0, 0, 0, 0, b'1'][..], &frame(0x81, done)].concat(), None),
+        (done.to_vec(), None),
+        (Vec::new(), None),
+    ]
+}
+
+#[test]
+fn a_close_is_seen_when_the_whole_of_it_has_passed() {
+    for understood in [true, false] {
+        let mut reading = Reading::conversation(understood);
+        for (piece, closed) in [
+            (&b"\x81\x01x\x89\x00\x88"[..], false),
+            (b"\x02\x03", false),
+            (b"\xE8", true),
+            (b"\x81\x01x", true),
+        ] {
+            reading.read(piece);
+            assert_eq!(reading.is_closed(), closed, "{piece:?}");
+        }
+        assert_eq!(reading.tokens(0, true), None);
+    }
+    let mut empty = Reading::conversation(false);
+    empty.read(b"\x88\x00");
+    assert!(empty.is_closed());
+}
+
+#[test]
+fn conversations_tell_their_tokens() {
+    for (at, (bytes, expected)) in conversations().into_iter().enumerate() {
+        assert_eq!(conversed(&[&bytes]), expected, "{at}");
+        let single: Vec<&[u8]> = bytes.chunks(1).collect();
+        assert_eq!(conversed(&single), expected, "{at} byte by byte");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn any_conversation_is_survived(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let pieces: Vec<&[u8]> = bytes.chunks(7).collect();
+        assert_eq!(conversed(&pieces), conversed(&[&bytes]));
+    }
+}

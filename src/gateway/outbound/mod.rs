@@ -1,8 +1,11 @@
 //! Requests to services beside the models (identity providers, webhooks): TLS (or plain HTTP on loopback), bounded in time and size, redirects not followed.
 
+mod service_account;
+
 use std::{
     future::Future,
     io,
+    net::{Ipv4Addr, Ipv6Addr},
     path::Path,
     pin::Pin,
     sync::{Arc, OnceLock},
@@ -30,6 +33,8 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
+pub(in crate::gateway) use service_account::ServiceAccount;
+
 use crate::tls::{self, Trust};
 
 /// The whole of a request and its answer.
@@ -48,11 +53,20 @@ pub(in crate::gateway) struct Outbound(Client<Connector, Full<Bytes>>);
 impl Outbound {
     /// Believes the roots of `ca`, or the operating system's.
     pub(in crate::gateway) fn new(ca: Option<&Path>) -> Result<Self, String> {
+        Self::within(ca, acceptable)
+    }
+
+    /// Also asks the metadata services of clouds, which speak plain HTTP on addresses that no router forwards.
+    pub(in crate::gateway) fn with_metadata_services() -> Result<Self, String> {
+        Self::within(None, |url| acceptable(url) || is_metadata_service(url))
+    }
+
+    fn within(ca: Option<&Path>, allowed: fn(&Url) -> bool) -> Result<Self, String> {
         let trust = match ca {
             Some(path) => Trust::from_file(path).map_err(|e| e.to_string())?,
             None => Trust::Platform,
         };
-        let connector = Connector { trust, tls: Arc::default() };
+        let connector = Connector { trust, tls: Arc::default(), allowed };
         let client = Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
         Ok(Self(client))
     }
@@ -126,6 +140,29 @@ pub(in crate::gateway) fn is_loopback(url: &Url) -> bool {
     }
 }
 
+/// The documented addresses of clouds' metadata services, and nothing beside them: instances (AWS, Azure, Google Cloud), AWS containers
+/// and pods, Azure App Service. Link-local addresses do not leave the machine's own link (RFC 3927 §7).
+pub(in crate::gateway) fn is_metadata_service(url: &Url) -> bool {
+    const IPV4: [Ipv4Addr; 3] = [
+        Ipv4Addr::new(169, 254, 169, 254),
+        Ipv4Addr::new(169, 254, 170, 2),
+        Ipv4Addr::new(169, 254, 170, 23),
+    ];
+    const IPV6: [Ipv6Addr; 2] = [
+        Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+        Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23),
+    ];
+    url.scheme() == "http"
+        && match url.host() {
+            // App Service tells its address in IDENTITY_ENDPOINT; it lies in 169.254.128.0/22.
+            Some(Host::Ipv4(address)) => {
+                IPV4.contains(&address) || matches!(address.octets(), [169, 254, 128..=131, _])
+            }
+            Some(Host::Ipv6(address)) => IPV6.contains(&address),
+            _ => false,
+        }
+}
+
 fn without_query(uri: &Uri) -> String {
     format!("{}://{}{}", uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default(), uri.path())
 }
@@ -144,6 +181,7 @@ struct Connector {
     trust: Trust,
     /// Made at the first https request: the platform's store may be missing where only loopback is asked.
     tls: Arc<OnceLock<TlsConnector>>,
+    allowed: fn(&Url) -> bool,
 }
 
 impl Connector {
@@ -158,7 +196,7 @@ impl Connector {
     async fn connect(self, uri: Uri) -> io::Result<Leg> {
         let refused = |why: &str| io::Error::new(io::ErrorKind::InvalidInput, why.to_owned());
         let url = Url::parse(&uri.to_string()).map_err(|_| refused("not a URL"))?;
-        if !acceptable(&url) {
+        if !(self.allowed)(&url) {
             return Err(refused("plain http is for loopback alone: use an https URL"));
         }
         let (Some(host), Some(port)) = (uri.host(), url.port_or_known_default()) else {
@@ -249,6 +287,30 @@ mod tests {
             ("file:///etc/passwd", false),
         ] {
             assert_eq!(acceptable(&Url::parse(url).unwrap()), fits, "{url}");
+        }
+    }
+
+    #[test]
+    fn plain_http_reaches_metadata_services_by_their_very_addresses() {
+        for (url, fits) in [
+            ("http://169.254.169.254/latest/api/token", true),
+            ("http://169.254.170.2/v2/credentials", true),
+            ("http://169.254.170.23/v1/credentials", true),
+            ("http://169.254.129.2:8081/msi/token", true),
+            ("http://[fd00:ec2::254]/latest/api/token", true),
+            ("http://[fd00:ec2::23]/v1/credentials", true),
+            ("http://169.254.169.253/", false),
+            ("http://169.254.1.1/", false),
+            ("http://169.254.132.1/", false),
+            ("http://[fd00:ec2::253]/", false),
+            ("http://10.0.0.1/", false),
+            ("http://metadata.google.internal/", false),
+            ("http://169.254.169.254.example.test/", false),
+            ("ftp://169.254.169.254/", false),
+        ] {
+            let url = Url::parse(url).unwrap();
+            assert_eq!(is_metadata_service(&url), fits, "{url}");
+            assert!(!acceptable(&url), "{url}: only for those who ask metadata services");
         }
     }
 
