@@ -142,11 +142,14 @@ async fn a_loopback_port_answers_programs_with_its_key_alone() {
         }
         world.connect_as(|arrival| arrival.door = door.clone()).ask(request.body(empty()).unwrap()).await
     };
-    for refused in [&[][..], &[("x-api-key", "no")], &[("x-api-key", "k3y"), ("origin", "http://evil.test")]]
-    {
+    let page = [("x-api-key", "k3y"), ("origin", "http://evil.test")];
+    for (refused, status, code) in [
+        (&[][..], StatusCode::UNAUTHORIZED, "local_key"),
+        (&[("x-api-key", "no")], StatusCode::UNAUTHORIZED, "local_key"),
+        (&page, StatusCode::FORBIDDEN, "local_refused"),
+    ] {
         let answer = ask(refused).await;
-        assert_eq!(answer.status(), StatusCode::FORBIDDEN);
-        assert_eq!(answer.headers()["x-hoopctl-code"], "local_refused");
+        assert_eq!((answer.status(), &answer.headers()["x-hoopctl-code"]), (status, &code.parse().unwrap()));
     }
     let answer = ask(&[("authorization", "Bearer k3y")]).await;
     assert_eq!(answer.status(), StatusCode::OK);
