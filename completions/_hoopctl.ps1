@@ -458,6 +458,7 @@ Register-ArgumentCompleter -Native -CommandName 'hoopctl' -ScriptBlock {
             [CompletionResult]::new('run', 'run', [CompletionResultType]::ParameterValue, 'Run the gateway until SIGTERM or Ctrl-C')
             [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Find every mistake in gateway.toml and its policies, offline')
             [CompletionResult]::new('explain', 'explain', [CompletionResultType]::ParameterValue, 'Say what policy answers to whom, and why, offline')
+            [CompletionResult]::new('mask', 'mask', [CompletionResultType]::ParameterValue, 'Mask values in a text: stdin → stdout, offline')
             [CompletionResult]::new('ca', 'ca', [CompletionResultType]::ParameterValue, 'The gateway''s own certificate authority')
             break
         }
@@ -534,6 +535,27 @@ Register-ArgumentCompleter -Native -CommandName 'hoopctl' -ScriptBlock {
             [CompletionResult]::new('--transport', '--transport', [CompletionResultType]::ParameterName, 'How to reach the gateway: auto races QUIC and TLS over TCP [env: HOOPCTL_TRANSPORT] [default: auto]')
             [CompletionResult]::new('--approved', '--approved', [CompletionResultType]::ParameterName, 'As if a person had approved it')
             [CompletionResult]::new('--workload', '--workload', [CompletionResultType]::ParameterName, 'The user is a workload, not a person')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'hoopctl;gateway;mask' {
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Take the entities of this configuration file, and with --model what that model masks')
+            [CompletionResult]::new('--model', '--model', [CompletionResultType]::ParameterName, 'The model whose `mask` is taken')
+            [CompletionResult]::new('--entities', '--entities', [CompletionResultType]::ParameterName, 'What to mask: groups and entities, parted by commas [default: default]')
+            [CompletionResult]::new('--style', '--style', [CompletionResultType]::ParameterName, 'How a masked value is written [default: label]')
+            [CompletionResult]::new('--gateway', '--gateway', [CompletionResultType]::ParameterName, 'The gateway''s address; the profile''s unless said [env: HOOPCTL_GATEWAY]')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]')
+            [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours [env: HOOPCTL_COLOR, NO_COLOR] [default: auto]')
+            [CompletionResult]::new('--credential-store', '--credential-store', [CompletionResultType]::ParameterName, 'Where the login is kept; the best this machine has unless said [env: HOOPCTL_CREDENTIAL_STORE]')
+            [CompletionResult]::new('--transport', '--transport', [CompletionResultType]::ParameterName, 'How to reach the gateway: auto races QUIC and TLS over TCP [env: HOOPCTL_TRANSPORT] [default: auto]')
+            [CompletionResult]::new('--jsonl', '--jsonl', [CompletionResultType]::ParameterName, 'Each line is an object with `id` and `text`, and so is each line written')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]')

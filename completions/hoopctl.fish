@@ -468,28 +468,29 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo" -l once -d 'End af
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo" -s q -l quiet -d 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo" -s v -l verbose -d 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo" -s h -l help -d 'Print help'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain ca" -l gateway -d 'The gateway\'s address; the profile\'s unless said [env: HOOPCTL_GATEWAY]' -r -f
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain ca" -l profile -d 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain ca" -s o -l output -d 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]' -r -f -a "human\t''
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain mask ca" -l gateway -d 'The gateway\'s address; the profile\'s unless said [env: HOOPCTL_GATEWAY]' -r -f
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain mask ca" -l profile -d 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain mask ca" -s o -l output -d 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]' -r -f -a "human\t''
 json\t''
 jsonl\t''"
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain ca" -l color -d 'When to use colours [env: HOOPCTL_COLOR, NO_COLOR] [default: auto]' -r -f -a "auto\t''
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain mask ca" -l color -d 'When to use colours [env: HOOPCTL_COLOR, NO_COLOR] [default: auto]' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain ca" -l credential-store -d 'Where the login is kept; the best this machine has unless said [env: HOOPCTL_CREDENTIAL_STORE]' -r -f -a "keyring\t''
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain mask ca" -l credential-store -d 'Where the login is kept; the best this machine has unless said [env: HOOPCTL_CREDENTIAL_STORE]' -r -f -a "keyring\t''
 file\t''
 memory\t''"
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain ca" -l transport -d 'How to reach the gateway: auto races QUIC and TLS over TCP [env: HOOPCTL_TRANSPORT] [default: auto]' -r -f -a "auto\t''
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain mask ca" -l transport -d 'How to reach the gateway: auto races QUIC and TLS over TCP [env: HOOPCTL_TRANSPORT] [default: auto]' -r -f -a "auto\t''
 quic\t''
 tcp\t''"
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain ca" -s q -l quiet -d 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain ca" -s v -l verbose -d 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain ca" -s h -l help -d 'Print help'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain ca" -f -a "init" -d 'Write a first gateway.toml and policies into a folder'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain ca" -f -a "run" -d 'Run the gateway until SIGTERM or Ctrl-C'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain ca" -f -a "check" -d 'Find every mistake in gateway.toml and its policies, offline'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain ca" -f -a "explain" -d 'Say what policy answers to whom, and why, offline'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain ca" -f -a "ca" -d 'The gateway\'s own certificate authority'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain mask ca" -s q -l quiet -d 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain mask ca" -s v -l verbose -d 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain mask ca" -s h -l help -d 'Print help'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain mask ca" -f -a "init" -d 'Write a first gateway.toml and policies into a folder'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain mask ca" -f -a "run" -d 'Run the gateway until SIGTERM or Ctrl-C'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain mask ca" -f -a "check" -d 'Find every mistake in gateway.toml and its policies, offline'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain mask ca" -f -a "explain" -d 'Say what policy answers to whom, and why, offline'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain mask ca" -f -a "mask" -d 'Mask values in a text: stdin → stdout, offline'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and not __fish_seen_subcommand_from init run check explain mask ca" -f -a "ca" -d 'The gateway\'s own certificate authority'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from init" -l gateway -d 'The gateway\'s address; the profile\'s unless said [env: HOOPCTL_GATEWAY]' -r -f
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from init" -l profile -d 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from init" -s o -l output -d 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]' -r -f -a "human\t''
@@ -575,6 +576,28 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from explain" -s q -l quiet -d 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from explain" -s v -l verbose -d 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from explain" -s h -l help -d 'Print help'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from mask" -l config -d 'Take the entities of this configuration file, and with --model what that model masks' -r -F
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from mask" -l model -d 'The model whose `mask` is taken' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from mask" -l entities -d 'What to mask: groups and entities, parted by commas [default: default]' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from mask" -l style -d 'How a masked value is written [default: label]' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from mask" -l gateway -d 'The gateway\'s address; the profile\'s unless said [env: HOOPCTL_GATEWAY]' -r -f
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from mask" -l profile -d 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from mask" -s o -l output -d 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]' -r -f -a "human\t''
+json\t''
+jsonl\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from mask" -l color -d 'When to use colours [env: HOOPCTL_COLOR, NO_COLOR] [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from mask" -l credential-store -d 'Where the login is kept; the best this machine has unless said [env: HOOPCTL_CREDENTIAL_STORE]' -r -f -a "keyring\t''
+file\t''
+memory\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from mask" -l transport -d 'How to reach the gateway: auto races QUIC and TLS over TCP [env: HOOPCTL_TRANSPORT] [default: auto]' -r -f -a "auto\t''
+quic\t''
+tcp\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from mask" -l jsonl -d 'Each line is an object with `id` and `text`, and so is each line written'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from mask" -s q -l quiet -d 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from mask" -s v -l verbose -d 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from mask" -s h -l help -d 'Print help'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from ca" -l gateway -d 'The gateway\'s address; the profile\'s unless said [env: HOOPCTL_GATEWAY]' -r -f
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from ca" -l profile -d 'Which login and settings to use [env: HOOPCTL_PROFILE] [default: default]' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand gateway; and __fish_seen_subcommand_from ca" -s o -l output -d 'How to answer on stdout [env: HOOPCTL_OUTPUT] [default: human]' -r -f -a "human\t''

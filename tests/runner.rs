@@ -19,6 +19,7 @@ mod doctor;
 mod generated;
 mod ingress;
 mod limits;
+mod masking;
 mod networks;
 mod path;
 #[cfg(target_os = "linux")]

@@ -7,6 +7,7 @@ pub mod audit;
 pub mod certs;
 pub mod console;
 pub mod identity;
+pub mod mask;
 pub mod pipeline;
 pub mod policy;
 pub mod respond;

@@ -2,6 +2,7 @@
 
 mod authority;
 mod explain;
+mod mask;
 mod serve;
 
 use std::path::{Path, PathBuf};
@@ -40,6 +41,8 @@ enum What {
     Check(Check),
     /// Say what policy answers to whom, and why, offline
     Explain(explain::Explain),
+    /// Mask values in a text: stdin → stdout, offline
+    Mask(mask::Mask),
     /// The gateway's own certificate authority
     Ca(authority::Ca),
 }
@@ -74,6 +77,7 @@ pub(super) fn perform(args: Gateway, with: &Invocation) -> Outcome {
         What::Init(args) => init(&args.dir, with),
         What::Check(args) => check(&args, with),
         What::Explain(args) => explain::perform(&args, with),
+        What::Mask(args) => mask::perform(&args, with),
         What::Ca(args) => authority::perform(&args, with),
         What::Run(args) => run::many(serve::perform(&args.config, with)),
     }

@@ -19,6 +19,7 @@ use reader::Report;
 pub use crate::gateway::policy::Mistake;
 pub use case::{Case, PolicyTest, policy_tests, word};
 pub use init::init;
+pub use section::mask::Masking;
 pub use watch::Watched;
 
 /// What a look at `gateway.toml` and its policies found.
@@ -57,6 +58,25 @@ pub fn check(path: &Path) -> Checked {
     Checked { config: config.filter(|_| mistakes.is_empty()), mistakes, warnings, consulted }
 }
 
+/// Reads what `gateway.toml` says about masking, for `hoopctl gateway mask`: `[[entity]]` and the `mask` of one model.
+///
+/// # Errors
+/// Every mistake in these parts, in the order of lines; never empty.
+pub fn masking(path: &Path, model: Option<&str>) -> Result<Masking, Vec<Mistake>> {
+    let mut report = Report::new(path);
+    let masking = match file::read(path) {
+        Ok(text) => report.parse(&text).map(|document| {
+            section::mask::read(&mut reader::Table::root(document.get_ref()), model, &mut report)
+        }),
+        Err((message, remedy)) => {
+            report.elsewhere(path, message, Some(remedy));
+            None
+        }
+    };
+    let (mistakes, ..) = report.finish();
+    masking.filter(|_| mistakes.is_empty()).ok_or(mistakes)
+}
+
 fn read(text: &str, report: &mut Report) -> Option<Config> {
     let document = report.parse(text)?;
     let mut root = reader::Table::root(document.get_ref());
@@ -68,6 +88,7 @@ fn read(text: &str, report: &mut Report) -> Option<Config> {
     let sessions = section::sessions::read(&mut root, report);
     let providers = section::identity::read(&mut root, gateway.public_url.as_ref(), report);
     let (models, facts) = section::model::read(&mut root, &gateway.relaxed_networks, report);
+    root.unsupported(&["entity"], report);
     section::tls::across(&tls, &sessions, report);
     root.finish(report);
     section::gateway::across(&gateway, &providers, &models, report);

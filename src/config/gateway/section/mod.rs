@@ -5,6 +5,7 @@ pub(super) mod audit;
 mod credential;
 pub(super) mod gateway;
 pub(super) mod identity;
+pub(super) mod mask;
 pub(super) mod model;
 mod servers;
 pub(super) mod sessions;

@@ -1,0 +1,25 @@
+//! STREAMING MASKING: values that must not be seen are replaced while the text streams, however it is cut.
+
+mod check;
+mod custom;
+mod entity;
+mod find;
+mod input;
+mod labels;
+mod masker;
+mod rules;
+mod scan;
+mod style;
+mod swallow;
+mod utf8;
+mod view;
+
+pub use custom::{Custom, CustomError, Validator};
+pub use entity::{Entity, Group};
+pub use masker::Masker;
+pub use rules::{Rules, UnknownEntity};
+pub use style::{Key, Style};
+pub use utf8::{NotUtf8, Utf8};
+
+#[cfg(test)]
+mod tests;
