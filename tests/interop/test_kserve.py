@@ -80,8 +80,8 @@ arrived = queue.Queue()
 client.start_stream(lambda result, error: arrived.put((result, error)))
 client.async_stream_infer("fraud-detector", ask(grpc))
 result, error = arrived.get(timeout=60)
-assert error is None, error
-assert result.as_numpy("predict").tolist() == [[0], [1]]
+# MLServer's scikit-learn runtime streams nothing: what it says of that in its one message arrives, as it does without a tunnel.
+assert result is None and error.message() == "fraud-detector", (result, error)
 client.stop_stream()
 try:
     client.infer("somebody-elses", ask(grpc))
