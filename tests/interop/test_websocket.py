@@ -54,8 +54,10 @@ def test_every_case_looks_the_same_through_the_tunnel(world, flavour):
     differ = [(name, there, here) for name, there, here in seen if there != here]
     assert not differ, f"{len(differ)} of {len(seen)} cases differ, the first: {differ[:3]}"
     assert len(seen) > 200
+    # Autobahn's server answers every good close with 1000.
+    codes = CODES if flavour == "websockets" else {**CODES, "7.7 close 4999": 1000}
     for name, there, _ in seen:
-        if code := CODES.get(name):
+        if code := codes.get(name):
             assert there[1][-1][2][:2] == code.to_bytes(2), (name, there)
     print(f"{len(seen)} cases with {flavour} in {time.monotonic() - began:.1f} s")
     events = laptop.json("audit", "query", "--model", "live", "--limit", "1000")["events"]
