@@ -1,6 +1,6 @@
 //! What is this machine's own: the login, the place it is kept in, the ports of models.
 
-use std::{net::Ipv4Addr, sync::Arc, time::Duration};
+use std::{fs, net::Ipv4Addr, sync::Arc, time::Duration};
 
 use tokio::net::{TcpListener, TcpStream};
 
@@ -20,6 +20,8 @@ const VAULT: Duration = Duration::from_secs(4);
 const WELCOME: Duration = Duration::from_secs(5);
 /// How long a loopback connection may take.
 const LOOPBACK: Duration = Duration::from_secs(2);
+/// How long the profile's files may take.
+const FILES: Duration = Duration::from_secs(4);
 /// Remembered ports that are tried.
 const MAX_PORTS: usize = 50;
 
@@ -97,9 +99,17 @@ pub(super) async fn keyring(patient: &Patient) -> Finding {
         _ => None,
     };
     let (places, memory) = (patient.laptop.places.clone(), patient.laptop.memory.clone());
-    let work = off_thread(move || match existing {
-        Some(vault) => vault.works().map(|()| vault.backend),
-        None => Vault::choose(choice, &places, &memory).map(|vault| vault.backend),
+    let work = off_thread(move || {
+        let missing = places.missing();
+        let backend = match existing {
+            Some(vault) => vault.works().map(|()| vault.backend),
+            None => Vault::choose(choice, &places, &memory).map(|vault| vault.backend),
+        };
+        for folder in missing {
+            // One that was not made, or that somebody else has begun to use, stays as it is.
+            let _ = fs::remove_dir(folder);
+        }
+        backend
     });
     match within(VAULT, work).await {
         Some(Ok(_)) if choice == Some(StoreChoice::Memory) => {
@@ -125,27 +135,11 @@ pub(super) async fn port(patient: &Patient) -> Vec<Finding> {
             "let programs of this machine talk to 127.0.0.1: see its firewall, or the sandbox this runs in";
         return vec![Finding::fail("port", format!("a loopback port cannot be used: {error}"), action)];
     }
-    let ports = Ports::load(&patient.laptop.places);
-    let (mut free, mut served, mut findings) = (0, 0, Vec::new());
-    for (model, number) in ports.all().take(MAX_PORTS) {
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, number)).await.is_ok() {
-            free += 1;
-            continue;
-        }
-        let holder = port::holder_of(number);
-        if holder.as_deref().is_some_and(|who| who.ends_with("(hoopctl)")) {
-            served += 1;
-            continue;
-        }
-        findings.push(Finding::fail(
-            "port",
-            format!(
-                "port {number}, which is {model:?}'s every time, is taken{}; connect takes the next free one instead",
-                holder.map_or_else(String::new, |who| format!(" by {who}"))
-            ),
-            "end that program, or choose the port that tools are told: hoopctl connect MODEL --port N",
-        ));
-    }
+    let (free, served, mut findings) = match within(FILES, remembered(patient)).await {
+        Some(Ok(looked)) => looked,
+        Some(Err(error)) => return vec![failed("port", &error)],
+        None => return vec![Finding::skip("port", "the profile's folder did not answer in time")],
+    };
     if findings.is_empty() {
         findings.push(Finding::pass(
             "port",
@@ -159,6 +153,46 @@ pub(super) async fn port(patient: &Patient) -> Vec<Finding> {
         ));
     }
     findings
+}
+
+/// How many remembered ports are free, how many hoopctl serves, and what is to be said of the others. Nothing here waits for the network,
+/// but folders can be far away.
+async fn remembered(patient: &Patient) -> Result<(u32, u32, Vec<Finding>), ClientError> {
+    let places = patient.laptop.places.clone();
+    off_thread(move || {
+        let (mut free, mut served, mut findings) = (0, 0, Vec::new());
+        for (model, number) in Ports::load(&places).all().take(MAX_PORTS) {
+            if std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, number)).is_ok() {
+                free += 1;
+                continue;
+            }
+            let holder = port::holder_of(number);
+            if port::is_ours(&places, number)
+                || holder.as_deref().is_some_and(|who| who.ends_with("(hoopctl)"))
+            {
+                served += 1;
+                continue;
+            }
+            findings.push(taken(model, number, holder));
+        }
+        Ok((free, served, findings))
+    })
+    .await
+}
+
+/// Who has the port decides whether it is amiss: it may be the same user's hoopctl, of another profile.
+fn taken(model: &str, number: u16, holder: Option<String>) -> Finding {
+    let what = format!("port {number}, which is {model:?}'s every time, is taken");
+    let instead = "connect takes the next free one instead";
+    let action = "end that program, or choose the port that tools are told: hoopctl connect MODEL --port N";
+    match holder {
+        Some(who) => Finding::fail("port", format!("{what} by {who}; {instead}"), action),
+        None => {
+            let unknown = "another user's program, another profile's hoopctl, or one that lets nobody look";
+            Finding::skip("port", format!("{what}, and it cannot be told by whom: {unknown}; {instead}"))
+                .action(action)
+        }
+    }
 }
 
 /// One connection from this process to itself.
@@ -192,10 +226,33 @@ mod tests {
         Ports::remember(&laptop.places, "llama", number).unwrap();
         let patient = Patient::of(laptop);
         let found = port(&patient).await;
-        assert_eq!((found.len(), found[0].status), (1, Verdict::Fail), "{found:?}");
+        // Only Linux says whose it is.
+        let status = if cfg!(target_os = "linux") { Verdict::Fail } else { Verdict::Skip };
+        assert_eq!((found.len(), found[0].status), (1, status), "{found:?}");
         assert!(found[0].detail.contains(&number.to_string()) && found[0].detail.contains("llama"));
         drop(held);
         assert_eq!(port(&patient).await[0].status, Verdict::Pass);
+    }
+
+    #[tokio::test]
+    async fn a_port_that_hoopctl_serves_is_fine_and_one_of_nobody_known_is_not_judged() {
+        let fake = testing::Fake::start_live().await;
+        let _leg = fake.open_leg();
+        let home = tempfile::tempdir().unwrap();
+        let laptop = fake.laptop(home.path(), StoreChoice::File);
+        testing::log_in(&fake, &laptop, fake.fingerprint()).await.unwrap();
+        let link = laptop.link().await.unwrap();
+        let opening = crate::client::Opening::Port(None);
+        let stop = tokio_util::sync::CancellationToken::new();
+        let door = crate::client::open_port(&link, &laptop, "llama", opening, None, stop).await.unwrap();
+        let patient = Patient::of(Arc::clone(&laptop));
+        let found = port(&patient).await;
+        assert_eq!((found.len(), found[0].status), (1, Verdict::Pass), "{found:?}");
+        assert!(found[0].detail.contains("1 served"), "{found:?}");
+        drop(door);
+        let unknown = taken("llama", 20_001, None);
+        assert!(unknown.status == Verdict::Skip && unknown.action.is_some(), "{unknown:?}");
+        assert_eq!(taken("llama", 20_001, Some("process 1 (x)".to_owned())).status, Verdict::Fail);
     }
 
     #[tokio::test]
@@ -205,10 +262,12 @@ mod tests {
             Settings { credential_store: Some(StoreChoice::File), ..testing::settings(home.path()) };
         let patient = Patient::of(Laptop::open(settings.clone()).unwrap());
         assert_eq!(keyring(&patient).await.status, Verdict::Pass);
-        let state = patient.laptop.places.state("");
-        assert_eq!(std::fs::read_dir(&state).unwrap().count(), 0, "no probe is left");
-        std::fs::remove_dir_all(home.path().join("state")).unwrap();
-        std::fs::write(home.path().join("state"), "not a folder").unwrap();
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0, "neither a probe nor a folder is left");
+        patient.laptop.places.create().unwrap();
+        assert_eq!(keyring(&patient).await.status, Verdict::Pass);
+        assert_eq!(fs::read_dir(patient.laptop.places.state("")).unwrap().count(), 0, "what was there stays");
+        fs::remove_dir_all(home.path().join("state")).unwrap();
+        fs::write(home.path().join("state"), "not a folder").unwrap();
         let found = keyring(&patient).await;
         assert!(found.status == Verdict::Fail && found.action.is_some(), "{found:?}");
     }

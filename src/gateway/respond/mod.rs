@@ -203,6 +203,14 @@ impl From<&UpstreamError> for Problem {
                 code::UPSTREAM_CREDENTIAL,
                 "the gateway has no usable credential for the model, so nothing was sent".to_owned(),
             ),
+            UpstreamError::NoUpgrade => {
+                return Self::new(
+                    code::BAD_REQUEST,
+                    "the model's server speaks HTTP/2 alone and takes no upgrades, WebSocket among them; nothing was sent",
+                )
+                .status(StatusCode::NOT_IMPLEMENTED)
+                .remedy("send the request without `Upgrade`");
+            }
             UpstreamError::NotPermitted => {
                 (code::INTERNAL, "the gateway lost track of a permit, so nothing was sent".to_owned())
             }

@@ -56,7 +56,7 @@ pub struct Config {
     pub relaxed_networks: Vec<String>,
     /// The only roots the server is believed by; `None`: the operating system's.
     pub ca: Option<PathBuf>,
-    /// `sha256:…` of the server's leaf or one of its chain, checked in addition to everything else.
+    /// `sha256:…` of the server's leaf, or of a sent authority that the leaf is verified by, checked in addition to everything else.
     pub pins: Vec<String>,
     /// Certificate chain and key, PEM files, shown to the server.
     pub client_certificate: Option<(PathBuf, PathBuf)>,
@@ -152,6 +152,9 @@ pub enum UpstreamError {
         /// The limit, bytes.
         limit: u64,
     },
+    /// The request asks to leave HTTP/1.1, and the server speaks HTTP/2 alone. Says nothing about its health.
+    #[error("the model's server speaks HTTP/2 alone, which no request can ask to leave")]
+    NoUpgrade,
     /// The permit is for another model.
     #[error("the permit is for another model")]
     NotPermitted,

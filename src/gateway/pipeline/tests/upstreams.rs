@@ -160,6 +160,24 @@ async fn a_server_that_fails_is_left_alone_for_its_pause_and_then_tried_by_one()
 }
 
 #[tokio::test]
+async fn a_server_that_takes_no_upgrades_is_none_the_worse_for_it() {
+    let leaf = Authority::new().leaf("localhost", |_| ());
+    let url = servers::http(Some(leaf.server(&["h2"])), mirror).await;
+    let world = World::of(&url).await;
+    for _ in 0..HealthConfig::default().failures + 1 {
+        let upgrade = Request::get("/")
+            .header("host", "x")
+            .header("connection", "upgrade")
+            .header("upgrade", "websocket");
+        let answer = world.connect().ask(upgrade.body(empty()).unwrap()).await;
+        assert_eq!(answer.status(), StatusCode::NOT_IMPLEMENTED);
+        assert!(text(answer.into_body()).await.contains("takes no upgrades"));
+    }
+    assert_eq!(standing(&world), [(Circuit::Closed, 0)]);
+    assert_eq!(world.connect().ask(get("/")).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
 async fn an_open_circuit_costs_the_next_exchange_nothing() {
     let mut first = Scripted::start().await;
     let second = servers::http(None, mirror).await;
