@@ -126,6 +126,7 @@ fn laptop(world: &World, who: &str) -> (Arc<Laptop>, Machine) {
         state_dir: home.join("state"),
         clock: Clock::system(),
         machine: Some(machine.clone()),
+        proxies: hoopctl::tunnel::Proxies::default(),
     };
     (Laptop::open(settings).unwrap(), machine)
 }

@@ -85,7 +85,7 @@ impl Stream {
     }
 
     /// Its end: whether it was cut, never a clean one.
-    fn is_cut(mut self) -> bool {
+    fn ends_cut(mut self) -> bool {
         let mut rest = Vec::new();
         let ended = self.app.read_to_end(&mut rest);
         ended.is_err() || !rest.ends_with(b"0\r\n\r\n")
@@ -180,7 +180,7 @@ fn when_udp_dies_new_requests_go_over_tcp_and_old_streams_are_cut_audibly() {
     caught.read_to_end(&mut answer).unwrap();
     let (head, body) = split_head(&answer);
     assert!(head.starts_with("http/1.1 503") && text(&body).contains("unreachable"), "{head}");
-    assert!(stream.is_cut());
+    assert!(stream.ends_cut());
     eprintln!("UDP dead: served over TCP after {back:?}");
 }
 

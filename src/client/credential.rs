@@ -6,6 +6,7 @@ use std::{
 };
 
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
+use url::Url;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -284,13 +285,20 @@ fn roots(pem: &str) -> Result<Trust, ClientError> {
 }
 
 /// Keeps the roots that a connected gateway has told of, beside the login they belong to; false when they are known already,
-/// or older than those that are. A profile that trusts by the operating system's roots stays with those.
-pub(super) async fn keep_roots(laptop: &Arc<Laptop>, version: u64, pem: &str) -> Result<bool, ClientError> {
+/// older than those that are, or the profile is another gateway's by now. A profile that trusts by the operating system's roots
+/// stays with those.
+pub(super) async fn keep_roots(
+    laptop: &Arc<Laptop>,
+    gateway: &Url,
+    version: u64,
+    pem: &str,
+) -> Result<bool, ClientError> {
     let _lock = laptop.lock().await?;
     let Ok(mut held) = load(laptop).await else {
         return Ok(false);
     };
-    if held.profile.trust != Believed::Pinned
+    if held.profile.gateway != *gateway
+        || held.profile.trust != Believed::Pinned
         || held.profile.roots_version.is_some_and(|known| known >= version)
     {
         return Ok(false);

@@ -9,7 +9,7 @@ use tokio_rustls::TlsConnector;
 
 use super::{
     Connection, Proxies, Side, Transport, TunnelError, error, quic,
-    race::{Attempt, race},
+    race::{Attempt, Patience, race},
     reach::{self, NEXT_ADDRESS, Segments},
     tcp,
 };
@@ -110,7 +110,7 @@ impl Dialer {
             })
         };
         let tries = carriers.iter().copied().map(over).collect();
-        let outcome = race(tries, HEAD_START, Some(patience)).await;
+        let outcome = race(tries, HEAD_START, Some(patience_with(matches!(proxy, Ok(Some(_)))))).await;
         outcome.map_err(|failures| self.verdict(carriers, failures))
     }
 
@@ -203,8 +203,20 @@ fn unreachable(address: SocketAddr, why: &dyn fmt::Display) -> TunnelError {
 }
 
 /// When one carrier has failed, the other gets this much longer, for a blocked UDP says nothing; less when somebody answered the first.
-fn patience(failure: &TunnelError) -> Duration {
-    Duration::from_secs(if matches!(failure, TunnelError::Unreachable(_)) { 3 } else { 1 })
+fn patience(failure: &TunnelError) -> Option<Duration> {
+    Some(Duration::from_secs(if matches!(failure, TunnelError::Unreachable(_)) { 3 } else { 1 }))
+}
+
+/// As [`patience`], but QUIC failing to get there says nothing about the way through a proxy, which may alone know the name.
+fn patience_behind_proxy(failure: &TunnelError) -> Option<Duration> {
+    match failure {
+        TunnelError::Unreachable(why) if why.starts_with(&format!("{}: ", Transport::Quic)) => None,
+        other => patience(other),
+    }
+}
+
+fn patience_with(proxied: bool) -> Patience {
+    if proxied { patience_behind_proxy } else { patience }
 }
 
 /// What a carrier failed with: the clearest of what its addresses failed with.
@@ -218,4 +230,32 @@ fn worst(carrier: Transport, failures: Vec<TunnelError>) -> TunnelError {
 
 fn clearest(failures: Vec<TunnelError>) -> Option<TunnelError> {
     failures.into_iter().max_by_key(TunnelError::weight)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::sleep;
+
+    use super::*;
+
+    /// What comes of a carrier that fails after 50 ms and another one that gets there after 5 s.
+    async fn slow_after(carrier: Transport, proxied: bool) -> Result<u8, usize> {
+        let fails = Box::pin(async move {
+            sleep(Duration::from_millis(50)).await;
+            Err(worst(carrier, vec![TunnelError::Unreachable("no such name".to_owned())]))
+        });
+        let slow = Box::pin(async {
+            sleep(Duration::from_secs(5)).await;
+            Ok(1)
+        });
+        let tries: Vec<Attempt<'_, u8>> = vec![fails, slow];
+        race(tries, HEAD_START, Some(patience_with(proxied))).await.map_err(|failures| failures.len())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_proxy_is_waited_for_though_quic_knows_no_way() {
+        assert_eq!(slow_after(Transport::Quic, true).await, Ok(1));
+        assert_eq!(slow_after(Transport::Quic, false).await, Err(1));
+        assert_eq!(slow_after(Transport::Tcp, true).await, Err(1), "a proxy's word ends it soon");
+    }
 }

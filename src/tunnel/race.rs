@@ -10,8 +10,8 @@ use super::TunnelError;
 /// One way to reach a goal.
 pub(super) type Attempt<'a, T> = Pin<Box<dyn Future<Output = Result<T, TunnelError>> + Send + 'a>>;
 
-/// How much longer what is still under way may take after a failure.
-pub(super) type Patience = fn(&TunnelError) -> Duration;
+/// How much longer what is still under way may take after a failure; `None`: the failure says nothing about it.
+pub(super) type Patience = fn(&TunnelError) -> Option<Duration>;
 
 /// Starts the first attempt at once and each next one `stagger` after the one before it, or as soon as one fails. With `patience`, what is
 /// still under way that long after the last failure is given up.
@@ -37,7 +37,7 @@ pub(super) async fn race<T>(
                 Ok(winner) => return Ok(winner),
                 Err(failure) => {
                     next_start = Instant::now();
-                    give_up = patience.map(|patience| next_start + patience(&failure));
+                    give_up = patience.and_then(|patience| patience(&failure)).map(|longer| next_start + longer);
                     failures.push(failure);
                 }
             },
@@ -90,6 +90,6 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn patience_runs_from_the_last_failure() {
         let attempts = vec![after(9_000, Ok(1)), after(50, Err("b"))];
-        assert_eq!(run(attempts, Some(|_| Duration::from_secs(3))).await, (Err(1), 3_300));
+        assert_eq!(run(attempts, Some(|_| Some(Duration::from_secs(3)))).await, (Err(1), 3_300));
     }
 }

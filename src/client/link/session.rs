@@ -149,7 +149,7 @@ impl Watch {
 
 /// Keeps the roots that the gateway will be believed by, for this connection's successors and all other processes.
 async fn learn(core: &Arc<Core>, version: u64, roots: String) {
-    match credential::keep_roots(&core.laptop, version, &roots).await {
+    match credential::keep_roots(&core.laptop, &core.gateway, version, &roots).await {
         Ok(true) => core.tell(LinkEvent::Notice(Notice::Roots { version, roots })),
         Ok(false) => {}
         Err(error) => tracing::warn!(%error, "the gateway's new roots could not be kept"),

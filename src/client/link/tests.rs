@@ -357,6 +357,14 @@ async fn a_link_stays_with_its_gateway_when_the_profile_moves() {
     let other = World::new().await;
     let moved = other.fake.laptop(world.home.path(), StoreChoice::File);
     testing::log_in(&other.fake, &moved, other.fake.fingerprint()).await.unwrap();
+    // What the first gateway says of its roots is nothing to the second; the last notice shows that it was heard.
+    let roots = tls::to_pem(&[testing::Ca::new().certificate()]);
+    for notice in [Notice::Roots { version: 9, roots }, Notice::Revoked { reason: "last".to_owned() }] {
+        world.leg.orders.send(Order::Say(notice)).unwrap();
+    }
+    while !matches!(next(&mut events).await, LinkEvent::Notice(Notice::Revoked { .. })) {}
+    let Trust::Roots(pinned) = Held::load(&moved).unwrap().trust else { panic!("not pinned") };
+    assert_eq!(pinned, [other.fake.ca.certificate()]);
     world.leg.orders.send(Order::Hang).unwrap();
     while !matches!(next(&mut events).await, LinkEvent::LoginNeeded(_)) {}
     assert_eq!(echo(&link, b"x").await.unwrap_err().kind, Kind::LoginNeeded);

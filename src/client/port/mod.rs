@@ -2,6 +2,7 @@
 
 mod bind;
 mod holder;
+mod mark;
 mod serve;
 #[cfg(unix)]
 mod socket;
@@ -18,6 +19,8 @@ use crate::{
     wire::stream::Door,
 };
 pub(super) use holder::of_port as holder_of;
+use mark::Marked;
+pub(super) use mark::is_ours;
 use serve::Doorway;
 
 /// Where a door is opened.
@@ -79,7 +82,7 @@ pub async fn open_port(
                 .map_err(|e| ClientError::failed("port", format!("the port has no address: {e}")))?
                 .port();
             let door = Door::Port { port: number, key_sha256: local_key.map(key_digest) };
-            tokio::spawn(serve::serve(listener, doorway(door)));
+            tokio::spawn(serve::serve(Marked::new(listener, &laptop.places, number), doorway(door)));
             Ok(Port {
                 model: model.to_owned(),
                 session,

@@ -390,15 +390,10 @@ async fn open_store(
     background: &Background,
 ) -> Result<(Store, Scribe), StartError> {
     let store = Store::open(&config.store).await.map_err(|e| StartError::store(&config.store.state, &e))?;
-    let scribe = Scribe::open(
-        config.audit.clone(),
-        store.journal(),
-        store.ledger(),
-        clock.clone(),
-        background.scribe.clone(),
-    )
-    .await
-    .map_err(|e| StartError::audit(&e))?;
+    let scribe =
+        Scribe::open(config.audit, store.journal(), store.ledger(), clock.clone(), background.scribe.clone())
+            .await
+            .map_err(|e| StartError::audit(&e))?;
     Ok((store, scribe))
 }
 

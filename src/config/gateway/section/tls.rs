@@ -73,7 +73,7 @@ fn acme(value: &Value<'_>, public_url: Option<&Url>, report: &mut Report) -> Opt
     let ca = table.read("ca", report, file::certificates);
     let external = table.take("external").and_then(|value| external(&value, report));
     let agreed = table.take("terms_agreed");
-    if !agreed.as_ref().is_some_and(|agreed| agreed.truth(report) == Some(true)) {
+    if agreed.as_ref().is_none_or(|agreed| agreed.truth(report) != Some(true)) {
         let message = "`acme` needs `terms_agreed = true`".to_owned();
         let remedy = "read the terms of service of the directory's operator, and write it".to_owned();
         report.mistake(table.span(), message, Some(remedy));

@@ -158,7 +158,8 @@ async fn every_bad_new_pair_is_refused_loudly_and_the_old_one_kept_and_a_good_on
     let first = leaf(&certificates);
     let path = |name: &str| world.dir.path().join(name);
     let (whole, _) = world.write(|_| {});
-    let bad: [(&str, Box<dyn Fn()>); 7] = [
+    type Harm<'a> = Box<dyn Fn() + 'a>;
+    let bad: [(&str, Harm<'_>); 7] = [
         (
             "not for localhost",
             Box::new(|| {

@@ -106,7 +106,7 @@ fn a_rotation_walks_its_steps_and_every_pin_holds_until_its_root_retires() {
     world.hand.advance(OVERLAP);
     let retired = authority.advance(PACE).unwrap();
     assert!(matches!(retired, Some(Happening::RotationRetired { .. })), "{retired:?}");
-    assert_eq!(authority.roots(), [next.clone()]);
+    assert_eq!(authority.roots(), std::slice::from_ref(&next));
     assert!(world.laptop_believes(&authority, &next));
     assert!(!world.laptop_believes(&authority, &old), "a retired root is believed");
     assert!(!world.gateway_believes(&authority, &too_long));

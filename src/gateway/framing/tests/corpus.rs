@@ -108,9 +108,12 @@ pub(in crate::gateway) const REFUSED: &[Refused] = &[
     ("unknown expectation", b"POST @P/ HTTP/1.1\r\nhost: a\r\n@Aexpect: a-miracle\r\ncontent-length: 1\r\n\r\n", 417),
 ];
 
+/// What the request is, its bytes, its line at the model, a line of its head there, its body there.
+type Passed = (&'static str, &'static [u8], &'static [u8], &'static [u8], &'static [u8]);
+
 /// Requests that are odd, and legal: they reach the model. `@P` and `@A` as above; then the request line as the model must see it, a line
 /// its head must hold, and the body.
-pub(in crate::gateway) const PASSED: &[(&str, &[u8], &[u8], &[u8], &[u8])] = &[
+pub(in crate::gateway) const PASSED: &[Passed] = &[
     ("escapes stay", b"GET @P/a%2Fb%2e%2E/%00?q=%2F&x=%zz HTTP/1.1\r\nhost: a\r\n@A\r\n", b"GET /a%2Fb%2e%2E/%00?q=%2F&x=%zz HTTP/1.1", b"", b""),
     ("slashes and dots stay", b"GET @P//a//../b/./ HTTP/1.1\r\nhost: a\r\n@A\r\n", b"GET //a//../b/./ HTTP/1.1", b"", b""),
     ("parameters stay", b"GET @P/a;v=1,2/b=c;d?e;f HTTP/1.1\r\nhost: a\r\n@A\r\n", b"GET /a;v=1,2/b=c;d?e;f HTTP/1.1", b"", b""),

@@ -88,7 +88,7 @@ impl Chain {
         (self.means.environment)(name)
     }
 
-    fn from_environment(&self) -> Result<Granted, String> {
+    fn environment(&self) -> Result<Granted, String> {
         let need = |name: &str| self.variable(name).ok_or_else(|| format!("{name} is not set"));
         let keys = AccessKeys {
             id: need("AWS_ACCESS_KEY_ID")?,
@@ -138,7 +138,7 @@ impl Chain {
     async fn chain(&self) -> Result<Granted, String> {
         let has = |name| self.variable(name).is_some();
         if has("AWS_ACCESS_KEY_ID") {
-            self.from_environment()
+            self.environment()
         } else if has("AWS_WEB_IDENTITY_TOKEN_FILE") {
             self.web_identity(None, None).await
         } else if has("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI") || has("AWS_CONTAINER_CREDENTIALS_FULL_URI") {
@@ -171,7 +171,7 @@ impl Origin for Chain {
                 Ok(Fresh { value: keys, life: Life::Unknown(LOOK_EVERY) })
             }
             Keys::Chain => self.chain().await,
-            Keys::Environment => self.from_environment(),
+            Keys::Environment => self.environment(),
             Keys::WebIdentity { role, token_file } => {
                 self.web_identity(role.as_deref(), token_file.as_ref()).await
             }
