@@ -175,6 +175,53 @@ fn trimmed(bytes: Vec<u8>) -> Result<SecretString, String> {
 /// # Errors
 /// When the folder cannot be written.
 pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    write_whole(path, content, |_| Ok(()))
+}
+
+/// The same for a file that belongs to its folder's owner, whoever writes it: the new file is given away before it has its name.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn write_private_for_owner(path: &Path, content: &[u8]) -> io::Result<()> {
+    write_whole(path, content, |file| give_to_owner(path.parent().unwrap_or(Path::new(".")), file))
+}
+
+/// Gives an open file to the owner of a folder; whoever may not give it away has made it for itself. It is the open file that changes
+/// hands, never what its name has come to lead to.
+///
+/// # Errors
+/// When the folder or the file cannot be looked at, or the file is none that stands in one place alone.
+pub fn give_to_owner(folder: &Path, file: &fs::File) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt, fchown};
+        let (folder, it) = (fs::metadata(folder)?, file.metadata()?);
+        if !it.is_file() || it.nlink() != 1 {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "it is not a regular file with one name; remove it",
+            ));
+        }
+        if folder.uid() == it.uid() {
+            return Ok(());
+        }
+        match fchown(file, Some(folder.uid()), Some(folder.gid())) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+            other => other,
+        }
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = (folder, file);
+        Ok(())
+    }
+}
+
+fn write_whole(
+    path: &Path,
+    content: &[u8],
+    prepare: impl FnOnce(&fs::File) -> io::Result<()>,
+) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let partial = path.with_file_name(format!(".{name}.{:016x}", u64::from_ne_bytes(crate::id::random())));
     let mut options = fs::OpenOptions::new();
@@ -182,6 +229,7 @@ pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let written = options.open(&partial).and_then(|mut file| {
+        prepare(&file)?;
         file.write_all(content)?;
         file.sync_all()
     });

@@ -13,8 +13,8 @@ use crate::{config::laptop::Output, wire::api::Model};
 pub(super) async fn perform(with: &Invocation) -> Outcome {
     let (_laptop, link) = with.connected().await?;
     let models = link.models().await?;
+    remembered::remember(link.gateway(), &models, with);
     link.close().await;
-    remembered::remember(&models, with);
     print(&models, &with.printer)?;
     Ok(DONE)
 }

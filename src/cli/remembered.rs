@@ -22,18 +22,27 @@ struct Known {
     relaxed: bool,
 }
 
-/// Remembers the models. That it cannot is worth no word to the person.
-pub(super) fn remember(models: &[Model], with: &Invocation) {
+/// A gateway's models.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+struct List {
+    /// Its origin, without a slash at the end.
+    gateway: String,
+    models: Vec<Known>,
+}
+
+/// Remembers what this gateway lists. That it cannot is worth no word to the person.
+pub(super) fn remember(gateway: &str, models: &[Model], with: &Invocation) {
     let Some(path) = file(&with.config) else { return };
     let known = |model: &Model| Known { name: model.name.clone(), relaxed: model.tls != "required" };
-    let models: Vec<Known> = models.iter().map(known).collect();
-    if recall(&path) == models {
+    let gateway = gateway.trim_end_matches('/').to_owned();
+    let list = List { gateway, models: models.iter().map(known).collect() };
+    if recall(&path) == list {
         return;
     }
     let written = path
         .parent()
         .map_or(Ok(()), secret::create_private_dir)
-        .and_then(|()| secret::write_private(&path, serde_json::json!(models).to_string().as_bytes()));
+        .and_then(|()| secret::write_private(&path, serde_json::json!(list).to_string().as_bytes()));
     if let Err(error) = written {
         tracing::debug!(%error, "the models' names could not be remembered");
     }
@@ -45,15 +54,17 @@ pub(super) fn candidates() -> Vec<CompletionCandidate> {
     let config =
         laptop::load(&Flags::default(), &environment, Places::of_process(), run::SYSTEM_CONFIG.as_ref());
     let path = config.ok().as_ref().and_then(file);
-    let models = path.map(|path| recall(&path)).unwrap_or_default();
+    let models = path.map(|path| recall(&path)).unwrap_or_default().models;
     // A name that a terminal would obey is not offered to one.
     let plain = models.into_iter().map(|model| model.name).filter(|name| !name.chars().any(char::is_control));
     plain.map(CompletionCandidate::new).collect()
 }
 
-/// Names of the models whose servers may be reached in plaintext or unverified.
-pub(super) fn relaxed(config: &Laptop) -> Vec<String> {
-    let models = file(config).map(|path| recall(&path)).unwrap_or_default();
+/// Names of this gateway's models whose servers may be reached in plaintext or unverified. What another one listed before a login says
+/// nothing about it.
+pub(super) fn relaxed(gateway: &str, config: &Laptop) -> Vec<String> {
+    let list = file(config).map(|path| recall(&path)).unwrap_or_default();
+    let models = if list.gateway == gateway.trim_end_matches('/') { list.models } else { Vec::new() };
     models.into_iter().filter(|model| model.relaxed).map(|model| model.name).collect()
 }
 
@@ -62,7 +73,7 @@ fn file(config: &Laptop) -> Option<PathBuf> {
     Some(state.join("models").join(format!("{}.json", config.profile.value)))
 }
 
-fn recall(path: &PathBuf) -> Vec<Known> {
+fn recall(path: &PathBuf) -> List {
     let small = fs::metadata(path).is_ok_and(|file| file.len() <= MAX_FILE);
     let text = if small { fs::read(path).unwrap_or_default() } else { Vec::new() };
     serde_json::from_slice(&text).unwrap_or_default()
@@ -89,12 +100,17 @@ mod tests {
             labels: Default::default(),
             access: "permit".into(),
         };
-        remember(&[model("a", "required"), model("b", "relaxed")], &with);
+        let gateway = "https://gw.example.test";
+        remember("https://gw.example.test/", &[model("a", "required"), model("b", "relaxed")], &with);
         let path = dir.path().join("state/models/work.json");
         assert_eq!(file(&with.config).as_ref(), Some(&path));
-        assert_eq!(recall(&path).iter().map(|model| model.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
-        assert_eq!(relaxed(&with.config), ["b"]);
-        remember(&[], &with);
-        assert!(recall(&path).is_empty() && relaxed(&with.config).is_empty());
+        assert_eq!(
+            recall(&path).models.iter().map(|model| model.name.as_str()).collect::<Vec<_>>(),
+            ["a", "b"]
+        );
+        assert_eq!(relaxed(gateway, &with.config), ["b"]);
+        assert!(relaxed("https://other.example.test", &with.config).is_empty(), "another gateway's");
+        remember(gateway, &[], &with);
+        assert!(recall(&path).models.is_empty() && relaxed(gateway, &with.config).is_empty());
     }
 }

@@ -24,7 +24,7 @@ pub(super) struct Shown<'a> {
 
 impl<'a> Shown<'a> {
     pub(super) fn new(status: &'a Status, with: &Invocation) -> Self {
-        Self { status, relaxed: remembered::relaxed(&with.config) }
+        Self { status, relaxed: remembered::relaxed(&status.gateway, &with.config) }
     }
 }
 

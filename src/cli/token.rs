@@ -36,7 +36,9 @@ pub(super) async fn perform(args: Token, with: &Invocation) -> Outcome {
         match laptop.model_token(&args.model).await? {
             ForModel::Token(token) => token,
             ForModel::NoSuchModel(models) => {
-                remembered::remember(&models, with);
+                if let Ok(status) = laptop.status() {
+                    remembered::remember(&status.gateway, &models, with);
+                }
                 // A name that is nearly one of the caller's is a slip of the hand, not policy's no.
                 if let Some(near) = find::nearest(&args.model, &models) {
                     let message = format!("there is no model {:?}; did you mean {near:?}?", args.model);

@@ -57,6 +57,17 @@ impl Places {
         Ok(())
     }
 
+    /// What [`create`](Self::create) would make, the innermost folders first.
+    pub(super) fn missing(&self) -> Vec<PathBuf> {
+        let above = [&self.config, &self.state].into_iter().flat_map(|dir| dir.ancestors());
+        let missing =
+            above.filter(|dir| !dir.as_os_str().is_empty() && matches!(dir.try_exists(), Ok(false)));
+        let mut missing: Vec<PathBuf> = missing.map(Path::to_owned).collect();
+        missing.sort_by_key(|dir| std::cmp::Reverse(dir.components().count()));
+        missing.dedup();
+        missing
+    }
+
     fn toml(&self) -> PathBuf {
         self.config.join("profile.toml")
     }

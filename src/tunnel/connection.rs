@@ -83,6 +83,14 @@ impl Connection {
         }
     }
 
+    /// The bytes that the TCP carrier's socket took so far; 0 over QUIC, whose signs of life do not wait behind them.
+    pub fn sent(&self) -> u64 {
+        match &self.0.carrier {
+            Carrier::Quic(_) => 0,
+            Carrier::Tcp(carrier) => carrier.sent(),
+        }
+    }
+
     /// Laptop: asks the gateway for a sign of life, which [`heard`](Self::heard) shows.
     pub fn ping(&self) {
         match &self.0.carrier {

@@ -69,7 +69,7 @@ async fn open(args: &Connect, with: &Invocation) -> Result<Opened, Failure> {
     let (laptop, link) = with.connected().await?;
     let link = args.asking.of(link);
     let listed = link.models().await?;
-    remembered::remember(&listed, with);
+    remembered::remember(link.gateway(), &listed, with);
     let caller = laptop.status().ok();
     let mut models = Vec::with_capacity(args.models.len());
     for name in &args.models {

@@ -1,6 +1,6 @@
 //! What is this machine's own: the login, the place it is kept in, the ports of models.
 
-use std::{net::Ipv4Addr, sync::Arc, time::Duration};
+use std::{fs, net::Ipv4Addr, sync::Arc, time::Duration};
 
 use tokio::net::{TcpListener, TcpStream};
 
@@ -20,6 +20,8 @@ const VAULT: Duration = Duration::from_secs(4);
 const WELCOME: Duration = Duration::from_secs(5);
 /// How long a loopback connection may take.
 const LOOPBACK: Duration = Duration::from_secs(2);
+/// How long the profile's files may take.
+const FILES: Duration = Duration::from_secs(4);
 /// Remembered ports that are tried.
 const MAX_PORTS: usize = 50;
 
@@ -97,9 +99,17 @@ pub(super) async fn keyring(patient: &Patient) -> Finding {
         _ => None,
     };
     let (places, memory) = (patient.laptop.places.clone(), patient.laptop.memory.clone());
-    let work = off_thread(move || match existing {
-        Some(vault) => vault.works().map(|()| vault.backend),
-        None => Vault::choose(choice, &places, &memory).map(|vault| vault.backend),
+    let work = off_thread(move || {
+        let missing = places.missing();
+        let backend = match existing {
+            Some(vault) => vault.works().map(|()| vault.backend),
+            None => Vault::choose(choice, &places, &memory).map(|vault| vault.backend),
+        };
+        for folder in missing {
+            // One that was not made, or that somebody else has begun to use, stays as it is.
+            let _ = fs::remove_dir(folder);
+        }
+        backend
     });
     match within(VAULT, work).await {
         Some(Ok(_)) if choice == Some(StoreChoice::Memory) => {
@@ -125,22 +135,11 @@ pub(super) async fn port(patient: &Patient) -> Vec<Finding> {
             "let programs of this machine talk to 127.0.0.1: see its firewall, or the sandbox this runs in";
         return vec![Finding::fail("port", format!("a loopback port cannot be used: {error}"), action)];
     }
-    let ports = Ports::load(&patient.laptop.places);
-    let (mut free, mut served, mut findings) = (0, 0, Vec::new());
-    for (model, number) in ports.all().take(MAX_PORTS) {
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, number)).await.is_ok() {
-            free += 1;
-            continue;
-        }
-        let holder = port::holder_of(number);
-        if port::is_ours(&patient.laptop.places, number)
-            || holder.as_deref().is_some_and(|who| who.ends_with("(hoopctl)"))
-        {
-            served += 1;
-            continue;
-        }
-        findings.push(taken(model, number, holder));
-    }
+    let (free, served, mut findings) = match within(FILES, remembered(patient)).await {
+        Some(Ok(looked)) => looked,
+        Some(Err(error)) => return vec![failed("port", &error)],
+        None => return vec![Finding::skip("port", "the profile's folder did not answer in time")],
+    };
     if findings.is_empty() {
         findings.push(Finding::pass(
             "port",
@@ -154,6 +153,31 @@ pub(super) async fn port(patient: &Patient) -> Vec<Finding> {
         ));
     }
     findings
+}
+
+/// How many remembered ports are free, how many hoopctl serves, and what is to be said of the others. Nothing here waits for the network,
+/// but folders can be far away.
+async fn remembered(patient: &Patient) -> Result<(u32, u32, Vec<Finding>), ClientError> {
+    let places = patient.laptop.places.clone();
+    off_thread(move || {
+        let (mut free, mut served, mut findings) = (0, 0, Vec::new());
+        for (model, number) in Ports::load(&places).all().take(MAX_PORTS) {
+            if std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, number)).is_ok() {
+                free += 1;
+                continue;
+            }
+            let holder = port::holder_of(number);
+            if port::is_ours(&places, number)
+                || holder.as_deref().is_some_and(|who| who.ends_with("(hoopctl)"))
+            {
+                served += 1;
+                continue;
+            }
+            findings.push(taken(model, number, holder));
+        }
+        Ok((free, served, findings))
+    })
+    .await
 }
 
 /// Who has the port decides whether it is amiss: it may be the same user's hoopctl, of another profile.
@@ -238,10 +262,12 @@ mod tests {
             Settings { credential_store: Some(StoreChoice::File), ..testing::settings(home.path()) };
         let patient = Patient::of(Laptop::open(settings.clone()).unwrap());
         assert_eq!(keyring(&patient).await.status, Verdict::Pass);
-        let state = patient.laptop.places.state("");
-        assert_eq!(std::fs::read_dir(&state).unwrap().count(), 0, "no probe is left");
-        std::fs::remove_dir_all(home.path().join("state")).unwrap();
-        std::fs::write(home.path().join("state"), "not a folder").unwrap();
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0, "neither a probe nor a folder is left");
+        patient.laptop.places.create().unwrap();
+        assert_eq!(keyring(&patient).await.status, Verdict::Pass);
+        assert_eq!(fs::read_dir(patient.laptop.places.state("")).unwrap().count(), 0, "what was there stays");
+        fs::remove_dir_all(home.path().join("state")).unwrap();
+        fs::write(home.path().join("state"), "not a folder").unwrap();
         let found = keyring(&patient).await;
         assert!(found.status == Verdict::Fail && found.action.is_some(), "{found:?}");
     }

@@ -17,7 +17,7 @@ use url::Url;
 pub use finding::{Finding, Verdict};
 
 use super::{
-    ClientError, Laptop, Settings,
+    ClientError, Laptop, Settings, off_thread,
     profile::{Believed, Profile},
 };
 use crate::tls::Trust;
@@ -25,6 +25,14 @@ use crate::tls::Trust;
 /// The names of the checks, in the order of the answer.
 const ORDER: [&str; 12] =
     ["dns", "proxy", "tcp", "tls", "gateway", "clock", "udp", "mtu", "login", "keyring", "port", "tools"];
+
+/// Those of them that are about the way to the gateway.
+const NETWORK: [&str; 8] = ["dns", "proxy", "tcp", "tls", "gateway", "clock", "udp", "mtu"];
+
+/// How long the profile's files may take: they can be on a server that does not answer.
+const FILES: Duration = Duration::from_secs(4);
+/// The end of every check, whatever it waits for; their own bounds are tighter.
+const WHOLE: Duration = Duration::from_secs(12);
 
 /// What of the process's surroundings is looked at.
 pub struct Surroundings<'a> {
@@ -53,18 +61,15 @@ struct Patient {
 /// # Errors
 /// [`Kind::Usage`](crate::client::Kind::Usage) when the profile's name or the gateway's address cannot be one.
 pub async fn examine(settings: Settings, around: &Surroundings<'_>) -> Result<Vec<Finding>, ClientError> {
-    let patient = Patient::of(Laptop::open(settings)?);
+    let patient = Patient::read(Laptop::open(settings)?).await;
     let (network, login, keyring, port, tools) = tokio::join!(
-        network(&patient),
-        local::login(&patient),
-        local::keyring(&patient),
-        local::port(&patient),
-        tools::look(around, patient.gateway.as_ref()),
+        in_time(&NETWORK, network(&patient)),
+        in_time(&["login"], async { vec![local::login(&patient).await] }),
+        in_time(&["keyring"], async { vec![local::keyring(&patient).await] }),
+        in_time(&["port"], local::port(&patient)),
+        in_time(&["tools"], tools::look(around, patient.gateway.as_ref())),
     );
-    let mut findings = network;
-    findings.extend([login, keyring]);
-    findings.extend(port);
-    findings.extend(tools);
+    let mut findings = [network, login, keyring, port, tools].concat();
     findings.sort_by_key(|one| ORDER.iter().position(|name| *name == one.check));
     Ok(findings)
 }
@@ -76,7 +81,7 @@ async fn network(patient: &Patient) -> Vec<Finding> {
             Finding::skip(check, "no gateway is known here")
                 .action("name one: hoopctl doctor https://GATEWAY")
         };
-        return ["dns", "proxy", "tcp", "tls", "gateway", "clock", "udp", "mtu"].map(skipped).into();
+        return NETWORK.map(skipped).into();
     };
     let (dns, proxy) = tokio::join!(gateway::dns(url), proxy::look(patient, url));
     let (over_tcp, over_udp) =
@@ -111,10 +116,32 @@ impl Patient {
         Self { laptop, gateway, profile, trust, damage }
     }
 
+    /// As [`of`](Self::of), with an end.
+    async fn read(laptop: Arc<Laptop>) -> Self {
+        let reading = Arc::clone(&laptop);
+        let error = match within(FILES, off_thread(move || Ok(Self::of(reading)))).await {
+            Some(Ok(patient)) => return patient,
+            Some(Err(error)) => error,
+            None => ClientError::failed("profile", "the profile's files could not be read in time")
+                .remedy("see whether the file system that they are on answers"),
+        };
+        let gateway = laptop.settings.gateway.clone();
+        Self { laptop, gateway, profile: None, trust: Trust::Platform, damage: Some(error) }
+    }
+
     /// Whether this profile pins the gateway's CA.
     fn pins(&self) -> bool {
         self.profile.as_ref().is_some_and(|profile| profile.trust == Believed::Pinned)
     }
+}
+
+/// What the checks found, or that they did not end.
+async fn in_time(checks: &[&'static str], work: impl Future<Output = Vec<Finding>>) -> Vec<Finding> {
+    let late = |check: &&'static str| {
+        Finding::skip(check, format!("it did not end within {} s", WHOLE.as_secs()))
+            .action("see whether the file systems and keyrings of this machine answer")
+    };
+    within(WHOLE, work).await.unwrap_or_else(|| checks.iter().map(late).collect())
 }
 
 /// The work's outcome, or that it took too long.
@@ -148,6 +175,7 @@ mod tests {
             Settings { credential_store: Some(StoreChoice::File), ..testing::settings(home.path()) };
         let around = Surroundings { variable: &bare, home: Some(home.path().to_owned()) };
         let findings = examine(settings, &around).await.unwrap();
+        assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0, "nothing is left");
         let names: Vec<_> = findings.iter().map(|one| one.check).collect();
         assert_eq!(names, ORDER, "each check once, in order");
         for one in &findings {
@@ -155,6 +183,14 @@ mod tests {
             assert_eq!(one.status, if local { Verdict::Pass } else { Verdict::Skip }, "{one:?}");
             assert!(local || one.action.is_some(), "{one:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_check_that_does_not_end_is_skipped_and_the_others_are_told() {
+        let never = in_time(&["port", "tools"], std::future::pending());
+        let (late, done) = tokio::join!(never, in_time(&["dns"], async { vec![Finding::pass("dns", "x")] }));
+        assert_eq!(summary(&late), [("port", Verdict::Skip), ("tools", Verdict::Skip)]);
+        assert_eq!(summary(&done), [("dns", Verdict::Pass)]);
     }
 
     #[tokio::test]

@@ -75,18 +75,18 @@ impl Lease {
         Ok(())
     }
 
-    /// Takes the renewed credential up: new handshakes use it, the vault keeps it.
-    pub(super) async fn renewed(&mut self, core: &Arc<Core>, credential: &Credential) {
+    /// Takes the renewed credential up: new handshakes use it at once, the vault keeps it as soon as the profile is free.
+    pub(super) fn renewed(&mut self, core: &Arc<Core>, credential: Credential) {
         let now = core.laptop.settings.clock.now();
         // An answer to nothing is nothing.
         let Some((fresh, _)) = self.pending.take() else {
             return;
         };
         self.due = now + AGAIN;
-        match take_up(core, &fresh, credential).await {
+        match take_up(core, &fresh, &credential) {
             Ok((identity_due, until)) => {
                 self.due = identity_due.max(now + AT_LEAST);
-                core.tell(LinkEvent::Renewed { until });
+                keep(core, fresh, credential, until);
             }
             Err(error) => tracing::warn!(%error, "a renewed credential is of no use"),
         }
@@ -104,8 +104,8 @@ impl Lease {
     }
 }
 
-async fn take_up(
-    core: &Arc<Core>,
+fn take_up(
+    core: &Core,
     fresh: &FreshKey,
     credential: &Credential,
 ) -> Result<(SystemTime, SystemTime), ClientError> {
@@ -115,11 +115,19 @@ async fn take_up(
     let due = identity.chain().first().and_then(renewal_of).ok_or_else(|| wrong("no validity".to_owned()))?;
     let until = clock::parse_rfc3339(&credential.expires_at).ok_or_else(|| wrong("no end".to_owned()))?;
     core.key.swap(identity);
-    if let Err(error) = credential::keep_renewed(&core.laptop, fresh, credential).await {
-        // This process goes on with it; the next one refreshes for itself.
-        tracing::warn!(%error, "the renewed credential could not be kept");
-    }
     Ok((due, until))
+}
+
+/// Keeps and tells it, on a task of its own: the profile may be another process's for a while.
+fn keep(core: &Arc<Core>, fresh: FreshKey, credential: Credential, until: SystemTime) {
+    let core = Arc::clone(core);
+    tokio::spawn(async move {
+        if let Err(error) = credential::keep_renewed(&core.laptop, &fresh, &credential).await {
+            // This process goes on with it; the next one refreshes for itself.
+            tracing::warn!(%error, "the renewed credential could not be kept");
+        }
+        core.tell(LinkEvent::Renewed { until });
+    });
 }
 
 /// When a certificate is to be renewed.

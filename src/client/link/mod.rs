@@ -163,8 +163,8 @@ impl Link {
     /// [`ModelStream`]. Cancel safe.
     ///
     /// # Errors
-    /// [`Kind::LoginNeeded`] when no connection can be had before a login, [`Kind::Unreachable`] when there is none within 5 s or 1024
-    /// streams wait already, [`Kind::Failed`] when the link was closed.
+    /// [`Kind::LoginNeeded`] when no connection can be had before a login, [`Kind::Unreachable`] when there is none within 5 s, it takes no
+    /// further stream by then, or 1024 streams wait already, [`Kind::Failed`] when the link was closed.
     pub async fn open_model(
         &self,
         model: &str,
@@ -189,7 +189,7 @@ impl Link {
         loop {
             let line = self.core.line(until).await?;
             let open = line.streams.token();
-            match begin(&line.connection, &preamble).await {
+            match in_time(until, begin(&line.connection, &preamble), line.streams.len()).await? {
                 Ok(stream) => return Ok(ModelStream::new(stream, self.clone(), open)),
                 // The line is broken and nothing of the caller's was sent: the next one will do.
                 Err(
@@ -208,6 +208,11 @@ impl Link {
         *self.core.transport.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The gateway's origin. It stays the same whatever becomes of the profile.
+    pub fn gateway(&self) -> &str {
+        self.core.gateway.as_str()
+    }
+
     /// What happens from now on. A listener that is 64 events behind loses the oldest.
     pub fn events(&self) -> broadcast::Receiver<LinkEvent> {
         self.core.events.subscribe()
@@ -223,6 +228,22 @@ impl Link {
     pub fn own_session(&self) -> &str {
         &self.core.own_session
     }
+}
+
+/// What came of opening a stream beside `open - 1` others, unless the gateway takes none until the hold is over.
+async fn in_time<T>(
+    until: Instant,
+    begun: impl Future<Output = Result<T, TunnelError>>,
+    open: usize,
+) -> Result<Result<T, TunnelError>, ClientError> {
+    timeout_at(until, begun).await.map_err(|_| {
+        ClientError::unreachable(format!(
+            "the gateway took no further stream within {} s; {} are open",
+            HOLD.as_secs(),
+            open.saturating_sub(1)
+        ))
+        .remedy("try again when some have ended: a connection carries at most 1024 at once")
+    })
 }
 
 async fn begin(connection: &Connection, preamble: &Preamble) -> Result<Stream, TunnelError> {

@@ -82,6 +82,7 @@ fn look(core: &Core, line: &Line) -> Seen {
         at: Instant::now(),
         wall: core.laptop.settings.clock.now(),
         heard: line.connection.heard(),
+        sent: line.connection.sent(),
         busy: !line.streams.is_empty(),
         address: address_towards(line.connection.remote_address()),
     }

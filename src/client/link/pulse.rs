@@ -17,6 +17,11 @@ const ELSEWHERE: Duration = Duration::from_millis(750);
 /// in the sockets' queues; but not after a change of the network, which it seldom survives.
 const UNANSWERED_QUIC: Duration = Duration::from_secs(2);
 const UNANSWERED_TCP: Duration = Duration::from_secs(4);
+/// While TCP takes more of what we send, its peer most likely lives behind a slow link, and so it has this long: more than the gateway's
+/// own pings are apart. Not longer, for the system takes bytes for the dead too until its buffer is full.
+const UPLOADING: Duration = Duration::from_secs(15);
+/// So many bytes taken are progress; our own questions are less.
+const PROGRESS: u64 = 16 * 1024;
 /// The wall clock runs ahead of the monotonic one by what the machine slept.
 const SLEPT: Duration = Duration::from_secs(2);
 
@@ -27,6 +32,8 @@ pub(super) struct Seen {
     pub(super) wall: SystemTime,
     /// The connection's count of the signs of life.
     pub(super) heard: u64,
+    /// The bytes that its socket took so far; 0 over QUIC.
+    pub(super) sent: u64,
     /// Streams are open on it.
     pub(super) busy: bool,
     /// This machine's address towards the gateway; `None` without a route.
@@ -64,6 +71,8 @@ pub(super) struct Pulse {
     address: Option<IpAddr>,
     heard_at: Instant,
     asked_at: Option<Instant>,
+    /// When [`PROGRESS`] was made last, and what had been sent then.
+    sent_at: (Instant, u64),
     moved: bool,
     /// The network changed since anything was heard.
     changed: bool,
@@ -77,6 +86,7 @@ impl Pulse {
             address: first.address,
             heard_at: first.at,
             asked_at: None,
+            sent_at: (first.at, first.sent),
             moved: false,
             changed: false,
             transport,
@@ -89,6 +99,9 @@ impl Pulse {
             (self.heard_at, self.asked_at) = (seen.at, None);
             (self.moved, self.changed) = (false, false);
         }
+        if seen.sent.saturating_sub(self.sent_at.1) >= PROGRESS {
+            self.sent_at = (seen.at, seen.sent);
+        }
         let change = self.change(&seen);
         self.last = seen;
         let act = match (change, self.asked_at) {
@@ -97,7 +110,7 @@ impl Pulse {
                 (self.moved, self.changed) = (true, true);
                 Act::MoveOn
             }
-            (_, Some(asked)) if seen.at - asked >= self.patience() => {
+            (_, Some(asked)) if self.is_over(asked, seen.at) => {
                 // Whoever goes on asking tries yet another socket.
                 (self.heard_at, self.asked_at, self.moved) = (seen.at, None, false);
                 Act::GiveUp
@@ -115,10 +128,13 @@ impl Pulse {
         (change, act)
     }
 
-    fn patience(&self) -> Duration {
+    /// Whether what was asked then has gone unanswered for too long.
+    fn is_over(&self, asked: Instant, now: Instant) -> bool {
         match self.transport {
-            Transport::Tcp if !self.changed => UNANSWERED_TCP,
-            _ => UNANSWERED_QUIC,
+            Transport::Tcp if !self.changed => {
+                now - asked.max(self.sent_at.0) >= UNANSWERED_TCP || now - asked >= UPLOADING
+            }
+            _ => now - asked >= UNANSWERED_QUIC,
         }
     }
 
@@ -155,9 +171,26 @@ mod tests {
 
     impl Case {
         async fn new(busy: bool) -> Self {
-            let seen =
-                Seen { at: Instant::now(), wall: SystemTime::UNIX_EPOCH, heard: 7, busy, address: HERE };
-            Self { pulse: Pulse::new(seen, Transport::Quic), seen }
+            Self::over(Transport::Quic, busy).await
+        }
+
+        async fn over(transport: Transport, busy: bool) -> Self {
+            let (at, wall) = (Instant::now(), SystemTime::UNIX_EPOCH);
+            let seen = Seen { at, wall, heard: 7, sent: 0, busy, address: HERE };
+            Self { pulse: Pulse::new(seen, transport), seen }
+        }
+
+        /// How many milliseconds after the question it is given up, with so many bytes sent every quarter of a second.
+        fn given_up(&mut self, sent: u64, most: u64) -> u64 {
+            assert_eq!(self.after(1000, |_| {}), (None, Act::Ask));
+            let mut passed = 0;
+            loop {
+                passed += 250;
+                let act = self.after(250, |seen| seen.sent += if passed <= most { sent } else { 0 }).1;
+                if act == Act::GiveUp {
+                    return passed;
+                }
+            }
         }
 
         /// So much later; what changed meanwhile.
@@ -178,6 +211,16 @@ mod tests {
         assert_eq!(case.after(600, |_| {}), (None, Act::MoveOn));
         assert_eq!(case.after(1000, |_| {}), (None, Act::Nothing));
         assert_eq!(case.after(200, |_| {}), (None, Act::GiveUp));
+    }
+
+    #[tokio::test]
+    async fn a_slow_upload_over_tcp_is_not_silence_but_not_for_ever() {
+        let tcp = || Case::over(Transport::Tcp, true);
+        assert_eq!(tcp().await.given_up(0, 0), 4000);
+        assert_eq!(tcp().await.given_up(20, u64::MAX), 4000, "questions are no progress");
+        assert_eq!(tcp().await.given_up(PROGRESS, 5000), 9000, "the buffer of a dead peer is full some time");
+        assert_eq!(tcp().await.given_up(PROGRESS, u64::MAX), 15_000);
+        assert_eq!(Case::new(true).await.given_up(PROGRESS, u64::MAX), 2000, "QUIC is asked beside the bulk");
     }
 
     #[tokio::test]

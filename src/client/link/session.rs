@@ -6,6 +6,7 @@ use std::{
 };
 
 use futures_util::StreamExt;
+use tokio::task::JoinHandle;
 
 use super::{
     Core, LinkEvent,
@@ -14,7 +15,7 @@ use super::{
     nerve::{Nerve, Sign},
 };
 use crate::{
-    client::credential,
+    client::{ClientError, credential},
     clock::Clock,
     tunnel::TunnelError,
     wire::control::{FromGateway, Notice},
@@ -45,7 +46,12 @@ pub(super) struct Watch {
     pub(super) nerve: Nerve,
     lease: Lease,
     successor: Option<Successor>,
+    /// The successor, while it is made: beside the watch, for the gateway may take its time.
+    login: Option<Login>,
 }
+
+/// A login under way, and the end of what it made.
+type Login = JoinHandle<Result<Option<SystemTime>, ClientError>>;
 
 /// The next login of a machine, made before the present one ends: what is opened then has a whole session before it.
 struct Successor {
@@ -75,7 +81,7 @@ impl Watch {
     pub(super) async fn over(core: &Core, session: Session) -> Self {
         let lease = Lease::of(core, session.lease_end);
         let nerve = Nerve::of(core, &session.line);
-        Self { session, nerve, lease, successor: Successor::of(core).await }
+        Self { session, nerve, lease, successor: Successor::of(core).await, login: None }
     }
 
     pub(super) async fn run(&mut self, core: &Arc<Core>, standing: Standing) -> End {
@@ -96,30 +102,33 @@ impl Watch {
                 why = connection.closed() => return End::Lost(why.to_string()),
                 message = self.session.heard.next() => match message {
                     Some(Ok(message)) => {
-                        if let Some(end) = self.heed(core, message, standing).await {
+                        if let Some(end) = self.heed(core, message, standing) {
                             return end;
                         }
                     }
                     Some(Err(why)) => return End::Lost(better(&connection, why).await),
                     None => return End::Lost("the gateway ended the control stream".to_owned()),
                 },
-                () = Successor::wait(self.successor.as_ref(), &clock), if standing == Standing::Serving => {
-                    match credential::again(&core.laptop).await {
-                        Ok(_) => {
-                            let end = self.successor.take().map(|present| present.end);
-                            // A token that cannot change gives the same end again: then this one is lived out.
-                            if credential::end_of_machine_login(&core.laptop).await > end {
-                                return End::Draining;
-                            }
-                        }
-                        Err(error) => {
-                            tracing::warn!(%error, "the next login could not be made yet");
-                            if let Some(present) = &mut self.successor {
-                                present.due = clock.now() + AGAIN;
-                            }
+                () = Successor::wait(self.successor.as_ref(), &clock),
+                    if standing == Standing::Serving && self.login.is_none() =>
+                {
+                    self.login = Some(tokio::spawn(succeed(Arc::clone(core))));
+                }
+                made = outcome_of(&mut self.login), if standing == Standing::Serving => match made {
+                    Ok(next) => {
+                        let end = self.successor.take().map(|present| present.end);
+                        // A token that cannot change gives the same end again: then this one is lived out.
+                        if next > end {
+                            return End::Draining;
                         }
                     }
-                }
+                    Err(error) => {
+                        tracing::warn!(%error, "the next login could not be made yet");
+                        if let Some(present) = &mut self.successor {
+                            present.due = clock.now() + AGAIN;
+                        }
+                    }
+                },
                 () = self.lease.wait(&clock) => {
                     if let Err(why) = self.lease.ask(&clock, &mut self.session.say).await {
                         return End::Lost(better(&connection, why).await);
@@ -129,15 +138,15 @@ impl Watch {
         }
     }
 
-    async fn heed(&mut self, core: &Arc<Core>, message: FromGateway, standing: Standing) -> Option<End> {
+    fn heed(&mut self, core: &Arc<Core>, message: FromGateway, standing: Standing) -> Option<End> {
         match message {
-            FromGateway::Renewed(credential) => self.lease.renewed(core, &credential).await,
+            FromGateway::Renewed(credential) => self.lease.renewed(core, credential),
             FromGateway::Refused(refusal) => self.lease.refused(core, refusal),
             FromGateway::Notice(Notice::Draining) if standing == Standing::Serving => {
                 core.tell(LinkEvent::Notice(Notice::Draining));
                 return Some(End::Draining);
             }
-            FromGateway::Notice(Notice::Roots { version, roots }) => learn(core, version, roots).await,
+            FromGateway::Notice(Notice::Roots { version, roots }) => learn(core, version, roots),
             FromGateway::Notice(Notice::Draining | Notice::Unknown)
             | FromGateway::Welcome { .. }
             | FromGateway::Unknown => {}
@@ -147,13 +156,32 @@ impl Watch {
     }
 }
 
-/// Keeps the roots that the gateway will be believed by, for this connection's successors and all other processes.
-async fn learn(core: &Arc<Core>, version: u64, roots: String) {
-    match credential::keep_roots(&core.laptop, &core.gateway, version, &roots).await {
-        Ok(true) => core.tell(LinkEvent::Notice(Notice::Roots { version, roots })),
-        Ok(false) => {}
-        Err(error) => tracing::warn!(%error, "the gateway's new roots could not be kept"),
-    }
+/// Keeps the roots that the gateway will be believed by, for this connection's successors and all other processes. On a task of its
+/// own: the profile may be another process's for a while.
+fn learn(core: &Arc<Core>, version: u64, roots: String) {
+    let core = Arc::clone(core);
+    tokio::spawn(async move {
+        match credential::keep_roots(&core.laptop, &core.gateway, version, &roots).await {
+            Ok(true) => core.tell(LinkEvent::Notice(Notice::Roots { version, roots })),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "the gateway's new roots could not be kept"),
+        }
+    });
+}
+
+/// Makes the next login of a machine; when that one ends.
+async fn succeed(core: Arc<Core>) -> Result<Option<SystemTime>, ClientError> {
+    credential::again(&core.laptop).await?;
+    Ok(credential::end_of_machine_login(&core.laptop).await)
+}
+
+/// What came of the login; never without one. Cancel safe.
+async fn outcome_of(login: &mut Option<Login>) -> Result<Option<SystemTime>, ClientError> {
+    let Some(running) = login.as_mut() else { return std::future::pending().await };
+    let outcome = running.await;
+    *login = None;
+    outcome
+        .unwrap_or_else(|e| Err(ClientError::failed("internal", format!("the login did not end well: {e}"))))
 }
 
 /// What the connection ended with says more than what its control stream did.

@@ -371,6 +371,34 @@ async fn a_link_stays_with_its_gateway_when_the_profile_moves() {
     assert_eq!(other.fake.state.lock().unwrap().refreshes, 0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_the_gateway_does_not_take_is_not_held_for_ever() {
+    let until = tokio::time::Instant::now() + super::HOLD;
+    let never = std::future::pending::<Result<(), crate::tunnel::TunnelError>>();
+    let error = timeout(super::HOLD * 2, super::in_time(until, never, 1025)).await.unwrap().unwrap_err();
+    assert_eq!(error.kind, Kind::Unreachable);
+    assert!(error.message.contains("1024 are open") && error.remedy.is_some(), "{error:?}");
+    let soon = super::in_time(until + super::HOLD, async { Ok(7) }, 1).await.unwrap();
+    assert_eq!(soon.unwrap(), 7);
+}
+
+#[tokio::test]
+async fn a_profile_that_is_busy_does_not_keep_the_link_from_feeling_and_hearing() {
+    let world = World::new().await;
+    let link = world.link().await;
+    let mut events = link.events();
+    let elsewhere = world.fake.laptop(world.home.path(), StoreChoice::File);
+    let busy = elsewhere.lock().await.unwrap();
+    let roots = tls::to_pem(&[world.fake.ca.certificate(), testing::Ca::new().certificate()]);
+    for notice in [Notice::Roots { version: 2, roots }, Notice::Revoked { reason: "heard".to_owned() }] {
+        world.leg.orders.send(Order::Say(notice)).unwrap();
+    }
+    // Said after the roots, and heard while they cannot be kept.
+    assert!(matches!(next(&mut events).await, LinkEvent::Notice(Notice::Revoked { .. })));
+    drop(busy);
+    assert!(matches!(next_roots(&mut events).await, 2));
+}
+
 #[tokio::test]
 async fn the_last_clone_takes_the_connection_with_it() {
     let mut world = World::new().await;

@@ -36,7 +36,7 @@ pub struct Authority {
 /// The roots that laptops should believe, as they are told of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announcement {
-    /// Counts the changes of this gateway's roots.
+    /// Grows with each change of this gateway's roots.
     pub version: u64,
     /// The roots, PEM, the signing one first.
     pub roots: String,
@@ -75,6 +75,9 @@ impl Authority {
             record = files.install(state, Record::load(state)?)?;
         }
         if files.exist()? {
+            if record == Record::default() {
+                record = Record::load_or_begin(state, clock.now())?;
+            }
             let present = Present::of(&files, record, &clock)?;
             return Self::new(state, clock, present);
         }
@@ -83,6 +86,7 @@ impl Authority {
             return Err(files.lost());
         }
         files.create(state, &clock)?;
+        let record = Record::load_or_begin(state, clock.now())?;
         let present = Present::of(&files, record, &clock)?;
         Self::new(state, clock, present)
     }

@@ -22,7 +22,7 @@ const NAME: &str = "ca-rotation.json";
 pub(super) struct Record {
     /// 1.
     pub(super) schema: u32,
-    /// Counts every change of the roots that laptops are told of.
+    /// Grows with every change of the roots that laptops are told of.
     pub(super) version: u64,
     /// The rotation under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -98,8 +98,27 @@ impl Record {
     pub(super) fn store(&self, state: &Path) -> Result<(), CertsError> {
         let path = path(state);
         let content = Zeroizing::new(serde_json::to_vec(self).map_err(|e| CertsError::file(&path, e))?);
-        secret::write_private(&path, &content).map_err(|e| CertsError::file(&path, e))?;
-        give_to_the_folders_owner(state, &path)
+        // An administrator may ask as root what the gateway's own user then has to read.
+        secret::write_private_for_owner(&path, &content).map_err(|e| CertsError::file(&path, e))
+    }
+
+    /// The version of what follows this record. Counted in seconds since 1970 where that is more: after a record that was lost or restored,
+    /// laptops still take what comes for newer than what they know.
+    pub(super) fn next_version(&self, now: SystemTime) -> u64 {
+        let seconds = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        self.version.saturating_add(1).max(seconds)
+    }
+
+    /// The record of a folder that has one, or a new one, kept: its version holds over restarts.
+    pub(super) fn load_or_begin(state: &Path, now: SystemTime) -> Result<Self, CertsError> {
+        let _turn = Turn::take(state)?;
+        let record = Self::load(state)?;
+        if record != Self::default() {
+            return Ok(record);
+        }
+        let record = Self { version: record.next_version(now), ..record };
+        record.store(state)?;
+        Ok(record)
     }
 }
 
@@ -126,41 +145,28 @@ impl Turn {
     pub(super) fn take(state: &Path) -> Result<Self, CertsError> {
         let path = state.join("ca.lock");
         let opened = || {
-            let mut options = fs::OpenOptions::new();
-            options.create(true).truncate(false).write(true);
-            #[cfg(unix)]
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            let file = options.open(&path)?;
+            let file = open_lock(&path)?;
+            // Before waiting for it: what is not the lock is not waited for.
+            secret::give_to_owner(state, &file)?;
             file.lock()?;
             Ok(file)
         };
         let file = opened().map_err(|e: io::Error| CertsError::file(&path, e))?;
-        give_to_the_folders_owner(state, &path)?;
         Ok(Self { _file: file })
     }
 }
 
-/// An administrator may ask as root what the gateway's own user then has to read.
-pub(super) fn give_to_the_folders_owner(state: &Path, path: &Path) -> Result<(), CertsError> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-        let given = || {
-            let (folder, file) = (fs::metadata(state)?, fs::metadata(path)?);
-            if folder.uid() == file.uid() {
-                return Ok(());
-            }
-            match std::os::unix::fs::chown(path, Some(folder.uid()), Some(folder.gid())) {
-                // Whoever may not give it away made it for itself.
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-                other => other,
-            }
-        };
-        given().map_err(|e: io::Error| CertsError::file(path, e))?;
-    }
-    #[cfg(not(unix))]
-    let _ = (state, path);
-    Ok(())
+/// Root may ask for the turn in a folder of the gateway's user: a link there is not followed, and nothing is waited for.
+#[cfg(unix)]
+fn open_lock(path: &Path) -> io::Result<fs::File> {
+    use rustix::fs::{Mode, OFlags};
+    let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?.into())
+}
+
+#[cfg(not(unix))]
+fn open_lock(path: &Path) -> io::Result<fs::File> {
+    fs::OpenOptions::new().create(true).truncate(false).write(true).open(path)
 }
 
 /// Whole seconds, at least one.

@@ -179,15 +179,23 @@ impl Authority {
     /// # Errors
     /// When a file cannot be read or written; the state before stays in force, and the step can be tried again.
     pub(super) fn advance(&self, pace: Pace) -> Result<Option<Happening>, CertsError> {
-        if !self.due(&Record::load(&self.state)?)? {
+        let stored = Record::load(&self.state)?;
+        if !self.due(&stored)? && !self.is_behind(&stored) {
             return Ok(None);
         }
         let _turn = Turn::take(&self.state)?;
         let record = Record::load(&self.state)?;
+        if self.is_behind(&record) {
+            let happened = self.missed(&record)?;
+            self.adopt(record.clone())?;
+            if happened.is_some() || !self.due(&record)? {
+                return Ok(happened);
+            }
+        }
         if !self.due(&record)? {
             return Ok(None);
         }
-        let version = record.version + 1;
+        let version = record.next_version(self.clock.now());
         let (record, happened) = match record.rotation {
             None => return Ok(None),
             Some(Phase::Prepared { next, overlap_seconds }) => {
@@ -217,7 +225,7 @@ impl Authority {
         Ok(Some(happened))
     }
 
-    /// Whether the record says something else than what is in force, or its time has come.
+    /// Whether the record's next step is to be taken now.
     fn due(&self, record: &Record) -> Result<bool, CertsError> {
         let now = self.clock.now();
         Ok(match &record.rotation {
@@ -225,6 +233,39 @@ impl Authority {
             Some(Phase::Prepared { .. } | Phase::Switching { .. }) => true,
             Some(Phase::Announced { switch_at, .. }) => now >= record::time(switch_at, &self.state)?,
             Some(Phase::Retiring { retire_at, .. }) => now >= record::time(retire_at, &self.state)?,
+        })
+    }
+
+    /// Whether a step is stored that is not in force: it could not be taken up when it was stored, or another process has taken it. What
+    /// is not whole on disk yet, or told to nobody, comes into force by its own step, and a record that is gone changes nothing before
+    /// the next start.
+    fn is_behind(&self, stored: &Record) -> bool {
+        let in_force = self.present.load();
+        let changes_nothing = match stored.rotation {
+            Some(Phase::Switching { .. }) => true,
+            Some(Phase::Prepared { .. }) => in_force.record.rotation.is_none(),
+            _ => *stored == Record::default(),
+        };
+        !changes_nothing && *stored != in_force.record
+    }
+
+    /// What taking up a stored step means.
+    fn missed(&self, stored: &Record) -> Result<Option<Happening>, CertsError> {
+        Ok(match (&stored.rotation, &self.present.load().record.rotation) {
+            (Some(Phase::Announced { next, switch_at, .. }), _) => Some(Happening::RotationAnnounced {
+                fingerprint: fingerprint_of(&next.certificate)?,
+                switch_at: record::time(switch_at, &self.state)?,
+            }),
+            (Some(Phase::Retiring { retire_at, .. }), _) => Some(Happening::RotationSwitched {
+                fingerprint: tls::fingerprint_text(&tls::fingerprint(
+                    &Files::of(&self.state).load(self.clock.now())?.certificate,
+                )),
+                retire_at: record::time(retire_at, &self.state)?,
+            }),
+            (None, Some(Phase::Retiring { old, .. })) => {
+                Some(Happening::RotationRetired { fingerprint: fingerprint_of(old)? })
+            }
+            _ => None,
         })
     }
 

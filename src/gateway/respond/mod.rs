@@ -203,6 +203,29 @@ impl From<&UpstreamError> for Problem {
                 code::UPSTREAM_CREDENTIAL,
                 "the gateway has no usable credential for the model, so nothing was sent".to_owned(),
             ),
+            UpstreamError::Crowded => {
+                let problem = Self::new(
+                    code::LIMIT,
+                    "the gateway holds as many bytes of request bodies to be signed as it may, so nothing was sent",
+                );
+                let problem = problem.status(StatusCode::SERVICE_UNAVAILABLE).remedy("try again in 2 s");
+                return Self { retry_after: Some(2), ..problem };
+            }
+            UpstreamError::DotSegment => {
+                return Self::new(
+                    code::BAD_REQUEST,
+                    "the path holds `.` or `..` as a segment, plainly or as `%2e`, which is not signed for the model",
+                )
+                .remedy("write the path without it");
+            }
+            UpstreamError::NoUpgrade => {
+                return Self::new(
+                    code::BAD_REQUEST,
+                    "the model's server speaks HTTP/2 alone and takes no upgrades, WebSocket among them; nothing was sent",
+                )
+                .status(StatusCode::NOT_IMPLEMENTED)
+                .remedy("send the request without `Upgrade`");
+            }
             UpstreamError::NotPermitted => {
                 (code::INTERNAL, "the gateway lost track of a permit, so nothing was sent".to_owned())
             }

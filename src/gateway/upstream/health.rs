@@ -165,7 +165,11 @@ impl Drop for Trial {
     fn drop(&mut self) {
         if self.probe {
             let since = self.health.clock.now();
-            self.health.lock().standing = Standing::Open { since, pause: Duration::ZERO };
+            let mut state = self.health.lock();
+            // An exchange from before it opened may have been answered in the meantime.
+            if matches!(state.standing, Standing::Probing) {
+                state.standing = Standing::Open { since, pause: Duration::ZERO };
+            }
         }
     }
 }
@@ -246,6 +250,18 @@ mod tests {
         hand.advance(Duration::from_secs(1));
         drop(health.admit().unwrap());
         assert!(health.admit().is_some());
+    }
+
+    #[test]
+    fn a_probe_that_was_given_up_does_not_open_what_an_answer_has_closed() {
+        let (health, hand) = health();
+        let slow = health.admit().unwrap();
+        (0..3).for_each(|_| fail(&health));
+        hand.advance(Duration::from_secs(1));
+        let probe = health.admit().unwrap();
+        slow.well();
+        drop(probe);
+        assert_eq!(health.circuit(), Circuit::Closed);
     }
 
     #[test]

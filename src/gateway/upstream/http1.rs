@@ -128,8 +128,7 @@ pub(super) async fn ask_to_leave(
     request: Request<Outgoing>,
 ) -> Result<(Answered, Option<OnUpgrade>), Unsent> {
     if dialled.h2 {
-        let cause = "the server speaks HTTP/2 alone".to_owned();
-        return Err(Unsent::Failed(UpstreamError::Broke { cause }));
+        return Err(Unsent::Failed(UpstreamError::NoUpgrade));
     }
     let meter = Arc::clone(request.body().meter());
     let answers = Arc::<Answers>::default();

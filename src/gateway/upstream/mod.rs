@@ -56,7 +56,7 @@ pub struct Config {
     pub relaxed_networks: Vec<String>,
     /// The only roots the server is believed by; `None`: the operating system's.
     pub ca: Option<PathBuf>,
-    /// `sha256:…` of the server's leaf or one of its chain, checked in addition to everything else.
+    /// `sha256:…` of the server's leaf, or of a sent authority that the leaf is verified by, checked in addition to everything else.
     pub pins: Vec<String>,
     /// Certificate chain and key, PEM files, shown to the server.
     pub client_certificate: Option<(PathBuf, PathBuf)>,
@@ -152,6 +152,15 @@ pub enum UpstreamError {
         /// The limit, bytes.
         limit: u64,
     },
+    /// The request asks to leave HTTP/1.1, and the server speaks HTTP/2 alone. Says nothing about its health.
+    #[error("the model's server speaks HTTP/2 alone, which no request can ask to leave")]
+    NoUpgrade,
+    /// The gateway holds as many bytes of bodies to be signed as it may.
+    #[error("too many request bodies are read ahead for their signatures")]
+    Crowded,
+    /// A path that is signed holds a segment `.` or `..`, which would be read in two ways.
+    #[error("the path holds `.` or `..` as a segment")]
+    DotSegment,
     /// The permit is for another model.
     #[error("the permit is for another model")]
     NotPermitted,
@@ -242,8 +251,8 @@ impl Upstream {
     }
 
     /// Has the credential ready before the first exchange, and renewed; after a reload, goes on with what `before` has had already.
-    pub fn ready(&mut self, before: Option<&Self>) {
-        let Some(credential) = &mut self.credential else { return };
+    pub fn ready(&self, before: Option<&Self>) {
+        let Some(credential) = &self.credential else { return };
         if let Some(before) = before.and_then(|before| before.credential.as_ref()) {
             credential.inherit(before);
         }
@@ -311,6 +320,9 @@ impl Upstream {
     ) -> Result<(Answered, Option<OnUpgrade>), UpstreamError> {
         if permit.model() != self.model {
             return Err(UpstreamError::NotPermitted);
+        }
+        if let Some(credential) = &self.credential {
+            credential.gather(&mut request).await?;
         }
         let errand = Errand {
             way,

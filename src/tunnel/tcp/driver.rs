@@ -19,7 +19,7 @@ where
     T: AsyncRead + AsyncWrite + Send + Unpin,
 {
     let pings = connection.ping_pong();
-    let mut silence = pin!(silence(pings, &line));
+    let mut silence = pin!(silence(pings, &line, false));
     let outcome = tokio::select! {
         outcome = &mut connection => outcome,
         () = &mut silence => {
@@ -43,7 +43,7 @@ pub(super) async fn gateway<T>(
     T: AsyncRead + AsyncWrite + Send + Unpin,
 {
     let pings = connection.ping_pong();
-    let mut silence = pin!(silence(pings, &line));
+    let mut silence = pin!(silence(pings, &line, true));
     let mut close_wanted = pin!(line.close_wanted());
     let outcome = loop {
         tokio::select! {
@@ -87,8 +87,9 @@ fn answer(
 }
 
 /// Ends when the peer has not been heard of for [`SILENCE`]. Anything it sends counts: an answer to a ping can be late behind a full
-/// socket, where window updates still tell that it lives.
-async fn silence(pings: Option<PingPong>, line: &Line) {
+/// socket, where window updates still tell that it lives. With `always` the peer is pinged although it is heard: a laptop whose questions
+/// wait behind a long upload hears by it that the gateway lives.
+async fn silence(pings: Option<PingPong>, line: &Line, always: bool) {
     let Some(mut pings) = pings else { return };
     let (mut heard, mut silent) = (line.heard(), Duration::ZERO);
     let mut due = Instant::now() + KEEP_ALIVE;
@@ -98,9 +99,12 @@ async fn silence(pings: Option<PingPong>, line: &Line) {
                 due += KEEP_ALIVE;
                 if line.heard() != heard {
                     (heard, silent) = (line.heard(), Duration::ZERO);
-                    continue;
+                    if !always {
+                        continue;
+                    }
+                } else {
+                    silent += KEEP_ALIVE;
                 }
-                silent += KEEP_ALIVE;
             }
             () = line.ping_wanted() => {}
         }

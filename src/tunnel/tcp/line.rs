@@ -32,6 +32,8 @@ pub(super) struct Line {
     wish: watch::Sender<Option<u32>>,
     /// Reads that brought bytes.
     heard: AtomicU64,
+    /// Bytes that were taken to be sent.
+    sent: AtomicU64,
     /// Someone on this side wants a sign of life.
     ping: Notify,
     /// Nothing is read any more, so that HTTP/2 sees the end and closes in order.
@@ -46,6 +48,7 @@ impl Line {
             end: watch::Sender::new(None),
             wish: watch::Sender::new(None),
             heard: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
             ping: Notify::new(),
             deaf: AtomicBool::new(false),
         }
@@ -77,6 +80,11 @@ impl Line {
     /// Grows whenever the peer is heard.
     pub(super) fn heard(&self) -> u64 {
         self.heard.load(Ordering::Relaxed)
+    }
+
+    /// The bytes that were taken to be sent so far.
+    pub(super) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
     }
 
     /// The driver is to send a ping.
@@ -145,6 +153,12 @@ impl<T> Watched<T> {
         Self { io, line }
     }
 
+    fn taken(&self, outcome: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(bytes)) = outcome {
+            self.line.sent.fetch_add(*bytes as u64, Ordering::Relaxed);
+        }
+    }
+
     fn note(&self, error: &io::Error) {
         let _ = self.line.cause.set(error::of_tls(self.line.side, error));
     }
@@ -177,7 +191,9 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, from)
+        let outcome = Pin::new(&mut self.io).poll_write(cx, from);
+        self.taken(&outcome);
+        outcome
     }
 
     fn poll_write_vectored(
@@ -185,7 +201,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
         cx: &mut Context<'_>,
         from: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, from)
+        let outcome = Pin::new(&mut self.io).poll_write_vectored(cx, from);
+        self.taken(&outcome);
+        outcome
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -111,6 +111,10 @@ impl Carrier {
         self.line.heard()
     }
 
+    pub(super) fn sent(&self) -> u64 {
+        self.line.sent()
+    }
+
     pub(super) fn ping(&self) {
         self.line.want_ping();
     }
@@ -267,6 +271,35 @@ mod tests {
         let (_near, far) = duplex(64 * 1024);
         let Err(error) = gateway(far, NOWHERE).await else { panic!("nobody spoke") };
         assert!(matches!(error, TunnelError::Closed { .. }), "{error:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_gateway_pings_a_laptop_that_it_hears_all_the_time() {
+        let (near, far) = duplex(64 * 1024);
+        let heard = Arc::new(Line::new(Side::Laptop));
+        let near = Watched::new(near, Arc::clone(&heard));
+        let accepted = tokio::spawn(async move {
+            let carrier = gateway(far, NOWHERE).await.unwrap();
+            let stream = carrier.accept().await.unwrap();
+            (carrier, stream)
+        });
+        let (mut requests, connection) = h2::client::handshake(near).await.unwrap();
+        tokio::spawn(connection);
+        let mut request = Request::new(());
+        *request.method_mut() = Method::CONNECT;
+        *request.uri_mut() = http::Uri::from_static(AUTHORITY);
+        let (_answer, mut upload) = requests.send_request(request, false).unwrap();
+        let _stream = accepted.await.unwrap();
+        let mut before = 0;
+        for second in 0..30 {
+            upload.send_data("x".into(), false).unwrap();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if second == 5 {
+                before = heard.heard();
+            }
+        }
+        assert!(heard.heard() > before, "nothing reads the upload, so only pings can be heard");
+        assert!(heard.sent() > 30);
     }
 
     #[tokio::test]

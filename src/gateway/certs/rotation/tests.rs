@@ -84,7 +84,8 @@ fn a_rotation_walks_its_steps_and_every_pin_holds_until_its_root_retires() {
     assert_eq!(authority.roots(), [old.clone(), next.clone()]);
     assert_eq!(world.roles(), [Role::Present, Role::Next]);
     let told = authority.announcements().borrow().clone();
-    assert_eq!((told.version, told.rotating), (1, true));
+    let begun = START.as_secs();
+    assert_eq!((told.version, told.rotating), (begun + 1, true));
     // The old root signs, and whoever already pins the next one believes that too.
     assert!(world.laptop_believes(&authority, &old) && world.laptop_believes(&authority, &next));
 
@@ -110,7 +111,7 @@ fn a_rotation_walks_its_steps_and_every_pin_holds_until_its_root_retires() {
     assert!(world.laptop_believes(&authority, &next));
     assert!(!world.laptop_believes(&authority, &old), "a retired root is believed");
     assert!(!world.gateway_believes(&authority, &too_long));
-    assert_eq!(authority.announcements().borrow().version, 3);
+    assert_eq!(authority.announcements().borrow().version, begun + 2 * OVERLAP.as_secs());
     assert_eq!(world.open().roots(), [next]);
     world.begin();
 }
@@ -231,4 +232,108 @@ fn the_record_is_its_owners_alone_and_a_damaged_one_is_refused_with_a_remedy() {
         error.to_string().contains("missing"),
         "a lost CA was made anew in the middle of a rotation: {error}"
     );
+}
+
+#[test]
+fn a_stored_step_that_could_not_be_taken_up_is_taken_up_later() {
+    let world = World::new();
+    let authority = world.open();
+    let old = authority.roots().remove(0);
+    let next = world.begin().roots[1].certificate.clone();
+    let (ca, away) = (world.dir.path().join("ca.pem"), world.dir.path().join("away.pem"));
+    // What is believed cannot be read when the step is stored.
+    fs::rename(&ca, &away).unwrap();
+    authority.advance(PACE).unwrap_err();
+    let Some(Phase::Announced { .. }) = Record::load(world.dir.path()).unwrap().rotation else {
+        panic!("not stored")
+    };
+    assert_eq!(authority.roots(), std::slice::from_ref(&old));
+    fs::rename(&away, &ca).unwrap();
+    let happened = authority.advance(PACE).unwrap();
+    assert!(matches!(happened, Some(Happening::RotationAnnounced { .. })), "{happened:?}");
+    assert_eq!(authority.roots(), [old.clone(), next.clone()]);
+    assert_eq!(authority.advance(PACE).unwrap(), None, "taken up twice");
+
+    // A step that another process on the folder has taken.
+    let other = world.open();
+    world.hand.advance(OVERLAP);
+    other.advance(PACE).unwrap().unwrap();
+    let happened = authority.advance(PACE).unwrap();
+    assert!(matches!(happened, Some(Happening::RotationSwitched { .. })), "{happened:?}");
+    assert_eq!(authority.roots(), [next.clone(), old]);
+    world.hand.advance(OVERLAP);
+    other.advance(PACE).unwrap().unwrap();
+    let happened = authority.advance(PACE).unwrap();
+    assert!(matches!(happened, Some(Happening::RotationRetired { .. })), "{happened:?}");
+    assert_eq!(authority.roots(), [next]);
+}
+
+#[test]
+fn versions_grow_over_a_record_that_was_lost_or_restored() {
+    let world = World::new();
+    let version = |authority: &Authority| authority.announcements().borrow().version;
+    let authority = world.open();
+    let kept = fs::read(record::path(world.dir.path())).unwrap();
+    world.begin();
+    authority.advance(PACE).unwrap().unwrap();
+    let known = version(&authority);
+
+    world.hand.advance(DAY);
+    fs::remove_file(record::path(world.dir.path())).unwrap();
+    let anew = world.open();
+    let begun = version(&anew);
+    assert!(begun > known, "{begun} after {known}");
+    assert_eq!(version(&world.open()), begun, "a restart changes nothing");
+
+    world.hand.advance(DAY);
+    fs::write(record::path(world.dir.path()), kept).unwrap();
+    let restored = world.open();
+    world.begin();
+    restored.advance(PACE).unwrap().unwrap();
+    assert!(version(&restored) > begun);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_lock_that_leads_elsewhere_is_neither_opened_nor_given_away() {
+    use std::os::unix::fs::symlink;
+    let world = World::new();
+    world.open();
+    let (lock, victim) = (world.dir.path().join("ca.lock"), world.dir.path().join("victim"));
+    fs::write(&victim, "secret").unwrap();
+    fs::remove_file(&lock).unwrap();
+    symlink(&victim, &lock).unwrap();
+    begin(world.dir.path(), None, &world.clock).unwrap_err();
+    fs::remove_file(&lock).unwrap();
+    // Nothing is made where a link points either.
+    symlink(world.dir.path().join("made"), &lock).unwrap();
+    begin(world.dir.path(), None, &world.clock).unwrap_err();
+    assert!(!world.dir.path().join("made").exists());
+    fs::remove_file(&lock).unwrap();
+    fs::hard_link(&victim, &lock).unwrap();
+    let error = begin(world.dir.path(), None, &world.clock).unwrap_err();
+    assert!(error.to_string().contains("regular file with one name"), "{error}");
+    fs::remove_file(&lock).unwrap();
+    fs::create_dir(&lock).unwrap();
+    begin(world.dir.path(), None, &world.clock).unwrap_err();
+    fs::remove_dir(&lock).unwrap();
+    world.begin();
+}
+
+/// Root may give files away, so this one shows it only there; elsewhere all files have one owner.
+#[cfg(unix)]
+#[test]
+fn what_root_writes_belongs_to_the_folders_owner() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let world = World::new();
+    world.open();
+    for name in ["ca.lock", "ca-rotation.json"] {
+        fs::remove_file(world.dir.path().join(name)).unwrap();
+    }
+    let _ = chown(world.dir.path(), Some(65_534), Some(65_534));
+    let owner = fs::metadata(world.dir.path()).unwrap().uid();
+    world.begin();
+    for name in ["ca.lock", "ca-rotation.json"] {
+        assert_eq!(fs::metadata(world.dir.path().join(name)).unwrap().uid(), owner, "{name}");
+    }
 }

@@ -10,12 +10,17 @@ use crate::{gateway::respond::Problem, wire::code};
 
 const MODEL: u8 = 1;
 
+/// The length of the longest byte order mark that matters here, that of UTF-8.
+const MARK: usize = 3;
+
 /// Finds `model` at the root of a JSON document.
 pub(super) struct Finder {
     scanner: Scanner,
     found: Found,
     /// Something comes behind the document.
     goes_on: bool,
+    /// The first bytes that are no blanks, as many as a byte order mark has.
+    start: Vec<u8>,
     /// Reads the same bytes where they say they are a form.
     form: Option<Form>,
 }
@@ -41,7 +46,7 @@ impl Finder {
     pub(super) fn new(form: bool, keeps_input: bool) -> Self {
         let form = form.then(Form::new);
         let found = Found { name: None, twice: false, aside: false, shown: Shown::new(keeps_input) };
-        Self { scanner: Scanner::new(), found, goes_on: false, form }
+        Self { scanner: Scanner::new(), found, goes_on: false, start: Vec::new(), form }
     }
 
     /// For requests that name their model elsewhere.
@@ -49,6 +54,18 @@ impl Finder {
         let mut finder = Self::new(false, keeps_input);
         finder.found.aside = true;
         finder
+    }
+
+    /// Whether the body begins as JSON does, in UTF-8, UTF-16 or UTF-32: more lenient servers may read it although we cannot. `None` as
+    /// long as too little has come.
+    fn resembles_json(&self) -> Option<bool> {
+        match self.start.as_slice() {
+            [] | [0xEF | 0xFE | 0xFF] | [0xEF, 0xBB] => None,
+            [b'{' | b'[' | 0, ..] | [0xEF, 0xBB, 0xBF, ..] | [0xFE, 0xFF, ..] | [0xFF, 0xFE, ..] => {
+                Some(true)
+            }
+            _ => Some(false),
+        }
     }
 
     fn name(&self) -> Option<&str> {
@@ -64,6 +81,10 @@ impl Reader for Finder {
         if let Some(form) = &mut self.form {
             form.read(bytes);
         }
+        let blank = |byte: &&u8| self.start.is_empty() && byte.is_ascii_whitespace();
+        let start: Vec<u8> =
+            bytes.iter().skip_while(blank).take(MARK.saturating_sub(self.start.len())).copied().collect();
+        self.start.extend(start);
         let behind = self.scanner.feed_first(bytes, &mut self.found);
         // A lone number or word is as likely the beginning of something else.
         if self.scanner.is_whole() && self.scanner.holds_others() {
@@ -72,7 +93,8 @@ impl Reader for Finder {
     }
 
     fn searches(&self) -> bool {
-        let over = self.found.aside || self.scanner.is_whole() || self.scanner.is_broken();
+        let broken = self.scanner.is_broken() && self.resembles_json().is_some();
+        let over = self.found.aside || self.scanner.is_whole() || broken;
         self.found.name.is_none() && !over
     }
 
@@ -87,6 +109,9 @@ impl Reader for Finder {
         }
         if self.goes_on {
             return Some("goes on after its JSON document");
+        }
+        if self.scanner.is_broken() && self.found.name.is_none() && self.resembles_json() == Some(true) {
+            return Some("begins like JSON and is no valid JSON in UTF-8 before it names a model");
         }
         self.found.name.as_ref()?;
         if self.scanner.is_broken() {
@@ -181,7 +206,7 @@ mod tests {
         (r#"{"model":{"model":"b"}}"#, None, false),
         (r#"{"model":17}"#, None, false),
         (r#"[{"model":"a"}]"#, Some("a"), false),
-        (r#"{"messages":[],}{"model":"b"}"#, None, false),
+        (r#"{"messages":[],}{"model":"b"}"#, None, true),
         (r#"{"x":"y"}{"model":"b"}"#, None, true),
         (r#"{"x":"y"}  &model=b"#, None, true),
         (r#"{"model":"a"}&model=b"#, Some("a"), true),
@@ -212,7 +237,51 @@ mod tests {
         let deep = format!(r#"{{"a":{}{},"model":"m"}}"#, "[".repeat(100), "]".repeat(100));
         assert_eq!(read(&[deep.as_bytes()]), (Some("m".to_owned()), false));
         let deeper = format!(r#"{{"a":{}{},"model":"m"}}"#, "[".repeat(1000), "]".repeat(1000));
-        assert_eq!(read(&[deeper.as_bytes()]), (None, false));
+        assert_eq!(read(&[deeper.as_bytes()]), (None, true), "a server may follow it");
+    }
+
+    /// A body as more lenient servers read it, in their encodings.
+    fn lenient() -> Vec<Vec<u8>> {
+        let text = r#"{"model":"b"}"#;
+        let marked = |mark: &[u8], body: &[u8]| [mark, body].concat();
+        let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let big: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+        let wide: Vec<u8> = text.chars().flat_map(|c| u32::from(c).to_be_bytes()).collect();
+        vec![
+            br#"{"x":NaN,"model":"b"}"#.to_vec(),
+            br#" [{"x":Infinity,"model":"b"}]"#.to_vec(),
+            b"{'model':'b'}".to_vec(),
+            b"{/* */\"model\":\"b\"}".to_vec(),
+            marked(&[0xEF, 0xBB, 0xBF], text.as_bytes()),
+            marked(&[0xFF, 0xFE], &little),
+            marked(&[0xFE, 0xFF], &big),
+            little,
+            big,
+            wide,
+        ]
+    }
+
+    #[test]
+    fn what_only_lenient_servers_read_as_json_is_refused_however_it_is_cut() {
+        for body in lenient() {
+            assert_eq!(read(&[&body]), (None, true), "{body:?}");
+            // As the gate reads: no further than it searches.
+            let mut finder = Finder::new(false, false);
+            for byte in &body {
+                if finder.searches() {
+                    finder.read(std::slice::from_ref(byte));
+                }
+            }
+            assert!(finder.model().is_err(), "{body:?} byte by byte");
+            let mut aside = Finder::aside(false);
+            aside.read(&body);
+            assert!(aside.model().is_ok(), "the path names it");
+        }
+        for other in
+            [&b"\xFF\xD8\xFF\xE0 a picture"[..], b"RIFF\0\0", b"\xEF\xBB", b"\xFF", b"model=b", b"--x\r\n"]
+        {
+            assert!(!read(&[other]).1, "{other:?}");
+        }
     }
 
     #[test]
