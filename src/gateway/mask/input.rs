@@ -43,19 +43,7 @@ pub(super) mod class {
             }
             if matches!(
                 byte,
-                b' ' | b'\t'
-                    | b'\n'
-                    | b'\r'
-                    | b','
-                    | b';'
-                    | b'!'
-                    | b'?'
-                    | b')'
-                    | b'"'
-                    | b'<'
-                    | b'>'
-                    | b'|'
-                    | b'*'
+                b' ' | b'\t' | b'\n' | b'\r' | b',' | b';' | b')' | b'"' | b'<' | b'>' | b'|' | b'*'
             ) {
                 bits |= PLAIN_END;
             }

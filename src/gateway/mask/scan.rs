@@ -100,7 +100,7 @@ impl Walk<'_> {
                 return self.plain(at, end, next);
             }
             // A dot, a colon or an apostrophe is plain, too, if a space or another mark follows.
-            if !matches!(next, b'.' | b':' | b'\'') && kind & class::HIGH == 0 {
+            if !matches!(next, b'.' | b':' | b'\'' | b'!' | b'?') && kind & class::HIGH == 0 {
                 return Err(Stop::Candidate(at));
             }
             if kind & class::HIGH != 0 {

@@ -123,7 +123,7 @@ fn document() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_cut_gives_the_same(text in document(), cuts in prop::collection::vec(any::<usize>(), 0..12)) {
@@ -215,7 +215,8 @@ fn too_long_for_what_it_claims_is_masked() {
 #[test]
 fn invisible_characters_hide_nothing_and_hold_nothing() {
     assert_eq!(whole("4111\u{200b}1111\u{200b}1111\u{200b}1111", Style::Label), "[CREDIT_CARD]");
-    let (mut masker, mut out) = (masker(Style::Label), String::from("x"));
+    let (mut masker, mut out) = (masker(Style::Label), String::new());
+    masker.push("4111", &mut out);
     for _ in 0..10_000 {
         masker.push("\u{200b}", &mut out);
         assert!(masker.held() < 256);

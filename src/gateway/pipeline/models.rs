@@ -40,7 +40,7 @@ pub(super) fn open(
     let mut models = BTreeMap::new();
     for config in configs {
         let name = config.name.clone();
-        let mut upstream = Upstream::new(&name, &config.upstream, clock)
+        let upstream = Upstream::new(&name, &config.upstream, clock)
             .map_err(|cause| PipelineError::Upstream { model: name.clone(), cause })?;
         upstream.ready(before.get(&name).map(|model| &model.upstream));
         let counts = limits::counts(counters, &name, &config.limits);

@@ -228,16 +228,21 @@ async fn send(
 /// No answer came: says so in the audit log and to the caller.
 pub(super) fn failed(error: &crate::gateway::upstream::UpstreamError, mut exchange: Exchange) -> Problem {
     use crate::gateway::upstream::UpstreamError::{
-        NoUpgrade, RequestAmbiguous, RequestCut, RequestMalformed, RequestTooLong, Unsignable,
+        Crowded, DotSegment, NoUpgrade, RequestAmbiguous, RequestCut, RequestMalformed, RequestTooLong,
+        Unsignable,
     };
     let problem = Problem::from(error);
     tracing::warn!(exchange = exchange.id(), %error, "an exchange got no answer from its model");
     exchange.status(problem.http_status());
     exchange.finish(match error {
         RequestCut => Outcome::CallerLeft,
-        RequestTooLong { .. } | RequestAmbiguous | RequestMalformed(_) | Unsignable { .. } | NoUpgrade => {
-            Outcome::Aborted
-        }
+        RequestTooLong { .. }
+        | RequestAmbiguous
+        | RequestMalformed(_)
+        | Unsignable { .. }
+        | NoUpgrade
+        | Crowded
+        | DotSegment => Outcome::Aborted,
         _ => Outcome::UpstreamFailed,
     });
     problem

@@ -203,6 +203,21 @@ impl From<&UpstreamError> for Problem {
                 code::UPSTREAM_CREDENTIAL,
                 "the gateway has no usable credential for the model, so nothing was sent".to_owned(),
             ),
+            UpstreamError::Crowded => {
+                let problem = Self::new(
+                    code::LIMIT,
+                    "the gateway holds as many bytes of request bodies to be signed as it may, so nothing was sent",
+                );
+                let problem = problem.status(StatusCode::SERVICE_UNAVAILABLE).remedy("try again in 2 s");
+                return Self { retry_after: Some(2), ..problem };
+            }
+            UpstreamError::DotSegment => {
+                return Self::new(
+                    code::BAD_REQUEST,
+                    "the path holds `.` or `..` as a segment, plainly or as `%2e`, which is not signed for the model",
+                )
+                .remedy("write the path without it");
+            }
             UpstreamError::NoUpgrade => {
                 return Self::new(
                     code::BAD_REQUEST,

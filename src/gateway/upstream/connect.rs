@@ -148,6 +148,11 @@ impl Connector {
                 self.http2_only.store(dialled.is_ok(), Ordering::Relaxed);
                 dialled
             }
+            Err(_) if learned => {
+                // What was learned may be over: another server may stand there now, one without HTTP/2.
+                self.http2_only.store(false, Ordering::Relaxed);
+                self.dial_as(protocol).await
+            }
             other => other,
         };
         match dialled {

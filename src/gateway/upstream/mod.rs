@@ -155,6 +155,12 @@ pub enum UpstreamError {
     /// The request asks to leave HTTP/1.1, and the server speaks HTTP/2 alone. Says nothing about its health.
     #[error("the model's server speaks HTTP/2 alone, which no request can ask to leave")]
     NoUpgrade,
+    /// The gateway holds as many bytes of bodies to be signed as it may.
+    #[error("too many request bodies are read ahead for their signatures")]
+    Crowded,
+    /// A path that is signed holds a segment `.` or `..`, which would be read in two ways.
+    #[error("the path holds `.` or `..` as a segment")]
+    DotSegment,
     /// The permit is for another model.
     #[error("the permit is for another model")]
     NotPermitted,
@@ -245,8 +251,8 @@ impl Upstream {
     }
 
     /// Has the credential ready before the first exchange, and renewed; after a reload, goes on with what `before` has had already.
-    pub fn ready(&mut self, before: Option<&Self>) {
-        let Some(credential) = &mut self.credential else { return };
+    pub fn ready(&self, before: Option<&Self>) {
+        let Some(credential) = &self.credential else { return };
         if let Some(before) = before.and_then(|before| before.credential.as_ref()) {
             credential.inherit(before);
         }
@@ -314,6 +320,9 @@ impl Upstream {
     ) -> Result<(Answered, Option<OnUpgrade>), UpstreamError> {
         if permit.model() != self.model {
             return Err(UpstreamError::NotPermitted);
+        }
+        if let Some(credential) = &self.credential {
+            credential.gather(&mut request).await?;
         }
         let errand = Errand {
             way,

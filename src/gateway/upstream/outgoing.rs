@@ -17,7 +17,10 @@ use aws_lc_rs::digest;
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time,
+};
 
 use crate::gateway::framing::{self, Malformed};
 
@@ -128,6 +131,19 @@ struct Flow {
     kept: Option<Passed>,
     /// Nothing comes after `early`.
     ended: bool,
+    /// For the bytes that were read ahead, until they have gone out.
+    room: Option<SemaphorePermit<'static>>,
+}
+
+/// What came of reading ahead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gathered {
+    /// The body has ended.
+    Whole,
+    /// There is more of it than is read ahead.
+    TooLong,
+    /// Too many bytes of all requests are held already.
+    NoRoom,
 }
 
 #[derive(Default)]
@@ -186,7 +202,8 @@ impl Outgoing {
     ) -> Self {
         let meter = Arc::new(Meter { limit, ..Meter::default() });
         let hash = Some(digest::Context::new(&digest::SHA256));
-        let mut flow = Flow { early: early.into(), body, watch, hash, turn: 0, kept: None, ended: false };
+        let mut flow =
+            Flow { early: early.into(), body, watch, hash, turn: 0, kept: None, ended: false, room: None };
         // The connection stops asking as soon as `is_end_stream` says so; the digest must be ready by then.
         if flow.is_end_stream() {
             flow.close(&meter);
@@ -205,31 +222,39 @@ impl Outgoing {
         Kept { flow: Arc::clone(&self.flow), meter: Arc::clone(&self.meter) }
     }
 
-    /// Reads ahead until the body has ended or `most` bytes are there; whether it has ended.
+    /// Reads ahead until the body has ended, `most` bytes are there, or `budget`, in bytes, has no room for what came.
     ///
     /// # Errors
     /// When the caller's bytes break or are not let through, or none come for `silence`.
-    pub(super) async fn gather(&mut self, most: u64, silence: Duration) -> Result<bool, Fault> {
+    pub(super) async fn gather(
+        &mut self,
+        most: u64,
+        silence: Duration,
+        budget: &'static Semaphore,
+    ) -> Result<Gathered, Fault> {
         let gone_on = || poll_fn(|cx| lock(&self.flow).poll_ahead(cx, &self.meter));
         let early = |frame| lock(&self.flow).early.push_back(frame);
         let mut bytes: u64 =
             lock(&self.flow).early.iter().filter_map(Frame::data_ref).map(|data| data.len() as u64).sum();
         // Put together: a caller's bytes may come one by one.
         let mut pending = BytesMut::new();
-        let whole = loop {
+        loop {
             if bytes > most {
-                break false;
+                return Ok(Gathered::TooLong);
             }
             if bytes > self.meter.limit {
                 self.meter.cut(Fault::TooLong);
                 return Err(Fault::TooLong);
+            }
+            if !lock(&self.flow).take_room(budget, bytes) {
+                return Ok(Gathered::NoRoom);
             }
             let Ok(polled) = time::timeout(silence, gone_on()).await else {
                 self.meter.cut(Fault::Caller);
                 return Err(Fault::Caller);
             };
             match polled.map_err(|Cut(fault)| fault)?.map(Frame::into_data) {
-                None => break true,
+                None => break,
                 Some(Ok(data)) => {
                     bytes += data.len() as u64;
                     pending.extend_from_slice(&data);
@@ -244,7 +269,7 @@ impl Outgoing {
                     early(trailers);
                 }
             }
-        };
+        }
         if !pending.is_empty() {
             early(Frame::data(pending.freeze()));
         }
@@ -252,7 +277,7 @@ impl Outgoing {
         if flow.is_end_stream() {
             flow.close(&self.meter);
         }
-        Ok(whole)
+        Ok(Gathered::Whole)
     }
 
     /// SHA-256 of what was read ahead and has not gone out.
@@ -349,7 +374,21 @@ impl Flow {
         hint
     }
 
+    /// Takes what is missing of the room for `bytes`; false when there is none.
+    fn take_room(&mut self, budget: &'static Semaphore, bytes: u64) -> bool {
+        let held = self.room.as_ref().map_or(0, SemaphorePermit::num_permits);
+        let missing = usize::try_from(bytes).unwrap_or(usize::MAX).saturating_sub(held);
+        let Ok(missing) = u32::try_from(missing) else { return false };
+        let Ok(more) = budget.try_acquire_many(missing) else { return false };
+        match &mut self.room {
+            Some(room) => room.merge(more),
+            None => self.room = Some(more),
+        }
+        true
+    }
+
     fn close(&mut self, meter: &Meter) {
+        self.room = None;
         if let Some(hash) = self.hash.take() {
             let mut sha256 = [0; 32];
             sha256.copy_from_slice(hash.finish().as_ref());
@@ -477,3 +516,6 @@ impl Body for Outgoing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,6 +30,8 @@ pub(super) struct Group {
 /// One reading of [`Groups`]: as many of its first groups.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reading<'a> {
+    /// Another group follows after the same separator: the number may be the beginning of a longer one.
+    pub(super) goes_on: bool,
     pub(super) digits: &'a [u8],
     pub(super) groups: &'a [Group],
     pub(super) end: usize,
@@ -84,7 +86,13 @@ impl Groups {
                 Some(separator) => separator == b' ',
                 None => input.closes_number(end),
             };
-            (ends && digits <= DIGITS).then_some(Reading { digits: self.digits.get(..digits)?, groups, end })
+            let goes_on = next.is_some() && next == groups.get(1).map(|g| g.separator);
+            (ends && digits <= DIGITS).then_some(Reading {
+                goes_on,
+                digits: self.digits.get(..digits)?,
+                groups,
+                end,
+            })
         })
     }
 }

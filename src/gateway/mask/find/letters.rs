@@ -64,6 +64,7 @@ const fn form(
 }
 
 const FORMS: &[Form] = &[
+    form(Entity::Mrn, &["MRN-99999999", "MRN-9999999", "MRN-999999"], &[Label::Mrn], true, any),
     form(Entity::Nino, &["aa?99?99?99?a"], &[Label::Nino], true, nino),
     form(Entity::InPan, &["aaaaa9999a"], &[Label::InPan], true, in_pan),
     form(

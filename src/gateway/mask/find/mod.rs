@@ -58,8 +58,15 @@ impl<'a> Site<'a> {
     pub(super) fn labels(&self) -> Labels {
         *self.labels.get_or_init(|| {
             let before = self.input.slice(self.at.saturating_sub(labels::WINDOW).max(self.fence), self.at);
-            let near = labels::before(before);
-            if near.some() { near } else { self.columns.labels() }
+            // In a table a cell is named by the head of its column, if not within itself.
+            match self.columns.cell() {
+                Some((head, length)) => {
+                    let own = before.get(before.len().saturating_sub(length)..).unwrap_or_default();
+                    let near = labels::before(own);
+                    if near.some() { near } else { head }
+                }
+                None => labels::before(before),
+            }
         })
     }
 
@@ -67,8 +74,17 @@ impl<'a> Site<'a> {
     pub(super) fn in_groups(&self) -> bool {
         let before = self.input.slice(self.at.saturating_sub(6), self.at);
         let Some((b' ', rest)) = before.split_last() else { return false };
-        let group = rest.len() - rest.iter().rev().take_while(|b| b.is_ascii_alphanumeric()).count();
-        rest.len() - group == 4 && rest.last().is_some_and(u8::is_ascii_digit)
+        let length = rest.iter().rev().take_while(|b| b.is_ascii_alphanumeric()).count();
+        length == 4 && (rest.last().is_some_and(u8::is_ascii_digit) || self.behind_iban_head())
+    }
+
+    /// `GB29 NWBK ` stands before.
+    fn behind_iban_head(&self) -> bool {
+        let head = self.input.slice(self.at.saturating_sub(10), self.at.saturating_sub(6));
+        head.len() == 4
+            && head.iter().take(2).all(u8::is_ascii_uppercase)
+            && head.iter().skip(2).all(u8::is_ascii_digit)
+            && self.input.before(self.at.saturating_sub(5)) == b' '
     }
 
     /// Whether a digit and a space stand right before: the rest of a longer number.

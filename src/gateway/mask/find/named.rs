@@ -21,7 +21,9 @@ pub(super) fn read(site: &Site<'_>) -> Option<Found> {
     }
     let labels = site.labels();
     let kind = secret_kind(labels);
-    if !labels.direct || (kind.is_none() && !labels.has(Label::Password)) {
+    // A value does not begin inside a word.
+    let inside = site.input.glued(site.at) || matches!(site.input.before(site.at), b'{' | b'<' | b'$' | b'%');
+    if inside || !labels.direct || (kind.is_none() && !labels.has(Label::Password)) {
         return None;
     }
     match kind {
@@ -104,7 +106,7 @@ fn password(site: &Site<'_>, labels: Labels) -> Option<Found> {
     let (input, at) = (site.input, site.at);
     let before = input.before(at);
     let quoted = matches!(before, b'"' | b'\'' | b'`');
-    let end = if quoted { within(input, at, before)? } else { word(input, at) };
+    let end = if quoted { within(input, at, before)? } else { word(input, at, labels.cells) };
     if end - at >= LONGEST {
         return Some(Found::open(at, end, Entity::Password, Body::Word));
     }
@@ -121,7 +123,8 @@ fn within(input: &Input<'_>, at: usize, quote: u8) -> Option<usize> {
         match input.byte(end) {
             0 | b'\n' => return None,
             b'\\' => end += 2,
-            b if b == quote => return Some(end),
+            // What a colon follows is a key, not a value.
+            b if b == quote => return (input.byte(end + 1) != b':').then_some(end),
             _ => end += 1,
         }
     }
@@ -129,10 +132,13 @@ fn within(input: &Input<'_>, at: usize, quote: u8) -> Option<usize> {
 }
 
 /// To the end of the word; punctuation that ends a sentence or closes a bracket is not part of it.
-fn word(input: &Input<'_>, at: usize) -> usize {
+fn word(input: &Input<'_>, at: usize, cells: Option<u8>) -> usize {
     let wrapped = input.before(at) == b'*';
     let mut end = input.run(at, LONGEST, |b| {
-        class::of(b) & class::SPACE == 0 && !matches!(b, 0 | b'"' | b'`' | b'<') && !(wrapped && b == b'*')
+        class::of(b) & class::SPACE == 0
+            && Some(b) != cells
+            && !matches!(b, 0 | b'"' | b'`' | b'<')
+            && !(wrapped && b == b'*')
     });
     if end - at == LONGEST {
         return end;
@@ -193,8 +199,9 @@ fn described(text: &[u8]) -> bool {
 fn spoken(text: &[u8]) -> bool {
     let letters = text.iter().any(u8::is_ascii_alphabetic);
     let digits = text.iter().any(u8::is_ascii_digit);
-    let signs =
-        text.iter().any(|b| b.is_ascii_punctuation() && !matches!(b, b'\'' | b'-' | b'/' | b'.' | b','));
+    let signs = text
+        .iter()
+        .any(|b| b.is_ascii_punctuation() && !matches!(b, b'\'' | b'-' | b'/' | b'.' | b',' | b'_' | b':'));
     text.len() >= 6 && letters && (digits || signs || text.iter().filter(|b| **b == b'-').count() > 1)
 }
 
@@ -206,7 +213,8 @@ pub(super) fn placeholder(text: &[u8]) -> bool {
         && (text.get(1) == Some(&b'{')
             || text.get(1) == Some(&b'(')
             || text.iter().skip(1).all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_'));
-    let template = text.first() == Some(&b'<')
+    let template = text.contains(&b'<') && text.contains(&b'>')
+        || text.first() == Some(&b'<')
         || text.starts_with(b"{{")
         || text.starts_with(b"${")
         || (text.first() == Some(&b'%') && text.last() == Some(&b'%'));

@@ -102,7 +102,7 @@ const KINDS: &[Kind] = &[
         de_tax_id,
     ),
     kind(Entity::Abn, &[Label::Abn], &[11], &[same(&[2, 3, 3, 3], b" ")], abn),
-    kind(Entity::Pesel, &[Label::Pesel, Label::NationalId], &[11], &[same(&[11], b"")], pesel),
+    kind(Entity::Pesel, &[Label::Pesel, Label::NationalId], &[11], &[weak(&[11], b"")], pesel),
     kind(Entity::Cnh, &[Label::Cnh, Label::License], &[11], &[], none),
     kind(Entity::Pis, &[Label::Pis], &[11], &[parted(&[3, 5, 2, 1], b"..-")], pis),
     kind(

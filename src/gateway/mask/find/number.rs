@@ -37,14 +37,14 @@ fn kind_of(
     glued: bool,
 ) -> Option<Entity> {
     let named_else = labels.has(Label::Other) || labels.has(Label::Version);
-    let apart = reading.plain() || !site.in_groups();
+    let apart = reading.plain() || labels.has(Label::Card) || !site.in_groups();
     if !glued && apart && card(reading, labels) {
         return Some(Entity::CreditCard);
     }
     if glued {
         return None;
     }
-    national::read(reading, labels, follows, named_else)
+    national::read(reading, labels, follows || !apart || reading.goes_on, named_else)
         .or_else(|| beside_card(reading, site, labels))
         .or_else(|| labelled(reading, labels))
 }
@@ -127,12 +127,16 @@ fn labelled(reading: &Reading<'_>, labels: Labels) -> Option<Entity> {
     if dated {
         return None;
     }
-    None.or_else(|| by(Label::Mrn, Entity::Mrn, 4, 14))
+    None.or_else(|| by(Label::Mrn, Entity::Mrn, 5, 14))
         .or_else(|| by(Label::Passport, Entity::Passport, 6, 10).filter(|_| dashed))
         .or_else(|| by(Label::License, Entity::DriverLicense, 5, 14).filter(|_| dashed))
         .or_else(|| by(Label::Routing, Entity::AbaRouting, 6, 9).filter(|_| dashed))
         .or_else(|| {
             by(Label::Account, Entity::BankAccount, if labels.direct { 5 } else { 8 }, 20).filter(|_| dashed)
+        })
+        .or_else(|| {
+            let least = if labels.assigned { 5 } else { 8 };
+            by(Label::AccountWord, Entity::BankAccount, least, 20).filter(|_| dashed && labels.direct)
         })
         .or_else(|| by(Label::NationalId, Entity::NationalId, 6, 16))
         .or_else(|| by(Label::TaxId, Entity::TaxId, 6, 15))

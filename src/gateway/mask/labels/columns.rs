@@ -17,6 +17,8 @@ pub(in super::super) struct Columns {
     long: bool,
     separator: u8,
     heads: Vec<Labels>,
+    /// The line before, if it may be the head of a table that is ruled off below it.
+    above: Vec<Labels>,
 }
 
 impl Columns {
@@ -41,13 +43,20 @@ impl Columns {
         }
     }
 
-    /// The head of the column in which the text ends.
-    pub(in super::super) fn labels(&self) -> Labels {
+    /// The head of the column in which the text ends, and how far back its cell begins; `None` outside tables, and
+    /// where a table has two columns, of which the first names the second.
+    pub(in super::super) fn cell(&self) -> Option<(Labels, usize)> {
         if self.heads.is_empty() || self.long {
-            return Labels::default();
+            return None;
         }
         let column = separators(&self.line, self.separator);
-        self.heads.get(column).copied().unwrap_or_default()
+        let begin = memchr::memrchr(self.separator, &self.line).map_or(0, |at| at + 1);
+        let head = self.heads.get(column).copied().unwrap_or_default();
+        let edges = if self.separator == b'|' { 2 } else { 0 };
+        if !head.some() && self.heads.len() <= 2 + edges {
+            return None;
+        }
+        Some((Labels { cells: Some(self.separator), ..head }, self.line.len() - begin))
     }
 
     fn end_line(&mut self) {
@@ -56,7 +65,11 @@ impl Columns {
             && (separators(&self.line, self.separator) + 1 == self.heads.len() || ruled(&self.line));
         if !in_table {
             self.heads.clear();
-            if !self.long {
+            let above = std::mem::take(&mut self.above);
+            if ruled(&self.line) && self.line.contains(&b'-') {
+                self.separator = b'|';
+                self.heads = above;
+            } else if !self.long {
                 self.head();
             }
         }
@@ -75,11 +88,16 @@ impl Columns {
                 continue;
             }
             let heads: Vec<Labels> = cells().map(of_cell).map(settle).collect();
-            if heads.iter().any(|h| h.some()) {
+            if !heads.iter().any(|h| h.some()) {
+                continue;
+            }
+            if separator == b'|' {
+                self.above = heads;
+            } else {
                 self.separator = separator;
                 self.heads = heads;
-                return;
             }
+            return;
         }
     }
 }
@@ -93,9 +111,15 @@ fn names(cell: &[u8], separator: u8) -> bool {
     let words = cell.split(|b| *b == b' ').filter(|w| !w.is_empty()).count();
     let bar = separator == b'|';
     cell.len() <= CELL
-        && words <= if bar { 5 } else { 3 }
+        && words <= if bar || cell.first().is_some_and(|b| *b != b' ') { 5 } else { 3 }
         && (bar || words > 0)
-        && !cell.iter().any(|b| b.is_ascii_digit() || matches!(b, b'!' | b'?' | b'{' | b'}' | b'=' | b':'))
+        && cell.iter().filter(|b| b.is_ascii_digit()).count() < 3
+        && [(b'(', b')'), (b'[', b']')].iter().all(|(a, b)| count(cell, *a) == count(cell, *b))
+        && !cell.iter().any(|b| matches!(b, b'!' | b'?' | b'{' | b'}' | b'=' | b':'))
+}
+
+fn count(cell: &[u8], byte: u8) -> usize {
+    cell.iter().filter(|b| **b == byte).count()
 }
 
 /// `|---|:--:|`

@@ -12,6 +12,8 @@ pub(super) use words::Label;
 pub(super) const WINDOW: usize = 120;
 /// As many words may stand between a label and its value.
 const FILLERS: usize = 6;
+/// What is written behind a label without a space.
+const SUFFIXES: [&[u8]; 5] = [b"no", b"nr", b"num", b"number", b"id"];
 /// The letters of a window, with room for digraphs.
 const SQUEEZED: usize = WINDOW * 3 / 2;
 
@@ -23,6 +25,8 @@ pub(super) struct Labels {
     pub(super) direct: bool,
     /// A sign of assignment stands between them: `:`, `=`, `|`, a quote.
     pub(super) assigned: bool,
+    /// What parts the columns, if the label is the head of one.
+    pub(super) cells: Option<u8>,
 }
 
 impl Labels {
@@ -142,6 +146,9 @@ fn clause(before: &[u8]) -> &[u8] {
             b';' => letters,
             b'|' => {
                 bars += 1;
+                if bars > 1 && letters && !first_cell(before.get(..at - 1)) {
+                    return &[];
+                }
                 bars > 1 && letters
             }
             b'}' | b']' => letters && next != b'"' && next != b'\'',
@@ -158,6 +165,12 @@ fn clause(before: &[u8]) -> &[u8] {
         clause = clause.get(1..).unwrap_or_default();
     }
     clause
+}
+
+/// Whether nothing but the number of a row stands before on the line: further to the right, cells do not name each other.
+fn first_cell(before: Option<&[u8]>) -> bool {
+    let line = before.unwrap_or_default().rsplit(|b| *b == b'\n').next().unwrap_or_default();
+    line.iter().all(|b| b.is_ascii_digit() || matches!(b, b'|' | b' ' | b'\t' | b'>'))
 }
 
 /// `value: …` on the line below a name, as in Kubernetes manifests.
@@ -196,6 +209,8 @@ struct Squeezed {
     length: usize,
     /// A sign of assignment was met since the last letter.
     assigns: bool,
+    /// A comma was.
+    lists: bool,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -206,7 +221,8 @@ struct Mark {
 
 impl Squeezed {
     fn of(clause: &[u8]) -> Self {
-        let mut squeezed = Self { text: [(0, Mark::default()); SQUEEZED], length: 0, assigns: false };
+        let mut squeezed =
+            Self { text: [(0, Mark::default()); SQUEEZED], length: 0, assigns: false, lists: false };
         let (mut fresh, mut lower, mut in_tag) = (true, false, false);
         let mut at = 0;
         while let Some(byte) = clause.get(at).copied() {
@@ -222,6 +238,7 @@ impl Squeezed {
                 // The name in a closing tag says nothing new.
                 in_tag = (in_tag && byte != b'>') || (byte == b'<' && clause.get(at) == Some(&b'/'));
                 fresh = true;
+                squeezed.lists |= byte == b',';
                 squeezed.assigns |= matches!(byte, b':' | b'=' | b'|' | b'"' | b'`' | b'>' | b'\'');
                 continue;
             }
@@ -247,6 +264,7 @@ impl Squeezed {
             self.length += 1;
         }
         self.assigns = false;
+        self.lists = false;
     }
 
     fn end_word(&mut self) {
@@ -282,9 +300,9 @@ impl Squeezed {
                 continue;
             }
             if let Some((start, bits)) = self.phrase(end) {
-                let direct = self.verbs_only(end);
+                let direct = self.verbs_only(end) && (self.assigns || !self.lists);
                 let bits = bits | self.joined(start);
-                return Labels { bits, direct, assigned: direct && self.assigns };
+                return Labels { bits, direct, assigned: direct && self.assigns, cells: None };
             }
             words += 1;
             if words > FILLERS {
@@ -301,7 +319,18 @@ impl Squeezed {
             let (last, mark) = text.get(end.checked_sub(1)?)?;
             (*last == b's' && !mark.begins).then(|| PHRASES.ending(text, end - 1)).flatten()
         };
-        PHRASES.ending(text, end).or_else(plural)
+        PHRASES.ending(text, end).or_else(plural).or_else(|| self.suffixed(end))
+    }
+
+    /// The phrase before a suffix that is written without a space: `aadhaarno`, `ssnnumber`.
+    fn suffixed(&self, end: usize) -> Option<(usize, u128)> {
+        let text = self.letters();
+        SUFFIXES.iter().find_map(|suffix| {
+            let from = end.checked_sub(suffix.len())?;
+            let tail = text.get(from..end)?;
+            let fits = tail.iter().map(|(b, _)| b).eq(suffix.iter()) && !tail.iter().any(|(_, m)| m.begins);
+            fits.then(|| PHRASES.ending(text, from)).flatten()
+        })
     }
 
     /// The labels that end no more than a short word before `start`: "SSN or ITIN".

@@ -23,7 +23,7 @@ macro_rules! labels {
 labels! {
     Other, Email, Phone, Dob, Ssn, Itin, Sin, Tfn, Nino, Nhs, Aadhaar, InPan, VoterId, Nir, DeTaxId,
     FiscalCode, Dni, Nie, Cpf, Cnpj, Cnh, Pis, Pesel, Bsn, Rrn, Personnummer, CnId, Hetu, Nric, ThaiId,
-    NationalId, TaxId, Passport, License, Mrn, Mbi, AuMedicare, HealthId, Account, Routing, Card, Cvv,
+    NationalId, TaxId, Passport, License, Mrn, Mbi, AuMedicare, HealthId, Account, AccountWord, Routing, Card, Cvv,
     Pin, Expiry, Iban, Bic, Wallet, Abn, Acn, Gstin, Vin, Plate, Ip, Mac, AwsSecret, AzureSecret,
     GcpSecret, Secret, Password, Version,
 }

@@ -354,6 +354,36 @@ async fn unsigned_bodies_and_upgrades_carry_a_signature_of_their_head() {
 }
 
 #[tokio::test]
+async fn no_connection_waits_for_a_body_that_is_to_be_signed() {
+    let mut server = servers::Scripted::start().await;
+    let (model, _dir) = signing(&server.url, "bedrock", AwsPayload::Signed);
+    let world = World::new(vec![model]).await;
+    let (frames, request) = streamed(8);
+    let asked = tokio::spawn(world.connect().ask(request));
+    frames.send(Bytes::from_static(b"half")).unwrap();
+    for _ in 0..20 {
+        servers::reactor_turn().await;
+    }
+    assert_eq!(server.waiting(), 0);
+    frames.send(Bytes::from_static(b"half")).unwrap();
+    let mut line = server.accept().await;
+    line.head().await;
+    assert_eq!(line.read(8).await, b"halfhalf");
+    line.write("HTTP/1.1 204 No Content\r\n\r\n").await;
+    assert_eq!(soon(asked).await.unwrap().status(), StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn a_path_with_hidden_dots_is_refused() {
+    let (model, _dir) = signing(&service("bedrock").await, "bedrock", AwsPayload::Signed);
+    let world = World::new(vec![model]).await;
+    let request = Request::get("/model/a/%2e%2e/b").header("host", "x");
+    let (status, text) = said(&world, request.body(empty()).unwrap()).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{text}");
+    assert!(text.contains("as a segment"), "{text}");
+}
+
+#[tokio::test]
 async fn a_body_too_long_to_be_signed_as_a_whole_is_refused_before_it_is_read() {
     let (mut model, _dir) = signing(&service("bedrock").await, "bedrock", AwsPayload::Signed);
     model.body_limit = Some(1 << 40);

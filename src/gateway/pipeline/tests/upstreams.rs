@@ -178,6 +178,42 @@ async fn a_server_that_takes_no_upgrades_is_none_the_worse_for_it() {
 }
 
 #[tokio::test]
+async fn a_server_that_has_lost_http2_is_reached_over_http1() {
+    let leaf = Authority::new().leaf("localhost", |_| ());
+    let spoken = Arc::new(std::sync::Mutex::new("h2"));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let protocol = Arc::clone(&spoken);
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let config = leaf.server(&[*protocol.lock().unwrap()]);
+            let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+            tokio::spawn(async move {
+                let Ok(stream) = acceptor.accept(socket).await else { return };
+                let service =
+                    service_fn(async |request| Ok::<_, std::convert::Infallible>(mirror(request).await));
+                let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+                let _ = server.serve_connection(TokioIo::new(stream), service).await;
+            });
+        }
+    });
+    let mut model = model("m", &url);
+    // No connection serves twice.
+    model.upstream.pool = PoolConfig { max_age: Duration::ZERO, ..PoolConfig::default() };
+    let world = World::new(vec![model]).await;
+    for (protocol, version) in
+        [("h2", "HTTP/2.0"), ("h2", "HTTP/2.0"), ("http/1.1", "HTTP/1.1"), ("h2", "HTTP/2.0")]
+    {
+        *spoken.lock().unwrap() = protocol;
+        let answer = world.connect().ask(get("/")).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{protocol}");
+        let seen = text(answer.into_body()).await;
+        assert!(seen.contains(version), "{protocol}: {seen}");
+    }
+    assert_eq!(standing(&world), [(Circuit::Closed, 0)]);
+}
+
+#[tokio::test]
 async fn an_open_circuit_costs_the_next_exchange_nothing() {
     let mut first = Scripted::start().await;
     let second = servers::http(None, mirror).await;

@@ -69,13 +69,11 @@ const CALLERS_KEYS: [HeaderName; 6] = [
 ];
 
 /// A credential in use.
-#[derive(Clone)]
 pub(super) struct Joined {
     config: Credential,
     kind: Kind,
 }
 
-#[derive(Clone)]
 enum Kind {
     Plain(Plain),
     Token(HeaderName, Renewed<Token>),
@@ -105,10 +103,16 @@ impl Joined {
         Ok(Self { config: credential.clone(), kind })
     }
 
-    /// Keeps what `other`, the same credential before a reload, has had already.
-    pub(super) fn inherit(&mut self, other: &Self) {
-        if self.config == other.config && !matches!(self.kind, Kind::Plain(_)) {
-            self.kind = other.kind.clone();
+    /// Goes on with the token or keys that `other`, the same credential before a reload, holds. The next are asked for with what was
+    /// read now: a CA may have been replaced under its name.
+    pub(super) fn inherit(&self, other: &Self) {
+        if self.config != other.config {
+            return;
+        }
+        match (&self.kind, &other.kind) {
+            (Kind::Token(_, token), Kind::Token(_, before)) => token.inherit(before),
+            (Kind::Aws(signer), Kind::Aws(before)) => signer.inherit(before),
+            _ => {}
         }
     }
 
@@ -121,10 +125,21 @@ impl Joined {
         }
     }
 
+    /// Reads ahead what the credential needs of the body.
+    ///
+    /// # Errors
+    /// As reading fails, and when the body is too long or too many are held.
+    pub(super) async fn gather(&self, request: &mut Request<Outgoing>) -> Result<(), UpstreamError> {
+        match &self.kind {
+            Kind::Aws(signer) => signer.gather(request).await,
+            Kind::Plain(_) | Kind::Token(..) => Ok(()),
+        }
+    }
+
     /// Replaces whatever the caller sent in the name of a key. For each attempt anew, on the request as it will be written.
     ///
     /// # Errors
-    /// [`UpstreamError::Credential`] when there is none and none can be had; when a body must be read ahead to be signed, as that fails.
+    /// [`UpstreamError::Credential`] when there is none and none can be had, [`UpstreamError::DotSegment`] for a path that is not signed.
     pub(super) async fn join(&self, request: &mut Request<Outgoing>) -> Result<(), UpstreamError> {
         let lacking = |cause| UpstreamError::Credential { cause };
         match &self.kind {

@@ -120,6 +120,13 @@ impl<O: Origin> Renewed<O> {
         }))
     }
 
+    /// Holds what `before` holds, until its end.
+    pub(super) fn inherit(&self, before: &Self) {
+        let refused = before.0.state().refused;
+        self.0.state().refused = refused;
+        self.0.held.store(before.0.held.load_full());
+    }
+
     /// Renews also when nobody asks, for as long as this is in use.
     pub(super) fn keep(&self) {
         if let Ok(runtime) = tokio::runtime::Handle::try_current()

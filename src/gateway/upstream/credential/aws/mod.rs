@@ -11,6 +11,7 @@ mod tests;
 use std::{fmt::Write, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
+use tokio::sync::Semaphore;
 use url::Url;
 
 use self::{
@@ -24,7 +25,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    gateway::upstream::Fault,
+    gateway::upstream::{Fault, outgoing::Gathered},
     secret::{self, ExposeSecret},
 };
 
@@ -32,6 +33,9 @@ pub use self::keys::Keys;
 
 /// The longest body that is read ahead to be signed, bytes.
 const MAX_WHOLE: u64 = 32 * 1024 * 1024;
+/// Bytes of all bodies that are read ahead and have not gone out, in the whole process.
+const MAX_HELD: usize = 256 * 1024 * 1024;
+static HELD: Semaphore = Semaphore::const_new(MAX_HELD);
 /// The longest silence of a caller whose body is read ahead.
 const SILENCE: Duration = Duration::from_secs(30);
 
@@ -75,7 +79,6 @@ const DECODED_LENGTH: HeaderName = HeaderName::from_static("x-amz-decoded-conten
 const CHUNKED: &str = "aws-chunked";
 
 /// Signs requests.
-#[derive(Clone)]
 pub(super) struct Signer {
     scope: Scope,
     payload: Payload,
@@ -98,20 +101,53 @@ impl Signer {
         self.keys.keep();
     }
 
+    pub(super) fn inherit(&self, before: &Self) {
+        self.keys.inherit(&before.keys);
+    }
+
     pub(super) fn refused(&self) {
         self.keys.refused();
     }
 
-    /// Signs the request as it will be written. What an earlier attempt has put in is replaced.
+    /// Reads as much of the body as the signature needs. Once, before a server and its connection wait for the caller.
+    pub(super) async fn gather(&self, request: &mut Request<Outgoing>) -> Result<(), UpstreamError> {
+        let body = request.body_mut();
+        let ahead = match self.payload {
+            Payload::Signed => true,
+            Payload::Unsigned => false,
+            Payload::Chunked => body.plain_length().is_none(),
+        };
+        if !ahead {
+            return Ok(());
+        }
+        let unsignable = || UpstreamError::Unsignable { limit: MAX_WHOLE };
+        if body.plain_length().is_some_and(|length| length > MAX_WHOLE) {
+            return Err(unsignable());
+        }
+        let gathered = body.gather(MAX_WHOLE, SILENCE, &HELD).await.map_err(|fault| match fault {
+            Fault::Caller => UpstreamError::RequestCut,
+            Fault::Malformed(malformed) => UpstreamError::RequestMalformed(malformed),
+            Fault::TooLong => UpstreamError::RequestTooLong { limit: body.meter().limit() },
+            Fault::Ambiguous => UpstreamError::RequestAmbiguous,
+        })?;
+        match gathered {
+            Gathered::Whole => Ok(()),
+            Gathered::TooLong => Err(unsignable()),
+            Gathered::NoRoom => Err(UpstreamError::Crowded),
+        }
+    }
+
+    /// Signs the request, gathered before, as it will be written. What an earlier attempt has put in is replaced.
     pub(super) async fn sign(&self, request: &mut Request<Outgoing>) -> Result<(), UpstreamError> {
-        let plain = prepare(self.payload, request).await?;
+        let body = request.body_mut();
+        body.encode(None);
+        let plain = body.plain_length();
         let keys = self.keys.get().await.map_err(|cause| UpstreamError::Credential { cause })?;
         let moment = Moment::of(self.clock.now());
         let unwritable = |_| UpstreamError::Credential {
             cause: "a key holds characters that no header can carry".to_owned(),
         };
-        let path = spelling::respell(request.uri()).map_err(|cause| UpstreamError::Credential { cause })?;
-        *request.uri_mut() = path;
+        *request.uri_mut() = spelling::respell(request.uri())?;
         let headers = request.headers_mut();
         clear(headers);
         headers.insert(DATE, HeaderValue::from_str(&moment.stamp).map_err(unwritable)?);
@@ -141,33 +177,6 @@ impl Signer {
         }
         Ok(())
     }
-}
-
-/// Reads as much of the body as the signature needs: the length of it, when it is known, is told for chunks.
-async fn prepare(payload: Payload, request: &mut Request<Outgoing>) -> Result<Option<u64>, UpstreamError> {
-    let body = request.body_mut();
-    body.encode(None);
-    let ahead = match payload {
-        Payload::Signed => true,
-        Payload::Unsigned => false,
-        Payload::Chunked => body.plain_length().is_none(),
-    };
-    let unsignable = || UpstreamError::Unsignable { limit: MAX_WHOLE };
-    if ahead {
-        if body.plain_length().is_some_and(|length| length > MAX_WHOLE) {
-            return Err(unsignable());
-        }
-        let whole = body.gather(MAX_WHOLE, SILENCE).await.map_err(|fault| match fault {
-            Fault::Caller => UpstreamError::RequestCut,
-            Fault::Malformed(malformed) => UpstreamError::RequestMalformed(malformed),
-            Fault::TooLong => UpstreamError::RequestTooLong { limit: body.meter().limit() },
-            Fault::Ambiguous => UpstreamError::RequestAmbiguous,
-        })?;
-        if !whole {
-            return Err(unsignable());
-        }
-    }
-    Ok(body.plain_length())
 }
 
 /// The headers of aws-chunked bodies (Amazon S3, "Signature Calculations: Transferring Payload in Multiple Chunks").

@@ -4,16 +4,28 @@ use std::fmt::Write;
 
 use http::{Uri, uri::PathAndQuery};
 
+use crate::gateway::upstream::UpstreamError;
+
 /// Writes the target the way AWS's reference encodes it, so that servers that sign what they received and servers that
 /// sign what they decoded agree: everything but letters, digits, `-._~` and the separators as `%XX`, and `+` in a query as the
 /// space that forms mean by it.
-pub(super) fn respell(uri: &Uri) -> Result<Uri, String> {
+///
+/// # Errors
+/// For a segment that is `.` or `..`, however it is spelt: written plainly it would lead elsewhere than policy was asked for.
+pub(super) fn respell(uri: &Uri) -> Result<Uri, UpstreamError> {
     // `OPTIONS *` has nothing to spell.
     if uri.path() == "*" {
         return Ok(uri.clone());
     }
-    let path =
-        uri.path().split('/').map(|segment| encode(&decode(segment, false))).collect::<Vec<_>>().join("/");
+    let mut segments = Vec::new();
+    for segment in uri.path().split('/') {
+        let segment = decode(segment, false);
+        if matches!(segment.as_slice(), b"." | b"..") {
+            return Err(UpstreamError::DotSegment);
+        }
+        segments.push(encode(&segment));
+    }
+    let path = segments.join("/");
     let target = match uri.query() {
         Some(query) => {
             let query = query.split('&').map(|pair| match pair.split_once('=') {
@@ -26,10 +38,12 @@ pub(super) fn respell(uri: &Uri) -> Result<Uri, String> {
         }
         None => path,
     };
-    let unwritable = |_| "the request's path cannot be written for a signature".to_owned();
+    let unwritable = || UpstreamError::Credential {
+        cause: "the request's path cannot be written for a signature".to_owned(),
+    };
     let mut parts = uri.clone().into_parts();
-    parts.path_and_query = Some(PathAndQuery::try_from(target).map_err(unwritable)?);
-    Uri::from_parts(parts).map_err(|_| "the request's path cannot be written for a signature".to_owned())
+    parts.path_and_query = Some(PathAndQuery::try_from(target).map_err(|_| unwritable())?);
+    Uri::from_parts(parts).map_err(|_| unwritable())
 }
 
 /// The canonical path. For all services but S3 without empty and dot segments, and each segment encoded once more.

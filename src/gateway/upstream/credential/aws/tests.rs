@@ -18,7 +18,11 @@ use super::{
     signature::{Moment, Scope, Secrets, signed},
     spelling,
 };
-use crate::{clock::Hand, gateway::upstream::outgoing::Encode, secret::ExposeSecret};
+use crate::{
+    clock::Hand,
+    gateway::upstream::{UpstreamError, outgoing::Encode},
+    secret::ExposeSecret,
+};
 
 const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -187,6 +191,13 @@ fn targets_are_spelt_in_one_way_and_encoded_once_more_but_for_s3() {
         assert_eq!(spelling::canonical_path(path, "service"), canonical, "{path}");
     }
     assert_eq!(spelling::canonical_path("//a/../b", "s3"), "//a/../b");
+    for dots in ["/a/%2e%2e/b", "/a/.%2E", "/%2e/b", "/a/../b", "/a/."] {
+        let error = spelling::respell(&dots.parse().unwrap()).unwrap_err();
+        assert!(matches!(error, UpstreamError::DotSegment), "{dots}: {error}");
+    }
+    for dots in ["/a/...", "/a/%2e%2e%2e", "/a/%252e%252e", "/.a"] {
+        assert!(spelling::respell(&dots.parse().unwrap()).is_ok(), "{dots}");
+    }
     let query = |text: &str| {
         let uri = spelling::respell(&format!("/?{text}").parse().unwrap()).unwrap();
         spelling::canonical_query(uri.query().unwrap())

@@ -12,7 +12,7 @@ use std::{
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{Credential, Joined, replace_keys, token::Environment};
+use super::{Credential, Joined, Kind, Oauth2, replace_keys, token::Environment};
 use crate::{
     clock::{Clock, Hand},
     secret,
@@ -67,4 +67,41 @@ fn a_header_of_https_own_is_no_place_for_a_credential() {
         let credential = Credential::Header { header: header.into(), prefix: String::new(), value };
         assert!(Joined::new("m", &credential, &Clock::system()).is_err(), "{header}");
     }
+}
+
+#[tokio::test]
+async fn a_reload_keeps_the_token_and_asks_anew_with_what_was_read_anew() {
+    let (vendor, url) = vendor::Vendor::start().await;
+    let says = |token: &str| {
+        vendor.says(
+            "/token",
+            200,
+            serde_json::json!({"access_token": token, "token_type": "Bearer", "expires_in": 600}),
+        );
+    };
+    let (_dir, client_secret) = file("s3cret");
+    let config = Credential::Oauth2(Oauth2 {
+        token_url: url.join("token").unwrap(),
+        client_id: "gateway".to_owned(),
+        client_secret,
+        scope: None,
+        audience: None,
+        post: true,
+        ca: None,
+    });
+    let token = async |joined: &Joined| {
+        let Kind::Token(_, token) = &joined.kind else { panic!("not a token") };
+        (*token.get().await.unwrap()).clone()
+    };
+    let (stopped, later) = (clock(), clock());
+    let before = Joined::new("m", &config, &stopped.0).unwrap();
+    says("t-1");
+    assert_eq!(token(&before).await, "Bearer t-1");
+    says("t-2");
+    // Each has a clock of its own, by which it is seen whose renewal it is.
+    let after = Joined::new("m", &config, &later.0).unwrap();
+    after.inherit(&before);
+    assert_eq!((token(&after).await, vendor.asked()), (HeaderValue::from_static("Bearer t-1"), 1));
+    later.1.advance(Duration::from_secs(601));
+    assert_eq!((token(&after).await, vendor.asked()), (HeaderValue::from_static("Bearer t-2"), 2));
 }
