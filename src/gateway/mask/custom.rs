@@ -106,7 +106,7 @@ impl Custom {
     /// Compiles an entity named `name`; with `labels`, one of them must stand before a value.
     ///
     /// # Errors
-    /// When the pattern has no longest match, or a longer one than [`LONGEST`], or is too complex.
+    /// When the pattern has no longest match, or a longer one than 512 bytes, or is too complex.
     pub fn new(
         name: &str,
         pattern: &str,
