@@ -120,16 +120,23 @@ impl ResolvesClientCert for HotKey {
 
 /// The key shown to an ACME directory that checks a name (RFC 8737); nobody else asks for it, and mostly there is none.
 #[derive(Clone, Default)]
-pub struct ChallengeKey(Arc<ArcSwapOption<CertifiedKey>>);
+pub struct ChallengeKey(Arc<ArcSwapOption<Challenge>>);
+
+/// A name that is being checked.
+struct Challenge {
+    name: String,
+    key: Arc<CertifiedKey>,
+}
 
 impl ChallengeKey {
-    /// New handshakes of the challenge protocol use this certificate and its key. Whether they belong together cannot be asked:
-    /// the certificate has a critical extension (RFC 8737 §3) that no verifier of ours knows.
+    /// New handshakes of the challenge protocol that ask for this name use this certificate and its key. Whether they
+    /// belong together cannot be asked: the certificate has a critical extension (RFC 8737 §3) that no verifier of ours knows.
     ///
     /// # Errors
     /// When the key is of an unknown kind.
     pub fn show(
         &self,
+        name: &str,
         certificate: CertificateDer<'static>,
         key: PrivateKeyDer<'static>,
     ) -> Result<(), IdentityError> {
@@ -137,7 +144,8 @@ impl ChallengeKey {
             .key_provider
             .load_private_key(key)
             .map_err(|e| IdentityError::Key(e.to_string()))?;
-        self.0.store(Some(Arc::new(CertifiedKey::new(vec![certificate], key))));
+        let key = Arc::new(CertifiedKey::new(vec![certificate], key));
+        self.0.store(Some(Arc::new(Challenge { name: name.to_owned(), key })));
         Ok(())
     }
 
@@ -154,7 +162,12 @@ impl fmt::Debug for ChallengeKey {
 }
 
 impl ResolvesServerCert for ChallengeKey {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.0.load_full()
+    /// RFC 8737 §3: who checks a name says so.
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let shown = self.0.load_full()?;
+        hello
+            .server_name()
+            .is_some_and(|name| name.eq_ignore_ascii_case(&shown.name))
+            .then(|| Arc::clone(&shown.key))
     }
 }

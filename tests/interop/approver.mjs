@@ -28,7 +28,9 @@ const shot = async (name) => {
   if (!SHOTS) return;
   for (const width of [390, 1280]) {
     await page.setViewportSize({ width, height: 844 });
-    await page.screenshot({ path: join(SHOTS, `${name}-${width}-${SCHEME}.png`), fullPage: true });
+    // A picture is for people to look at, and no part of what is asked of the page.
+    await page.screenshot({ path: join(SHOTS, `${name}-${width}-${SCHEME}.png`), fullPage: true })
+      .catch((error) => console.error(error.message));
   }
   await page.setViewportSize({ width: 390, height: 844 });
 };

@@ -23,7 +23,10 @@ const context = await chromium.launchPersistentContext(profile, {
 context.setDefaultTimeout(20_000);
 const page = context.pages()[0] ?? await context.newPage();
 let step = 0;
-const shot = async () => { if (SHOTS) await page.screenshot({ path: join(SHOTS, `login-${step++}.png`) }); };
+// A picture is for people to look at: a browser that cannot draw one at the moment has still signed somebody in.
+const shot = async () => {
+  if (SHOTS) await page.screenshot({ path: join(SHOTS, `login-${step++}.png`) }).catch((error) => console.error(error.message));
+};
 const click = (what) => Promise.all([page.waitForEvent('load'), what.click()]);
 
 // What a page may ask for, in the order in which it is looked for.

@@ -157,7 +157,11 @@ impl Acme {
                 continue;
             }
             match self.renew().await {
-                Ok(identity) => {
+                Ok((identity, unwritten)) => {
+                    if let Some(error) = unwritten {
+                        // Good all the same; the next start orders another one.
+                        self.told.refused(&error);
+                    }
                     let (fingerprint, expires_at) = facts_of(&identity);
                     due = renewal(&identity);
                     key.swap(identity);
@@ -187,7 +191,8 @@ impl Acme {
         }
     }
 
-    async fn renew(&self) -> Result<Identity, CertsError> {
+    /// The new certificate, and why it could not be kept if so: a directory gives only so many of them.
+    async fn renew(&self) -> Result<(Identity, Option<CertsError>), CertsError> {
         let ordered = match timeout(ATTEMPT, self.order()).await {
             Ok(ordered) => ordered,
             Err(_) => Err(format!("it took longer than {} s", ATTEMPT.as_secs())),
@@ -201,8 +206,11 @@ impl Acme {
         let file = self.certificate_file.clone();
         let written =
             tokio::task::spawn_blocking(move || secret::write_private(&file, both.as_bytes())).await;
-        written.map_err(signing)?.map_err(|e| CertsError::file(&self.certificate_file, e))?;
-        Ok(identity)
+        let unwritten = match written {
+            Ok(written) => written.err().map(|e| CertsError::file(&self.certificate_file, e)),
+            Err(error) => Some(signing(error)),
+        };
+        Ok((identity, unwritten))
     }
 
     /// The chain and its key, PEM.
@@ -254,7 +262,8 @@ impl Acme {
         let mut params = CertificateParams::new(self.names.clone()).map_err(signing)?;
         params.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];
         let certificate = params.self_signed(&key).map_err(signing)?;
-        self.challenges.show(certificate.into(), PrivateKeyDer::from(key)).map_err(signing)
+        let name = self.names.first().map(String::as_str).unwrap_or_default();
+        self.challenges.show(name, certificate.into(), PrivateKeyDer::from(key)).map_err(signing)
     }
 
     fn request(&self) -> Result<(Vec<u8>, Zeroizing<String>), CertsError> {

@@ -144,7 +144,13 @@ fn http2(headers: &HeaderMap) -> Result<(), Malformed> {
     ];
     let blank = |value: &HeaderValue| octets::trimmed(value.as_bytes()).len() != value.len();
     let te = |value: &HeaderValue| !value.as_bytes().eq_ignore_ascii_case(b"trailers");
+    // What h2 has counted by would be another length to an HTTP/1 server that takes `_` for `-`.
+    let alike = |name: &HeaderName| {
+        let name = name.as_str().as_bytes();
+        name.contains(&b'_') && (is_like(name, b"content-length") || is_like(name, b"transfer-encoding"))
+    };
     let bad = NEVER.iter().any(|name| headers.contains_key(name))
+        || headers.keys().any(alike)
         || headers.values().any(blank)
         || headers.get_all(header::TE).iter().any(te);
     if bad { Err(Malformed::Http2Field) } else { Ok(()) }

@@ -185,6 +185,7 @@ impl Draft {
             signals: Arc::clone(&way.signals),
             status: 0,
             bytes: 0,
+            sent: None,
             leg: None,
             counted: self.counted,
             asked: self.asked.take(),
@@ -230,6 +231,8 @@ pub(super) struct Exchange {
     signals: Arc<Signals>,
     status: u16,
     bytes: u64,
+    /// What the model's side has taken since the exchange left HTTP; `None` before.
+    sent: Option<u64>,
     leg: Option<Leg>,
     counted: Option<Work>,
     asked: Option<Asked>,
@@ -300,6 +303,13 @@ impl Exchange {
         let understood = self.counted.is_some();
         self.reading = websocket.then(|| Box::new(Reading::conversation(understood)));
         self.converses = websocket;
+        self.sent = Some(0);
+    }
+
+    /// The model's side has taken bytes of an exchange that left HTTP.
+    pub(super) fn sent(&mut self, bytes: usize) {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.sent = self.sent.map(|sent| sent.saturating_add(bytes));
     }
 
     /// Whether the exchange is a conversation over WebSocket.
@@ -331,18 +341,13 @@ impl Exchange {
         self.bytes += bytes;
     }
 
-    /// Writes the finish; what comes later changes nothing.
+    /// Writes the finish; what comes later changes nothing. What left HTTP has no body, and so no digest.
     pub(super) fn finish(&mut self, outcome: Outcome) {
-        self.finish_with(outcome, self.figures.bytes(), self.figures.sha256().map(|sha256| hex(sha256)));
-    }
-
-    /// The same for a stream of bytes that left HTTP, counted on its way: it has no body, and so no digest.
-    pub(super) fn finish_switched(&mut self, outcome: Outcome, sent: u64) {
-        self.finish_with(outcome, sent, None);
-    }
-
-    fn finish_with(&mut self, outcome: Outcome, bytes: u64, sha256: Option<String>) {
         let Some((intent, mut event)) = self.open.take() else { return };
+        let (bytes, sha256) = match self.sent {
+            Some(sent) => (sent, None),
+            None => (self.figures.bytes(), self.figures.sha256().map(|sha256| hex(sha256))),
+        };
         show(&mut event, self.asked.as_ref());
         let complete = outcome == Outcome::Complete;
         let tokens = self.reading.take().and_then(|reading| reading.tokens(bytes, complete));

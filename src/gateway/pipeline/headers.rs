@@ -101,12 +101,23 @@ fn end_here(headers: &mut HeaderMap) {
     }
 }
 
-/// The protocol a request wants to switch to. HTTP/2 in plaintext (`h2c`) is no such thing here.
+/// The protocols a request wants to switch to, in one field. HTTP/2 in plaintext (`h2c`) is no such thing here.
 fn switching(head: &Parts) -> Option<HeaderValue> {
     let asks = head.version == Version::HTTP_11
         && tokens(&head.headers, &header::CONNECTION).any(|token| token.eq_ignore_ascii_case(b"upgrade"));
-    let protocol = head.headers.get(header::UPGRADE).filter(|_| asks)?;
-    (!protocol.as_bytes().eq_ignore_ascii_case(b"h2c")).then(|| protocol.clone())
+    if !asks {
+        return None;
+    }
+    let others = tokens(&head.headers, &header::UPGRADE)
+        .filter(|token| !token.is_empty() && !token.eq_ignore_ascii_case(b"h2c"));
+    let others = others.collect::<Vec<_>>().join(&b", "[..]);
+    HeaderValue::from_bytes(&others).ok().filter(|value| !value.is_empty())
+}
+
+/// Whether an answer with status 101 switches to what was asked for, and to nothing else (RFC 9110 §7.8).
+pub(super) fn switches_as_asked(asked: &[Vec<u8>], answer: &HeaderMap) -> bool {
+    let mut to = tokens(answer, &header::UPGRADE).peekable();
+    to.peek().is_some() && to.all(|token| asked.iter().any(|asked| token.eq_ignore_ascii_case(asked)))
 }
 
 fn takes_trailers(headers: &HeaderMap) -> bool {
@@ -174,6 +185,11 @@ mod tests {
             (
                 &[("connection", "Upgrade, HTTP2-Settings"), ("upgrade", "h2c"), ("http2-settings", "AAMA")],
                 &[],
+            ),
+            (&[("connection", "Upgrade"), ("upgrade", "H2C, h2c")], &[]),
+            (
+                &[("connection", "Upgrade"), ("upgrade", "h2c, websocket"), ("upgrade", "x,h2c")],
+                &["connection: upgrade", "upgrade: websocket, x"],
             ),
             (&[("connection", "authorization"), ("authorization", "Bearer x")], &["authorization: Bearer x"]),
             (

@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use http::{HeaderMap, Request, Response, StatusCode, Version, request::Parts};
+use http::{HeaderMap, Request, Response, StatusCode, Version, header, request::Parts};
 use http_body::Body as _;
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use tokio::time::{Instant, timeout_at};
@@ -152,7 +152,7 @@ async fn before_the_body(
     head: &Parts,
     draft: &mut Draft,
 ) -> Result<Option<Admitted>, Problem> {
-    if !head.headers.contains_key(http::header::EXPECT) {
+    if !head.headers.contains_key(header::EXPECT) {
         return Ok(None);
     }
     if let Some(counts) = &model.counts {
@@ -189,6 +189,8 @@ fn inform(caller: &Requests, status: StatusCode, told: &HeaderMap) {
     }
     let mut told = told.clone();
     headers::towards_caller(&mut told);
+    // It has no body (RFC 9110 §8.6).
+    told.remove(header::CONTENT_LENGTH);
     caller.interim(status, &told);
 }
 

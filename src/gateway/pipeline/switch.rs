@@ -9,12 +9,12 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response};
+use http::{Request, Response, header};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -27,12 +27,20 @@ use super::{
     websocket::{self, Close, Frames},
 };
 use crate::{
-    gateway::{policy::Permit, respond::Problem, upstream::Outgoing},
+    gateway::{
+        framing::Malformed,
+        policy::Permit,
+        respond::Problem,
+        upstream::{Outgoing, UpstreamError},
+    },
     tunnel,
 };
 
 /// For a caller to be told why their WebSocket ends; one who takes no bytes is cut.
 pub(super) const LAST_WORD: Duration = Duration::from_millis(500);
+
+/// For a caller to end their side of a WebSocket once the model's has ended. Other protocols may go on one way.
+const PARTING: Duration = Duration::from_secs(10);
 
 /// Sends a request that asks to leave HTTP. The model's server may say no, which is an answer like any other.
 pub(super) async fn send(
@@ -43,10 +51,16 @@ pub(super) async fn send(
     caller: OnUpgrade,
     mut exchange: Exchange,
 ) -> Result<Response<Answer>, Problem> {
+    let asked: Vec<Vec<u8>> =
+        headers::tokens(request.headers(), &header::UPGRADE).map(<[u8]>::to_vec).collect();
     let (mut answered, server) = match exchange.unless_ended(model.upstream.upgrade(permit, request)).await? {
         Ok(asked) => asked,
         Err(error) => return Err(failed(&error, exchange)),
     };
+    if server.is_some() && !headers::switches_as_asked(&asked, &answered.head.headers) {
+        // What speaks then is no protocol that anybody here has agreed to.
+        return Err(failed(&UpstreamError::AnswerMalformed(Malformed::Unasked), exchange));
+    }
     exchange.answered(answered.head.status, &answered.head.headers, &answered.leg);
     let Some(server) = server else {
         headers::towards_caller(&mut answered.head.headers);
@@ -81,35 +95,42 @@ async fn carry(
             return;
         }
     };
-    let mut caller = Noting { io: TokioIo::new(caller), failed: false, frames, close: None };
-    let mut server = Heard { io: TokioIo::new(server), exchange: &mut exchange, deaf: false };
+    let mut caller = Noting { io: TokioIo::new(caller), failed: false, frames, cut: false, close: None };
+    let over = CancellationToken::new();
+    let mut server =
+        Heard { io: TokioIo::new(server), exchange: &mut exchange, deaf: false, over: over.clone() };
     let grant = server.exchange.grant().cloned();
     let spliced = tokio::select! {
         biased;
         () = revoked.cancelled() => {
-            server.exchange.finish_switched(Outcome::Revoked, 0);
+            server.exchange.finish(Outcome::Revoked);
             if !caller.say(Close::Policy).await {
                 server.exchange.signals().revoke();
             }
             return;
         }
         () = ended(grant.as_ref()) => {
-            server.exchange.finish_switched(Outcome::ApprovalEnded, 0);
+            server.exchange.finish(Outcome::ApprovalEnded);
             if !caller.say(Close::Policy).await {
                 server.exchange.signals().answer_cut();
             }
             return;
         }
-        spliced = tunnel::splice(&mut caller, &mut server) => spliced,
+        spliced = tunnel::splice(&mut caller, &mut server) => spliced.map(drop),
+        () = async { over.cancelled().await; sleep(PARTING).await } => {
+            // A caller who does not end their side holds nothing open: their stream is dropped.
+            let _ = timeout(LAST_WORD, caller.shutdown()).await;
+            Ok(())
+        }
     };
     match spliced {
-        Ok(spliced) => {
-            exchange.finish_switched(Outcome::Complete, spliced.to_b);
+        Ok(()) => {
+            exchange.finish(if caller.cut { Outcome::UpstreamCut } else { Outcome::Complete });
         }
         Err(error) => {
             tracing::debug!(exchange = exchange.id(), %error, "a switched exchange was cut");
             let outcome = if caller.failed { Outcome::CallerLeft } else { Outcome::UpstreamCut };
-            exchange.finish_switched(outcome, 0);
+            exchange.finish(outcome);
             if caller.failed || !caller.say(Close::BadGateway).await {
                 exchange.signals().answer_cut();
             }
@@ -124,9 +145,18 @@ struct Heard<'e, IO> {
     exchange: &'e mut Exchange,
     /// The server takes no more bytes; what it has said before is still to be read.
     deaf: bool,
+    /// Cancelled once nothing more comes from the server.
+    over: CancellationToken,
 }
 
 impl<IO: AsyncWrite + Unpin> Heard<'_, IO> {
+    /// Counts what the server has taken.
+    fn took(&mut self, polled: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(taken)) = polled {
+            self.exchange.sent(*taken);
+        }
+    }
+
     /// Lets a server that takes no more bytes finish what it says: its own end tells how it ended.
     fn told<T>(&mut self, polled: Poll<io::Result<T>>, instead: T) -> Poll<io::Result<T>> {
         match polled {
@@ -149,6 +179,11 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Heard<'_, IO> {
         let before = buf.filled().len();
         let read = Pin::new(&mut self.io).poll_read(cx, buf);
         self.exchange.read(buf.filled().get(before..).unwrap_or_default());
+        let room = buf.remaining() > 0;
+        let ended = room && read.is_ready() && buf.filled().len() == before;
+        if self.exchange.converses() && (ended || self.exchange.is_closed()) {
+            self.over.cancel();
+        }
         match read {
             Poll::Ready(Err(error)) if self.exchange.is_closed() => {
                 tracing::debug!(exchange = self.exchange.id(), %error, "a model's server left behind its close frame");
@@ -165,6 +200,7 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Heard<'_, IO> {
             return Poll::Ready(Ok(buf.len()));
         }
         let polled = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.took(&polled);
         self.told(polled, buf.len())
     }
 
@@ -178,6 +214,7 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Heard<'_, IO> {
             return Poll::Ready(Ok(length));
         }
         let polled = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.took(&polled);
         self.told(polled, length)
     }
 
@@ -209,6 +246,8 @@ struct Noting<IO> {
     failed: bool,
     /// What has been sent of a WebSocket.
     frames: Option<Frames>,
+    /// The server has ended a WebSocket without a Close.
+    cut: bool,
     /// A Close that stands in for the one the server did not send, while it is written.
     close: Option<VecDeque<u8>>,
 }
@@ -262,7 +301,9 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Noting<IO> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.close.is_none() {
-            let open = this.frames.take().is_some_and(|frames| frames.is_open());
+            let frames = this.frames.take();
+            this.cut = frames.as_ref().is_some_and(|frames| !frames.is_over());
+            let open = frames.is_some_and(|frames| frames.is_open());
             this.close = Some(if open { Close::BadGateway.frame().into() } else { VecDeque::new() });
         }
         while let Some(mut close) = this.close.take().filter(|close| !close.is_empty()) {

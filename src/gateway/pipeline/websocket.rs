@@ -75,6 +75,11 @@ impl Frames {
         !self.over && self.there == 0 && self.payload == 0
     }
 
+    /// Whether nothing more of a server's is to come: it has said its Close, or speaks something else.
+    pub(super) fn is_over(&self) -> bool {
+        self.over
+    }
+
     /// Looks at a header that may be whole now.
     fn judge(&mut self) {
         let [first, second, a, b, ..] = self.header;

@@ -207,3 +207,41 @@ fn pauses_double_up_to_six_hours() {
         assert!(rest <= most && rest >= most.mul_f64(0.79), "{failures}: {rest:?}");
     }
 }
+
+#[tokio::test]
+async fn a_certificate_that_cannot_be_kept_is_used() {
+    let mut world = World::new().await;
+    let certificates = world.open(None).await;
+    until("a first certificate", || from_directory(&certificates, &world)).await;
+    let first = leaf(&certificates);
+    let file = world.folder.path().join("acme.pem");
+    fs::remove_file(&file).unwrap();
+    fs::create_dir_all(file.join("in the way")).unwrap();
+    world.hand.advance(LIFE * 2 / 3);
+    until("a renewal", || leaf(&certificates) != first).await;
+    assert!(world.refused().iter().any(|problem| problem.contains("acme.pem")), "{:?}", world.refused());
+}
+
+#[test]
+fn the_challenge_is_shown_to_whoever_asks_for_its_name_alone() {
+    let (key, pair, name) = (ChallengeKey::default(), KeyPair::generate().unwrap(), "gateway.example.test");
+    let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().self_signed(&pair).unwrap();
+    key.show(name, certificate.into(), PrivateKeyDer::from(pair)).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"acme-tls/1".to_vec()];
+    let config = Arc::new(config);
+    for (asked, shown) in [(name, true), ("other.example.test", false), ("127.0.0.1", false)] {
+        let asks = asked.to_owned().try_into().unwrap();
+        let mut client = rustls::ClientConnection::new(Arc::clone(&config), asks).unwrap();
+        let mut server = rustls::ServerConnection::new(Arc::new(tls::acme_server(&key).unwrap())).unwrap();
+        let mut hello = Vec::new();
+        client.write_tls(&mut hello).unwrap();
+        server.read_tls(&mut hello.as_slice()).unwrap();
+        assert_eq!(server.process_new_packets().is_ok(), shown, "{asked}");
+    }
+}

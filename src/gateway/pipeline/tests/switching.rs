@@ -3,7 +3,7 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{
-    servers::Scripted,
+    servers::{Scripted, reactor_turn},
     world::{World, model, soon},
 };
 use crate::wire::stream::reset;
@@ -16,13 +16,13 @@ async fn after_101_bytes_pass_both_ways_until_both_have_ended() {
     let mut server = Scripted::start().await;
     let world = World::of(&server.url).await;
     let mut client = world.connect();
-    client.write(UPGRADE).await;
+    client.write(UPGRADE.replace("websocket\r\n", "echo\r\n")).await;
     let mut line = server.accept().await;
     let head = line.head().await;
-    assert!(head.contains("upgrade: websocket") && head.contains("sec-websocket-key: k"), "{head}");
-    line.write(SWITCH).await;
+    assert!(head.contains("upgrade: echo") && head.contains("sec-websocket-key: k"), "{head}");
+    line.write(SWITCH.replace("websocket", "echo")).await;
     let head = client.read_until("\r\n\r\n").await;
-    assert!(head.starts_with("HTTP/1.1 101") && head.contains("upgrade: websocket"), "{head}");
+    assert!(head.starts_with("HTTP/1.1 101") && head.contains("upgrade: echo"), "{head}");
     client.write("ping").await;
     assert_eq!(line.read(4).await, b"ping");
     line.write("pong!").await;
@@ -65,12 +65,17 @@ async fn policy_stands_before_the_switch_and_revocation_after_it() {
     line.head().await;
     line.write(SWITCH).await;
     client.read_until("\r\n\r\n").await;
+    client.write("ping").await;
+    assert_eq!(line.read(4).await, b"ping");
     client.revoked.cancel();
     let (said, reset) = client.rest().await;
     let close = said.starts_with(&[0x88]) && said.get(2..4) == Some(&1008_u16.to_be_bytes()[..]);
     assert!(close && reset.is_none(), "{reset:?} {said:?}");
     line.ended().await;
-    assert_eq!(world.finished().await.response.unwrap().outcome, "revoked");
+    let event = world.finished().await;
+    assert_eq!(event.response.unwrap().outcome, "revoked");
+    let request = event.request.unwrap();
+    assert_eq!((request.bytes, request.sha256), (4, None), "what the model has taken is counted at any end");
 }
 
 #[tokio::test]
@@ -106,7 +111,9 @@ async fn a_switched_server_that_is_cut_is_signalled_between_frames_by_a_close() 
             assert_eq!(is_close, closed, "{sent:?} {said:?}");
             assert_eq!(code, (broken && !closed).then_some(reset::CUT), "{sent:?}");
             let outcome = world.finished().await.response.unwrap().outcome;
-            assert_eq!(outcome, if broken { "upstream_cut" } else { "complete" });
+            // What is no frame has no Close to end with.
+            let cut = broken || sent != b"hello";
+            assert_eq!(outcome, if cut { "upstream_cut" } else { "complete" }, "{sent:?} {broken}");
         }
     }
 }
@@ -153,5 +160,51 @@ async fn a_close_frame_arrives_though_its_server_resets_behind_it() {
         let (rest, ending) = client.rest().await;
         assert_eq!((rest.get(2..4).unwrap_or_default(), ending), (close, None));
         assert_eq!(world.finished().await.response.unwrap().outcome, outcome);
+    }
+}
+
+#[tokio::test]
+async fn a_caller_who_does_not_end_holds_nothing_open_once_the_server_has_ended() {
+    for (last, ends, outcome) in
+        [(&b"\x88\x02\x03\xe9"[..], false, "complete"), (b"\x81\x01x", true, "upstream_cut")]
+    {
+        let mut server = Scripted::start().await;
+        let world = World::of(&server.url).await;
+        let mut client = world.connect();
+        client.write(UPGRADE).await;
+        let mut line = server.accept().await;
+        line.head().await;
+        line.write(SWITCH).await;
+        client.read_until("\r\n\r\n").await;
+        line.write(last).await;
+        let mut heard = vec![0; last.len()];
+        soon(client.io.read_exact(&mut heard)).await.unwrap();
+        let kept = (!ends).then_some(line);
+        if ends {
+            soon(client.io.read_to_end(&mut heard)).await.unwrap();
+        }
+        reactor_turn().await;
+        tokio::time::pause();
+        tokio::time::advance(std::time::Duration::from_secs(11)).await;
+        tokio::time::resume();
+        assert_eq!(world.finished().await.response.unwrap().outcome, outcome);
+        drop((client, kept));
+    }
+}
+
+#[tokio::test]
+async fn a_switch_to_what_nobody_asked_for_is_no_answer() {
+    for to in ["upgrade: h2c\r\n", "upgrade: websocket, h2c\r\n", "upgrade: other\r\n", ""] {
+        let mut server = Scripted::start().await;
+        let world = World::of(&server.url).await;
+        let mut client = world.connect();
+        client.write(UPGRADE.replace("upgrade: websocket", "upgrade: h2c, websocket")).await;
+        let mut line = server.accept().await;
+        let head = line.head().await;
+        assert!(head.contains("upgrade: websocket\r\n") && !head.contains("h2c"), "{head}");
+        line.write(format!("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\n{to}\r\n")).await;
+        let head = client.read_until("\r\n\r\n").await;
+        assert!(head.starts_with("HTTP/1.1 502"), "{to:?}: {head}");
+        assert_eq!(world.finished().await.response.unwrap().outcome, "upstream_failed");
     }
 }
