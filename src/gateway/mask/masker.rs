@@ -68,6 +68,15 @@ impl Masker {
         self.advance(false, out);
     }
 
+    /// What stands before the text and is no part of it: the key that it stands under.
+    pub(super) fn after(&mut self, context: &str) {
+        self.view.push(context);
+        let known = self.view.seen().len();
+        self.columns.take(self.view.seen());
+        self.view.release(known, KEEP);
+        self.passed += known as u64;
+    }
+
     /// The text is at its end: decides what was held. The masker is ready for another text.
     pub fn finish(&mut self, out: &mut String) {
         self.advance(true, out);

@@ -1,0 +1,237 @@
+//! The server's half of a WebSocket (RFC 6455 §5): text messages are masked, each an event of a stream when it is JSON.
+
+use std::sync::Arc;
+
+use super::{
+    NotUnderstood,
+    events::{Events, Sent},
+    lane::Lane,
+    sse::LONGEST,
+};
+use crate::gateway::mask::Masking;
+
+const CONTINUATION: u8 = 0;
+const TEXT: u8 = 1;
+const BINARY: u8 = 2;
+const CLOSE: u8 = 8;
+
+/// The frames that a server sends.
+#[derive(Debug)]
+pub(super) struct Messages {
+    masking: Arc<Masking>,
+    events: Events,
+    /// Bytes of a frame that is not whole.
+    held: Vec<u8>,
+    /// Bytes of a binary frame that still have to pass.
+    passing: u64,
+    /// The text message so far.
+    text: Option<Vec<u8>>,
+    closed: bool,
+}
+
+/// The head of a frame.
+struct Head {
+    fin: bool,
+    opcode: u8,
+    /// Bytes of the head.
+    size: usize,
+    /// Bytes of the payload.
+    length: u64,
+}
+
+impl Messages {
+    pub(super) fn new(masking: &Arc<Masking>) -> Self {
+        let events = Events::new(masking);
+        Self { masking: Arc::clone(masking), events, held: Vec::new(), passing: 0, text: None, closed: false }
+    }
+
+    pub(super) fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), NotUnderstood> {
+        self.held.extend_from_slice(bytes);
+        loop {
+            let pass = usize::try_from(self.passing).unwrap_or(usize::MAX).min(self.held.len());
+            out.extend(self.held.drain(..pass));
+            self.passing -= pass as u64;
+            if self.passing > 0 {
+                return Ok(());
+            }
+            let Some(head) = head(&self.held)? else { return Ok(()) };
+            if head.opcode == BINARY || (head.opcode == CONTINUATION && self.text.is_none()) {
+                self.passing = (head.size as u64).saturating_add(head.length);
+                continue;
+            }
+            if head.length > LONGEST as u64 {
+                return Err(NotUnderstood::TooLong);
+            }
+            let end = head.size + usize::try_from(head.length).unwrap_or(usize::MAX);
+            if self.held.len() < end {
+                return Ok(());
+            }
+            let frame: Vec<u8> = self.held.drain(..end).collect();
+            self.frame(&head, &frame, out)?;
+        }
+    }
+
+    /// The end of the connection; a server that closed in order has said so before.
+    pub(super) fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), NotUnderstood> {
+        if self.closed && self.held.is_empty() {
+            return Ok(());
+        }
+        self.abort(out);
+        Ok(())
+    }
+
+    pub(super) fn abort(&mut self, out: &mut Vec<u8>) {
+        self.held.clear();
+        self.text = None;
+        self.end(false, out);
+    }
+
+    fn end(&mut self, whole: bool, out: &mut Vec<u8>) {
+        if !self.closed {
+            let more = self.events.finish(whole).unwrap_or_default();
+            more.into_iter().for_each(|sent| write(sent, &[], out));
+        }
+    }
+
+    fn frame(&mut self, head: &Head, frame: &[u8], out: &mut Vec<u8>) -> Result<(), NotUnderstood> {
+        let payload = frame.get(head.size..).unwrap_or_default();
+        match head.opcode {
+            TEXT | CONTINUATION => {
+                let text = self.text.get_or_insert_default();
+                text.extend_from_slice(payload);
+                if text.len() > LONGEST {
+                    return Err(NotUnderstood::TooLong);
+                }
+                if head.fin {
+                    let text = self.text.take().unwrap_or_default();
+                    self.message(&text, out)?;
+                }
+            }
+            CLOSE => {
+                self.end(true, out);
+                self.closed = true;
+                out.extend_from_slice(frame);
+            }
+            _ => out.extend_from_slice(frame),
+        }
+        Ok(())
+    }
+
+    fn message(&mut self, text: &[u8], out: &mut Vec<u8>) -> Result<(), NotUnderstood> {
+        let text = std::str::from_utf8(text).map_err(|_| NotUnderstood::Malformed("a text message of it is no UTF-8"))?;
+        if text.trim_start().starts_with(['{', '[']) {
+            let sent = self.events.event(None, text.as_bytes())?;
+            sent.into_iter().for_each(|sent| write(sent, text.as_bytes(), out));
+            return Ok(());
+        }
+        let mut masked = String::new();
+        let mut lane = Lane::text(&self.masking);
+        lane.push(text, &mut masked);
+        lane.finish(&mut masked);
+        write_text(masked.as_bytes(), out);
+        Ok(())
+    }
+}
+
+/// Reads a frame's head, when it is there.
+fn head(bytes: &[u8]) -> Result<Option<Head>, NotUnderstood> {
+    let [first, second, rest @ ..] = bytes else { return Ok(None) };
+    if first & 0x70 != 0 || second & 0x80 != 0 {
+        return Err(NotUnderstood::Malformed("a WebSocket frame of it is compressed, or masked as only a client's are"));
+    }
+    let (size, length) = match second & 0x7f {
+        126 => match rest {
+            [a, b, ..] => (4, u64::from(u16::from_be_bytes([*a, *b]))),
+            _ => return Ok(None),
+        },
+        127 => match rest.first_chunk::<8>() {
+            Some(length) => (10, u64::from_be_bytes(*length)),
+            None => return Ok(None),
+        },
+        length => (2, u64::from(length)),
+    };
+    Ok(Some(Head { fin: first & 0x80 != 0, opcode: first & 0x0f, size, length }))
+}
+
+fn write(sent: Sent, came: &[u8], out: &mut Vec<u8>) {
+    match sent {
+        Sent::Same => write_text(came, out),
+        Sent::Changed(json) | Sent::More(_, json) => write_text(&json, out),
+    }
+}
+
+/// One unfragmented text message.
+fn write_text(text: &[u8], out: &mut Vec<u8>) {
+    out.push(0x80 | TEXT);
+    let length = text.len();
+    match (u8::try_from(length), u16::try_from(length)) {
+        (Ok(short @ 0..126), _) => out.push(short),
+        (_, Ok(middle)) => {
+            out.push(126);
+            out.extend_from_slice(&middle.to_be_bytes());
+        }
+        _ => {
+            out.push(127);
+            out.extend_from_slice(&(length as u64).to_be_bytes());
+        }
+    }
+    out.extend_from_slice(text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+        let mut frame = vec![first, u8::try_from(payload.len()).unwrap()];
+        frame.extend_from_slice(payload);
+        frame
+    }
+
+    fn run(pieces: &[&[u8]]) -> Result<Vec<u8>, NotUnderstood> {
+        let masking = crate::gateway::mask::lanes::tests::masking();
+        let (mut messages, mut out) = (Messages::new(&masking), Vec::new());
+        for piece in pieces {
+            messages.push(piece, &mut out)?;
+        }
+        messages.finish(&mut out)?;
+        Ok(out)
+    }
+
+    #[test]
+    fn messages_are_masked_whatever_their_fragments_and_cuts() {
+        let delta = |text: &str| format!(r#"{{"type":"response.text.delta","item_id":"i","delta":"{text}"}}"#);
+        let wire = [
+            frame(0x01, b"to a"),
+            frame(0x89, b"ping"),
+            frame(0x80, b"@b now"),
+            frame(0x02, b"a@b"),
+            frame(0x80, b"a@b"),
+            frame(0x81, delta("x@").as_bytes()),
+            frame(0x81, delta("y").as_bytes()),
+            frame(0x88, &[3, 232]),
+        ]
+        .concat();
+        let expected = [
+            frame(0x89, b"ping"),
+            frame(0x81, b"to [EMAIL] now"),
+            frame(0x02, b"a@b"),
+            frame(0x80, b"a@b"),
+            frame(0x81, delta("").as_bytes()),
+            frame(0x81, delta("").as_bytes()),
+            frame(0x81, delta("[EMAIL]").as_bytes()),
+            frame(0x88, &[3, 232]),
+        ]
+        .concat();
+        for cut in 0..=wire.len() {
+            assert_eq!(run(&[&wire[..cut], &wire[cut..]]).unwrap(), expected, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_does_not_pass() {
+        for wire in [&[0xC1, 1, b'a'][..], &[0x81, 0x81, 0, 0, 0, 0, b'a'], &[0x81, 127, 0, 0, 0, 1, 0, 0, 0, 0], &[0x81, 1, 0xff]] {
+            assert!(run(&[wire]).is_err(), "{wire:?}");
+        }
+    }
+}
