@@ -1,6 +1,7 @@
 //! STREAMING MASKING: values that must not be seen are replaced while the text streams, however it is cut.
 
 mod check;
+mod config;
 mod custom;
 mod entity;
 mod find;
@@ -16,6 +17,7 @@ mod swallow;
 mod utf8;
 mod view;
 
+pub use config::{Config, Unknown};
 pub use custom::{Custom, CustomError, Validator};
 pub use entity::{Entity, Group};
 pub use lanes::{Answer, Decoder, Field, Form, NoField, NotUnderstood};

@@ -46,6 +46,7 @@ use super::{
     approval::{self, Approvals},
     audit::Scribe,
     identity::{Caller, Lease},
+    mask,
     policy::{ModelFacts, Policies},
     respond::Problem,
     upstream,
@@ -77,6 +78,8 @@ pub struct ModelConfig {
     pub body_limit: Option<u64>,
     /// How much of it may be used, and by whom.
     pub limits: limits::Config,
+    /// How its answers are masked; `None`: they pass as they are.
+    pub mask: Option<mask::Config>,
 }
 
 impl ModelConfig {

@@ -173,6 +173,7 @@ async fn endless() -> (ModelConfig, tokio::sync::mpsc::UnboundedReceiver<()>) {
         finish_on_fin: false,
         body_limit: None,
         limits: Default::default(),
+        mask: None,
     };
     (model, ends)
 }

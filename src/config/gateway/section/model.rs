@@ -76,6 +76,7 @@ pub(in crate::config::gateway) fn read(
             finish_on_fin: finish_on_fin.unwrap_or(false),
             body_limit: limits.body,
             limits: limits.amounts,
+            mask: None,
         }));
     }
     (models, facts)

@@ -88,7 +88,8 @@ impl Decoder {
     /// # Errors
     /// When the compressed bytes are not complete.
     pub fn finish(&mut self) -> Result<Vec<u8>, NotUnderstood> {
-        const CUT: NotUnderstood = NotUnderstood::Malformed("its compressed bytes end before they are complete");
+        const CUT: NotUnderstood =
+            NotUnderstood::Malformed("its compressed bytes end before they are complete");
         match &mut self.0 {
             Kind::Gzip(decoder) => decoder.try_finish().map_err(|_| CUT)?,
             Kind::Zlib(decoder) => decoder.try_finish().map_err(|_| CUT)?,

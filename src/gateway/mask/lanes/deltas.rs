@@ -53,7 +53,8 @@ fn chat(leaves: &[Leaf]) -> Reading {
         let in_delta = matches!(steps.get(2), Some(Step::Key(key)) if key == "delta");
         if matches!(last, "finish_reason") && steps.len() == 3 {
             reading.ends.push(format!("choices/{choice}/"));
-        } else if (in_delta && !matches!(last, "role" | "id" | "type" | "name" | "data" | "format" | "signature"))
+        } else if (in_delta
+            && !matches!(last, "role" | "id" | "type" | "name" | "data" | "format" | "signature"))
             || (last == "text" && steps.len() == 3)
         {
             let lane = format!("choices/{choice}/{}", name(&leaf.path, leaves, 2));
@@ -68,7 +69,8 @@ fn responses(kind: &str, leaves: &[Leaf]) -> Reading {
     let mut reading = Reading { sequence: place(leaves, "sequence_number"), ..Reading::default() };
     let of = |kind: &str| {
         let ids = ["item_id", "output_index", "content_index", "summary_index"];
-        let ids: Vec<&str> = ids.iter().map(|id| top(leaves, id).map_or("", |leaf| leaf.text.as_str())).collect();
+        let ids: Vec<&str> =
+            ids.iter().map(|id| top(leaves, id).map_or("", |leaf| leaf.text.as_str())).collect();
         format!("{kind}/{}/", ids.join("/"))
     };
     if let Some(of_what) = kind.strip_suffix(".delta") {
@@ -82,7 +84,10 @@ fn responses(kind: &str, leaves: &[Leaf]) -> Reading {
         let whole = matches!(of_what, "response" | "response.output_item" | "response.content_part");
         reading.ends.push(if whole { String::new() } else { of(of_what) });
         reading.again = true;
-    } else if matches!(kind, "response.completed" | "response.failed" | "response.incomplete" | "response.cancelled") {
+    } else if matches!(
+        kind,
+        "response.completed" | "response.failed" | "response.incomplete" | "response.cancelled"
+    ) {
         reading.ends.push(String::new());
         reading.again = true;
     }
@@ -92,7 +97,14 @@ fn responses(kind: &str, leaves: &[Leaf]) -> Reading {
 fn is_anthropic(kind: &str) -> bool {
     matches!(
         kind,
-        "message_start" | "content_block_start" | "content_block_delta" | "content_block_stop" | "message_delta" | "message_stop" | "ping" | "error"
+        "message_start"
+            | "content_block_start"
+            | "content_block_delta"
+            | "content_block_stop"
+            | "message_delta"
+            | "message_stop"
+            | "ping"
+            | "error"
     )
 }
 
@@ -121,7 +133,14 @@ fn anthropic(kind: &str, leaves: &[Leaf]) -> Reading {
 fn is_cohere(kind: &str) -> bool {
     matches!(
         kind,
-        "content-delta" | "content-end" | "tool-call-delta" | "tool-call-end" | "tool-plan-delta" | "message-end" | "text-generation" | "stream-end"
+        "content-delta"
+            | "content-end"
+            | "tool-call-delta"
+            | "tool-call-end"
+            | "tool-plan-delta"
+            | "message-end"
+            | "text-generation"
+            | "stream-end"
     )
 }
 
@@ -134,7 +153,11 @@ fn cohere(kind: &str, leaves: &[Leaf]) -> Reading {
         let last = leaf.path.key().unwrap_or_default();
         let piece = in_delta && matches!(last, "text" | "thinking" | "arguments" | "tool_plan");
         if piece || (kind == "text-generation" && is(&leaf.path, &["text"])) {
-            reading.pieces.push(Piece { leaf: at, lane: format!("{index}/{last}"), nested: last == "arguments" });
+            reading.pieces.push(Piece {
+                leaf: at,
+                lane: format!("{index}/{last}"),
+                nested: last == "arguments",
+            });
         }
     }
     match kind {
@@ -154,7 +177,8 @@ fn gemini(leaves: &[Leaf]) -> Reading {
         if first != "candidates" {
             continue;
         }
-        let candidate = index_of(steps.get(..2).unwrap_or_default(), leaves).unwrap_or_else(|| place.to_string());
+        let candidate =
+            index_of(steps.get(..2).unwrap_or_default(), leaves).unwrap_or_else(|| place.to_string());
         if steps.len() == 3 && leaf.path.key() == Some("finishReason") {
             reading.ends.push(format!("candidates/{candidate}/"));
         } else if leaf.path.key() == Some("text") && steps.len() == 6 {

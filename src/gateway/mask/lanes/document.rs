@@ -88,15 +88,14 @@ impl Document {
     pub(super) fn release(&mut self, whole: bool, out: &mut Vec<u8>) {
         if let Some(Text::Lane(lane)) = &mut self.writer.string {
             let mut text = String::new();
-            if whole { lane.finish(&mut text) } else { lane.abort(&mut text) }
+            if whole {
+                lane.finish(&mut text)
+            } else {
+                lane.abort(&mut text)
+            }
             json::escape(&text, &mut self.writer.out);
         }
         out.append(&mut self.writer.out);
-    }
-
-    /// Whether a whole value has been read.
-    pub(super) fn is_complete(&self) -> bool {
-        self.scanner.is_complete()
     }
 }
 
@@ -106,7 +105,9 @@ impl Writer {
             Treatment::Keep => Text::Keep,
             Treatment::Gone => Text::Gone,
             Treatment::Field => Text::Field(String::new()),
-            Treatment::Nested if self.depth < DEEPEST => Text::Lane(Lane::nested(&self.masking, self.depth + 1)),
+            Treatment::Nested if self.depth < DEEPEST => {
+                Text::Lane(Lane::nested(&self.masking, self.depth + 1))
+            }
             // Whoever puts JSON into JSON does it again.
             Treatment::Text { labelled: true } if self.depth > 0 && self.depth < DEEPEST => {
                 Text::Lane(Lane::nested_under(&self.masking, self.depth + 1, path.key().unwrap_or_default()))

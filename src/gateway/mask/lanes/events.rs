@@ -96,7 +96,11 @@ impl Events {
         let mut sent = Vec::new();
         for (_, mut open) in std::mem::take(&mut self.lanes) {
             let mut rest = String::new();
-            if whole { open.lane.finish(&mut rest) } else { open.lane.abort(&mut rest) }
+            if whole {
+                open.lane.finish(&mut rest)
+            } else {
+                open.lane.abort(&mut rest)
+            }
             sent.extend(self.more(open.pattern, rest, None)?);
         }
         Ok(sent)
@@ -129,20 +133,26 @@ impl Events {
         becomes: &mut [Becomes],
     ) -> Result<(), NotUnderstood> {
         for piece in &reading.pieces {
-            let (Some(leaf), Some(becomes)) = (leaves.get(piece.leaf), becomes.get_mut(piece.leaf)) else { continue };
+            let (Some(leaf), Some(becomes)) = (leaves.get(piece.leaf), becomes.get_mut(piece.leaf)) else {
+                continue;
+            };
             if !self.lanes.contains_key(&piece.lane) {
                 if self.lanes.len() >= MOST_LANES {
                     return Err(NotUnderstood::TooMany);
                 }
-                let lane = if piece.nested { Lane::nested(&self.masking, 1) } else { Lane::text(&self.masking) };
+                let lane =
+                    if piece.nested { Lane::nested(&self.masking, 1) } else { Lane::text(&self.masking) };
                 self.lanes.insert(piece.lane.clone(), Open { lane, pattern: None });
             }
             let Some(open) = self.lanes.get_mut(&piece.lane) else { continue };
             let mut text = String::new();
             open.lane.push(&leaf.text, &mut text);
             if !leaf.text.is_empty() || open.pattern.is_none() {
-                open.pattern = (json.len() <= LONGEST_PATTERN)
-                    .then(|| Pattern { name: name.map(str::to_owned), json: json.to_vec(), leaf: piece.leaf });
+                open.pattern = (json.len() <= LONGEST_PATTERN).then(|| Pattern {
+                    name: name.map(str::to_owned),
+                    json: json.to_vec(),
+                    leaf: piece.leaf,
+                });
             }
             if text != leaf.text {
                 *becomes = Becomes::Text(text);
@@ -179,7 +189,10 @@ impl Events {
                     *becomes = Becomes::Text(before + &rest);
                 }
                 None => {
-                    let number = reading.sequence.and_then(|at| leaves.get(at)).and_then(|leaf| leaf.text.parse().ok());
+                    let number = reading
+                        .sequence
+                        .and_then(|at| leaves.get(at))
+                        .and_then(|leaf| leaf.text.parse().ok());
                     sent.extend(self.more(open.pattern, rest, number)?);
                 }
             }
@@ -222,7 +235,8 @@ impl Events {
 
 /// What clients put together from pieces, and must not hear twice.
 fn is_said_once(leaf: &Leaf) -> bool {
-    let in_delta = leaf.path.steps().iter().any(|step| matches!(step, super::json::Step::Key(key) if key == "delta"));
+    let in_delta =
+        leaf.path.steps().iter().any(|step| matches!(step, super::json::Step::Key(key) if key == "delta"));
     match leaf.path.key() {
         Some("type") => false,
         Some("finish_reason" | "finishReason" | "stop_reason") => true,

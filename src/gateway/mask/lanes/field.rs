@@ -105,7 +105,8 @@ mod tests {
 
     #[test]
     fn rules_name_values_and_what_lies_in_them() {
-        let json = br#"{"customer":{"ssn":"1","x":{"ssn":"2"}},"p":[{"email":"a"},{"email":"b","o.k":[1,2]}]}"#;
+        let json =
+            br#"{"customer":{"ssn":"1","x":{"ssn":"2"}},"p":[{"email":"a"},{"email":"b","o.k":[1,2]}]}"#;
         for (rule, covered) in [
             ("$.customer.ssn", &["$.customer.ssn"][..]),
             ("$.customer", &["$.customer.ssn", "$.customer.x.ssn"]),
@@ -123,7 +124,8 @@ mod tests {
 
     #[test]
     fn what_is_no_rule_is_said() {
-        for rule in ["", "$", "customer", "$..ssn", "$.a[", "$.a[x]", "$a", "$.", "$['a", &"$.a".repeat(300)] {
+        for rule in ["", "$", "customer", "$..ssn", "$.a[", "$.a[x]", "$a", "$.", "$['a", &"$.a".repeat(300)]
+        {
             assert!(Field::parse(rule).is_err(), "{rule}");
         }
     }

@@ -66,7 +66,11 @@ impl Calls {
         let mut rests: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for ((name, at), mut lane) in std::mem::take(&mut self.lanes) {
             let mut rest = String::new();
-            if whole && !cut { lane.finish(&mut rest) } else { lane.abort(&mut rest) }
+            if whole && !cut {
+                lane.finish(&mut rest)
+            } else {
+                lane.abort(&mut rest)
+            }
             let elements = rests.entry(name).or_default();
             elements.resize(elements.len().max(at + 1), String::new());
             if let Some(element) = elements.get_mut(at) {
@@ -288,7 +292,8 @@ mod tests {
 
     #[test]
     fn a_text_that_goes_on_in_the_next_message_is_one_text() {
-        let part = |text: &str| field(INFER_RESPONSE, &field(OUTPUTS, &tensor("text_output", "BYTES", &[text])));
+        let part =
+            |text: &str| field(INFER_RESPONSE, &field(OUTPUTS, &tensor("text_output", "BYTES", &[text])));
         let out = run(true, &framed(&[part("to a@"), part("b")])).unwrap();
         let mut rest = part("");
         rest.clear();

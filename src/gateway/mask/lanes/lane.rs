@@ -102,7 +102,11 @@ impl Text {
     }
 
     fn end(&mut self, out: &mut String, whole: bool) {
-        if whole { self.masker.finish(out) } else { self.masker.abort(out) }
+        if whole {
+            self.masker.finish(out)
+        } else {
+            self.masker.abort(out)
+        }
         self.masking.count(self.masker.counts());
     }
 }
@@ -117,9 +121,7 @@ impl Nested {
             self.state = match piece.as_bytes().first() {
                 None => return,
                 Some(b'{' | b'[') => Inside::Json(Box::new(Document::nested(&self.masking, self.depth))),
-                Some(_) => {
-                    Inside::Text(Text::under(&self.masking, &self.label))
-                }
+                Some(_) => Inside::Text(Text::under(&self.masking, &self.label)),
             };
         }
         if let Inside::Json(document) = &mut self.state {

@@ -31,7 +31,8 @@ pub use decode::Decoder;
 pub use field::{Field, NoField};
 
 use self::{
-    document::Document, grpc::Calls, json::Malformed, lines::Lines, stream::Stream, text::Plain, websocket::Messages,
+    document::Document, grpc::Calls, json::Malformed, lines::Lines, stream::Stream, text::Plain,
+    websocket::Messages,
 };
 use crate::gateway::mask::Masking;
 
@@ -86,17 +87,34 @@ impl Form {
     pub fn of(content_type: &str) -> Option<Self> {
         let (kind, parameters) = content_type.split_once(';').unwrap_or((content_type, ""));
         let kind = kind.trim().to_ascii_lowercase();
-        let charset = parameters.split(';').find_map(|p| p.trim().to_ascii_lowercase().strip_prefix("charset=").map(str::to_owned));
-        if charset.is_some_and(|charset| !matches!(charset.trim_matches('"'), "utf-8" | "utf8" | "us-ascii")) {
+        let charset = parameters
+            .split(';')
+            .find_map(|p| p.trim().to_ascii_lowercase().strip_prefix("charset=").map(str::to_owned));
+        if charset.is_some_and(|charset| !matches!(charset.trim_matches('"'), "utf-8" | "utf8" | "us-ascii"))
+        {
             return None;
         }
         let (family, name) = kind.split_once('/')?;
         Some(match (family, name) {
             ("text", "event-stream") => Self::Events,
-            ("application", "x-ndjson" | "ndjson" | "jsonl" | "x-jsonlines" | "jsonlines" | "json-seq" | "stream+json") => Self::Lines,
+            (
+                "application",
+                "x-ndjson" | "ndjson" | "jsonl" | "x-jsonlines" | "jsonlines" | "json-seq" | "stream+json",
+            ) => Self::Lines,
             ("application", "json") => Self::Json,
             ("application", name) if name.ends_with("+json") => Self::Json,
-            ("text", _) | ("application", "xml" | "javascript" | "x-www-form-urlencoded" | "yaml" | "x-yaml" | "toml" | "graphql" | "sql") => Self::Text,
+            ("text", _)
+            | (
+                "application",
+                "xml"
+                | "javascript"
+                | "x-www-form-urlencoded"
+                | "yaml"
+                | "x-yaml"
+                | "toml"
+                | "graphql"
+                | "sql",
+            ) => Self::Text,
             ("application", name) if name.ends_with("+xml") || name.ends_with("+yaml") => Self::Text,
             ("image" | "audio" | "video" | "font" | "model", _) => Self::Binary,
             ("application", "octet-stream" | "pdf" | "zip" | "gzip" | "x-tar" | "wasm") => Self::Binary,

@@ -79,7 +79,12 @@ impl Shape {
             // What a tool is called, and not what it is called with.
             _ if within_arguments(path) => Treatment::Text { labelled: true },
             _ if NAMES.contains(&key) || BYTES.contains(&key) && is_bytes(path) => Treatment::Keep,
-            "name" if after(path, &["function", "tool_calls", "content", "content_block", "item", "outputs"]) => {
+            "name"
+                if after(
+                    path,
+                    &["function", "tool_calls", "content", "content_block", "item", "outputs"],
+                ) =>
+            {
                 Treatment::Keep
             }
             _ if NESTED.contains(&key) => Treatment::Nested,

@@ -63,7 +63,11 @@ impl Stream {
     fn end(&mut self, whole: bool, out: &mut Vec<u8>) {
         for (name, mut lane) in std::mem::take(&mut self.plain) {
             let mut rest = String::new();
-            if whole { lane.finish(&mut rest) } else { lane.abort(&mut rest) }
+            if whole {
+                lane.finish(&mut rest)
+            } else {
+                lane.abort(&mut rest)
+            }
             if !rest.is_empty() {
                 sse::write(name.as_deref(), &rest, out);
             }

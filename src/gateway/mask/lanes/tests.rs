@@ -42,7 +42,9 @@ fn sse(events: &[&str]) -> String {
 #[test]
 fn a_chat_answer_keeps_its_events_and_loses_the_address() {
     let chunk = |content: &str| {
-        format!(r#"{{"id":"c1","choices":[{{"index":0,"delta":{{"content":"{content}"}},"finish_reason":null}}]}}"#)
+        format!(
+            r#"{{"id":"c1","choices":[{{"index":0,"delta":{{"content":"{content}"}},"finish_reason":null}}]}}"#
+        )
     };
     let events = [
         r#"{"id":"c1","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}"#.to_owned(),
@@ -54,15 +56,8 @@ fn a_chat_answer_keeps_its_events_and_loses_the_address() {
     ];
     let events: Vec<&str> = events.iter().map(String::as_str).collect();
     let out = masked(Form::Events, true, &sse(&events));
-    let expected = sse(&[
-        events[0],
-        &chunk("write "),
-        &chunk(""),
-        &chunk(""),
-        &chunk("[EMAIL]"),
-        events[4],
-        "[DONE]",
-    ]);
+    let expected =
+        sse(&[events[0], &chunk("write "), &chunk(""), &chunk(""), &chunk("[EMAIL]"), events[4], "[DONE]"]);
     assert_eq!(out, expected);
 }
 
@@ -80,20 +75,20 @@ fn choices_tools_and_nested_json_are_texts_of_their_own() {
     ];
     let out = masked(Form::Events, true, &sse(&events));
     let (mut arguments, mut contents) = (String::new(), [String::new(), String::new()]);
-    for event in out.split("\n\n").filter_map(|block| block.strip_prefix("data: ")).filter(|data| *data != "[DONE]") {
+    for event in
+        out.split("\n\n").filter_map(|block| block.strip_prefix("data: ")).filter(|data| *data != "[DONE]")
+    {
         let event: serde_json::Value = serde_json::from_str(event).unwrap();
         for choice in event["choices"].as_array().unwrap() {
             let index = usize::try_from(choice["index"].as_u64().unwrap()).unwrap();
             contents[index] += choice["delta"]["content"].as_str().unwrap_or_default();
-            arguments += choice["delta"]["tool_calls"][0]["function"]["arguments"].as_str().unwrap_or_default();
+            arguments +=
+                choice["delta"]["tool_calls"][0]["function"]["arguments"].as_str().unwrap_or_default();
         }
     }
     assert_eq!(contents, ["hello ", "[EMAIL]"]);
     let arguments: serde_json::Value = serde_json::from_str(&arguments).unwrap();
-    assert_eq!(
-        arguments,
-        serde_json::json!({ "to": "[EMAIL]", "n": "[CARD]", "in": "{\"x\":\"[EMAIL]\"}" })
-    );
+    assert_eq!(arguments, serde_json::json!({ "to": "[EMAIL]", "n": "[CARD]", "in": "{\"x\":\"[EMAIL]\"}" }));
 }
 
 #[test]
@@ -147,7 +142,10 @@ fn documents_are_masked_value_by_value() {
 #[test]
 fn text_and_events_of_text_are_one_text() {
     assert_eq!(masked(Form::Text, false, "é a@b ü"), "é [EMAIL] ü");
-    assert_eq!(masked(Form::Events, false, "data: hi a\n\ndata: @b\n\n"), "data: hi \n\ndata: \n\ndata: [EMAIL]\n\n");
+    assert_eq!(
+        masked(Form::Events, false, "data: hi a\n\ndata: @b\n\n"),
+        "data: hi \n\ndata: \n\ndata: [EMAIL]\n\n"
+    );
 }
 
 #[test]
@@ -155,7 +153,10 @@ fn what_is_cut_goes_on_masked() {
     for (form, wire) in [
         (Form::Text, "go a4111"),
         (Form::Json, "{\"a\":\"go a4111"),
-        (Form::Events, "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"go a4111\"}}]}\n\ndata: {\"cho"),
+        (
+            Form::Events,
+            "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"go a4111\"}}]}\n\ndata: {\"cho",
+        ),
     ] {
         let mut answer = Answer::new(form, true, &masking());
         let mut out = Vec::new();

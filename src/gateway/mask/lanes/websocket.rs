@@ -118,7 +118,8 @@ impl Messages {
     }
 
     fn message(&mut self, text: &[u8], out: &mut Vec<u8>) -> Result<(), NotUnderstood> {
-        let text = std::str::from_utf8(text).map_err(|_| NotUnderstood::Malformed("a text message of it is no UTF-8"))?;
+        let text = std::str::from_utf8(text)
+            .map_err(|_| NotUnderstood::Malformed("a text message of it is no UTF-8"))?;
         if text.trim_start().starts_with(['{', '[']) {
             let sent = self.events.event(None, text.as_bytes())?;
             sent.into_iter().for_each(|sent| write(sent, text.as_bytes(), out));
@@ -137,7 +138,9 @@ impl Messages {
 fn head(bytes: &[u8]) -> Result<Option<Head>, NotUnderstood> {
     let [first, second, rest @ ..] = bytes else { return Ok(None) };
     if first & 0x70 != 0 || second & 0x80 != 0 {
-        return Err(NotUnderstood::Malformed("a WebSocket frame of it is compressed, or masked as only a client's are"));
+        return Err(NotUnderstood::Malformed(
+            "a WebSocket frame of it is compressed, or masked as only a client's are",
+        ));
     }
     let (size, length) = match second & 0x7f {
         126 => match rest {
@@ -200,7 +203,8 @@ mod tests {
 
     #[test]
     fn messages_are_masked_whatever_their_fragments_and_cuts() {
-        let delta = |text: &str| format!(r#"{{"type":"response.text.delta","item_id":"i","delta":"{text}"}}"#);
+        let delta =
+            |text: &str| format!(r#"{{"type":"response.text.delta","item_id":"i","delta":"{text}"}}"#);
         let wire = [
             frame(0x01, b"to a"),
             frame(0x89, b"ping"),
@@ -230,7 +234,12 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_does_not_pass() {
-        for wire in [&[0xC1, 1, b'a'][..], &[0x81, 0x81, 0, 0, 0, 0, b'a'], &[0x81, 127, 0, 0, 0, 1, 0, 0, 0, 0], &[0x81, 1, 0xff]] {
+        for wire in [
+            &[0xC1, 1, b'a'][..],
+            &[0x81, 0x81, 0, 0, 0, 0, b'a'],
+            &[0x81, 127, 0, 0, 0, 1, 0, 0, 0, 0],
+            &[0x81, 1, 0xff],
+        ] {
             assert!(run(&[wire]).is_err(), "{wire:?}");
         }
     }

@@ -25,7 +25,12 @@ pub(super) fn text(masking: &Arc<Masking>, treatment: Treatment, path: &Path, te
 }
 
 /// The text that a number or literal becomes, when it does not stay.
-pub(super) fn scalar(masking: &Arc<Masking>, treatment: Treatment, path: &Path, text: &str) -> Option<String> {
+pub(super) fn scalar(
+    masking: &Arc<Masking>,
+    treatment: Treatment,
+    path: &Path,
+    text: &str,
+) -> Option<String> {
     match treatment {
         Treatment::Field if text != "null" => Some(masking.field(text)),
         Treatment::Text { labelled } if text.bytes().filter(u8::is_ascii_digit).count() >= FEW_DIGITS => {

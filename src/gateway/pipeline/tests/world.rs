@@ -94,6 +94,7 @@ pub(super) fn model(name: &str, url: &str) -> ModelConfig {
         finish_on_fin: false,
         body_limit: None,
         limits: Default::default(),
+        mask: None,
     }
 }
 

@@ -59,6 +59,7 @@ impl Stage {
             finish_on_fin: false,
             body_limit: None,
             limits: Default::default(),
+            mask: None,
         };
         Self { world: World::start_with(vec![config]).await, model }
     }

@@ -120,19 +120,6 @@ impl Scanner {
         self.state == State::After && self.path.is_root()
     }
 
-    /// Whether nothing but white space has been read.
-    pub(in super::super) fn is_untouched(&self) -> bool {
-        self.state == State::Value && self.path.is_root()
-    }
-
-    /// Whether it is inside a string value.
-    pub(in super::super) fn in_value_text(&self) -> bool {
-        matches!(
-            self.state,
-            State::Text { key: false } | State::Escape { key: false } | State::Hex { key: false, .. }
-        )
-    }
-
     /// Bytes read and told.
     pub(in super::super) fn read(&self) -> u64 {
         self.read
@@ -321,7 +308,10 @@ impl Scanner {
         for read in char::decode_utf16(pair) {
             match read {
                 Ok(c) => self.piece(c.encode_utf8(&mut buffer), key, sink),
-                Err(lone) if (0xD800..0xDC00).contains(&lone.unpaired_surrogate()) && lone.unpaired_surrogate() == unit => {
+                Err(lone)
+                    if (0xD800..0xDC00).contains(&lone.unpaired_surrogate())
+                        && lone.unpaired_surrogate() == unit =>
+                {
                     self.half = Some(unit);
                 }
                 Err(_) => self.piece("\u{fffd}", key, sink),
@@ -330,7 +320,8 @@ impl Scanner {
     }
 
     fn scalar(&mut self, rest: &[u8], sink: &mut impl Sink) -> Result<usize, Malformed> {
-        let run = rest.iter().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'+' | b'.')).count();
+        let run =
+            rest.iter().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'+' | b'.')).count();
         self.held.extend_from_slice(rest.get(..run).unwrap_or_default());
         if self.held.len() > LONGEST_NUMBER {
             return Err(Malformed::At(0));
@@ -430,11 +421,21 @@ mod tests {
 
     #[test]
     fn every_value_is_told_with_its_path_whatever_the_cuts() {
-        let json = br#" {"a":[1,-2.5e+3,"x\u00e9\ud83d\ude00y"], "b\u0062":{"c":null,"":true}, "d":"\ud800z\\\n"} "#;
+        let json =
+            br#" {"a":[1,-2.5e+3,"x\u00e9\ud83d\ude00y"], "b\u0062":{"c":null,"":true}, "d":"\ud800z\\\n"} "#;
         let whole = read(&[json]).unwrap();
         assert_eq!(
             whole.said,
-            ["$.a[0]=1", "$.a[1]=-2.5e+3", "$.a[2]", "xé😀y", "$.bb.c=null", "$.bb.=true", "$.d", "\u{fffd}z\\\n"]
+            [
+                "$.a[0]=1",
+                "$.a[1]=-2.5e+3",
+                "$.a[2]",
+                "xé😀y",
+                "$.bb.c=null",
+                "$.bb.=true",
+                "$.d",
+                "\u{fffd}z\\\n"
+            ]
         );
         for first in 0..json.len() {
             for second in first..json.len() {
@@ -475,7 +476,8 @@ mod tests {
             (deep.as_str(), Malformed::Deep),
         ] {
             let got = read(&[json.as_bytes()]).err();
-            let same = matches!((got, error), (Some(Malformed::At(_)), Malformed::At(_))) || got == Some(error);
+            let same =
+                matches!((got, error), (Some(Malformed::At(_)), Malformed::At(_))) || got == Some(error);
             assert!(same, "{json}: {got:?}");
         }
     }
