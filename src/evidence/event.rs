@@ -42,6 +42,9 @@ pub struct Event {
     /// Masked values by entity.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub masked: BTreeMap<String, u64>,
+    /// Why the caller saw the answer of a model that is masked as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unmasked: Option<Unmasked>,
     /// How both legs were encrypted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
@@ -83,6 +86,13 @@ pub struct Decision {
     /// The approval that let it pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<String>,
+}
+
+/// Leave to see an answer without masking.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Unmasked {
+    /// The ids of the policies that gave it.
+    pub policies: Vec<String>,
 }
 
 /// The request.
