@@ -39,10 +39,10 @@ pub struct Event {
     /// The response.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response: Option<Response>,
-    /// Masked values by entity.
+    /// How many values were masked, by entity; `FIELD` are those that a field rule named.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub masked: BTreeMap<String, u64>,
-    /// Why the caller saw the answer of a model that is masked as it is.
+    /// The model's answers are masked, and the caller was let see this one as it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unmasked: Option<Unmasked>,
     /// How both legs were encrypted.
@@ -88,10 +88,10 @@ pub struct Decision {
     pub approval: Option<String>,
 }
 
-/// Leave to see an answer without masking.
+/// That an answer was not masked.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Unmasked {
-    /// The ids of the policies that gave it.
+    /// The ids of the policies that permitted `unmask`.
     pub policies: Vec<String>,
 }
 
@@ -250,7 +250,8 @@ mod tests {
                 tokens: Some(Tokens { input: 1, output: 2, total: Some(3), estimated: true }),
                 ..Response::default()
             }),
-            masked: BTreeMap::from([("email".into(), 2)]),
+            masked: BTreeMap::from([("EMAIL".into(), 2)]),
+            unmasked: Some(Unmasked { policies: vec!["fraud-desk".into()] }),
             evidence: Some(Evidence { client: Some(Leg::default()), upstream: Some(leg) }),
             recording: Some(Recording { id: "rec_1".into(), sha256: Some("00".into()) }),
             ..Event::default()
@@ -281,7 +282,8 @@ mod tests {
             "/response/first_token_ms",
             "/response/duration_ms",
             "/response/outcome",
-            "/masked/email",
+            "/masked/EMAIL",
+            "/unmasked/policies",
             "/evidence/client/transport",
             "/evidence/client/tls",
             "/evidence/client/cipher",

@@ -163,8 +163,7 @@ pub(super) fn unmasked(
     approved: bool,
 ) -> Option<Vec<String>> {
     let question = question(way, model, caller, asked, Action::Unmask);
-    let verdict = way.stages.policies.load().decide(&question, approved);
-    (verdict.outcome == Outcome::Permit).then_some(verdict.policies)
+    way.stages.policies.load().unmasks(&question, approved)
 }
 
 fn question<'a>(

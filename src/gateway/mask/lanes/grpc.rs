@@ -281,12 +281,12 @@ mod tests {
                 field(OUTPUTS, &tensor("score", "FP32", &[])),
                 field(OUTPUTS, &tensor("text", "BYTES", &[a, "fine"])),
                 field(OUTPUTS, &tensor("raw", "BYTES", &[])),
-                field(RAW_OUTPUT_CONTENTS, b"a@b "),
+                field(RAW_OUTPUT_CONTENTS, b"a@b.org "),
                 field(RAW_OUTPUT_CONTENTS, &raw(&[b, b"\xff\xfe"])),
             ]
             .concat()
         };
-        let wire = framed(&[response("{\"to\":\"a@b\"}", b"c@d")]);
+        let wire = framed(&[response("{\"to\":\"a@b.org\"}", b"c@d.org")]);
         assert_eq!(run(false, &wire).unwrap(), framed(&[response("{\"to\":\"[EMAIL]\"}", b"[EMAIL]")]));
     }
 
@@ -294,7 +294,7 @@ mod tests {
     fn a_text_that_goes_on_in_the_next_message_is_one_text() {
         let part =
             |text: &str| field(INFER_RESPONSE, &field(OUTPUTS, &tensor("text_output", "BYTES", &[text])));
-        let out = run(true, &framed(&[part("to a@"), part("b")])).unwrap();
+        let out = run(true, &framed(&[part("to a@"), part("b.org")])).unwrap();
         let mut rest = part("");
         rest.clear();
         let rests = BTreeMap::from([("text_output".to_owned(), vec!["[EMAIL]".to_owned()])]);
@@ -309,6 +309,6 @@ mod tests {
         assert!(run(false, &[1, 0, 0, 0, 0]).is_err());
         assert!(run(false, &[0, 0, 0, 0, 9, 1]).is_err());
         assert!(run(false, &[0, 255, 0, 0, 0]).is_err());
-        assert!(run(false, &framed(&[field(RAW_OUTPUT_CONTENTS, b"a@b")])).is_err());
+        assert!(run(false, &framed(&[field(RAW_OUTPUT_CONTENTS, b"a@b.org")])).is_err());
     }
 }

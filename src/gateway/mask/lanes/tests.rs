@@ -68,7 +68,7 @@ fn choices_tools_and_nested_json_are_texts_of_their_own() {
         r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"call_1","type":"function","function":{"name":"send","arguments":""}}]}}]}"#,
         r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"to\":\"al\\u00"}}]}}]}"#,
         r#"{"choices":[{"index":1,"delta":{"content":"b.org"}}]}"#,
-        r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"69ce@example.com\",\"n\":4111111111111111,\"in\":\"{\\\"x\\\":\\\"a@b.c\\\"}\"}"}}]}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"69ce@example.com\",\"n\":4111111111111111,\"in\":\"{\\\"x\\\":\\\"a@b.org\\\"}\"}"}}]}}]}"#,
         r#"{"choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}"#,
         r#"{"choices":[{"index":1,"delta":{},"finish_reason":"stop"}]}"#,
         "[DONE]",
@@ -88,16 +88,19 @@ fn choices_tools_and_nested_json_are_texts_of_their_own() {
     }
     assert_eq!(contents, ["hello ", "[EMAIL]"]);
     let arguments: serde_json::Value = serde_json::from_str(&arguments).unwrap();
-    assert_eq!(arguments, serde_json::json!({ "to": "[EMAIL]", "n": "[CARD]", "in": "{\"x\":\"[EMAIL]\"}" }));
+    assert_eq!(
+        arguments,
+        serde_json::json!({ "to": "[EMAIL]", "n": "[CREDIT_CARD]", "in": "{\"x\":\"[EMAIL]\"}" })
+    );
 }
 
 #[test]
 fn responses_are_counted_on_and_their_copies_agree() {
     let events = [
         r#"{"type":"response.output_text.delta","sequence_number":4,"item_id":"m","output_index":0,"content_index":0,"delta":"a@","logprobs":[{"token":"a@"}]}"#,
-        r#"{"type":"response.output_text.delta","sequence_number":5,"item_id":"m","output_index":0,"content_index":0,"delta":"b.c"}"#,
-        r#"{"type":"response.output_text.done","sequence_number":6,"item_id":"m","output_index":0,"content_index":0,"text":"a@b.c"}"#,
-        r#"{"type":"response.completed","sequence_number":7,"response":{"id":"a@b","output":[{"content":[{"text":"a@b.c"}]}]}}"#,
+        r#"{"type":"response.output_text.delta","sequence_number":5,"item_id":"m","output_index":0,"content_index":0,"delta":"b.org"}"#,
+        r#"{"type":"response.output_text.done","sequence_number":6,"item_id":"m","output_index":0,"content_index":0,"text":"a@b.org"}"#,
+        r#"{"type":"response.completed","sequence_number":7,"response":{"id":"a@b.org","output":[{"content":[{"text":"a@b.org"}]}]}}"#,
     ];
     assert_eq!(
         masked(Form::Events, true, &sse(&events)),
@@ -106,14 +109,14 @@ fn responses_are_counted_on_and_their_copies_agree() {
             r#"{"type":"response.output_text.delta","sequence_number":5,"item_id":"m","output_index":0,"content_index":0,"delta":""}"#,
             r#"{"type":"response.output_text.delta","sequence_number":6,"item_id":"m","output_index":0,"content_index":0,"delta":"[EMAIL]"}"#,
             r#"{"type":"response.output_text.done","sequence_number":7,"item_id":"m","output_index":0,"content_index":0,"text":"[EMAIL]"}"#,
-            r#"{"type":"response.completed","sequence_number":8,"response":{"id":"a@b","output":[{"content":[{"text":"[EMAIL]"}]}]}}"#,
+            r#"{"type":"response.completed","sequence_number":8,"response":{"id":"a@b.org","output":[{"content":[{"text":"[EMAIL]"}]}]}}"#,
         ])
     );
 }
 
 #[test]
 fn a_block_of_anthropics_ends_with_its_rest() {
-    let wire = "event: content_block_delta\r\ndata: {\"type\":\"content_block_delta\",\"index\":2,\"delta\":{\"type\":\"text_delta\",\"text\":\"to é@x\"}}\r\n\r\n: ping a@b\n\nevent: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":2}\n\n";
+    let wire = "event: content_block_delta\r\ndata: {\"type\":\"content_block_delta\",\"index\":2,\"delta\":{\"type\":\"text_delta\",\"text\":\"to é@x.org\"}}\r\n\r\n: ping a@b.org\n\nevent: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":2}\n\n";
     assert_eq!(
         masked(Form::Events, true, wire),
         "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":2,\"delta\":{\"type\":\"text_delta\",\"text\":\"to \"}}\n\n: ping [EMAIL]\n\nevent: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":2,\"delta\":{\"type\":\"text_delta\",\"text\":\"[EMAIL]\"}}\n\nevent: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":2}\n\n"
@@ -122,7 +125,7 @@ fn a_block_of_anthropics_ends_with_its_rest() {
 
 #[test]
 fn lines_end_with_the_rest_in_the_last_one() {
-    let wire = "{\"message\":{\"content\":\"a@\"},\"done\":false}\n{\"message\":{\"content\":\"b\"},\"done\":false}\n\n{\"message\":{\"content\":\"\"},\"done\":true,\"done_reason\":\"stop\"}\n";
+    let wire = "{\"message\":{\"content\":\"a@\"},\"done\":false}\n{\"message\":{\"content\":\"b.org\"},\"done\":false}\n\n{\"message\":{\"content\":\"\"},\"done\":true,\"done_reason\":\"stop\"}\n";
     assert_eq!(
         masked(Form::Lines, true, wire),
         "{\"message\":{\"content\":\"\"},\"done\":false}\n{\"message\":{\"content\":\"\"},\"done\":false}\n\n{\"message\":{\"content\":\"[EMAIL]\"},\"done\":true,\"done_reason\":\"stop\"}\n"
@@ -131,19 +134,19 @@ fn lines_end_with_the_rest_in_the_last_one() {
 
 #[test]
 fn documents_are_masked_value_by_value() {
-    let wire = r#"{"id":"a@b", "customer":{"ssn":123456789,"name":"x"},"choices":[{"message":{"content":"mail a\u0040b.c now","tool_calls":[{"function":{"name":"f","arguments":"{\"q\": \"a@b\"}"}}]},"logprobs":{"content":[{"token":"a@b"}]}}],"n":[4111111111111111,1.5]}"#;
+    let wire = r#"{"id":"a@b.org", "customer":{"ssn":123456789,"name":"x"},"choices":[{"message":{"content":"mail a\u0040b.org now","tool_calls":[{"function":{"name":"f","arguments":"{\"q\": \"a@b.org\"}"}}]},"logprobs":{"content":[{"token":"a@b.org"}]}}],"n":[4111111111111111,1.5]}"#;
     assert_eq!(
         masked(Form::Json, true, wire),
-        r#"{"id":"a@b", "customer":{"ssn":"[MASKED]","name":"x"},"choices":[{"message":{"content":"mail [EMAIL] now","tool_calls":[{"function":{"name":"f","arguments":"{\"q\": \"[EMAIL]\"}"}}]},"logprobs":null}],"n":["[CARD]",1.5]}"#
+        r#"{"id":"a@b.org", "customer":{"ssn":"[FIELD]","name":"x"},"choices":[{"message":{"content":"mail [EMAIL] now","tool_calls":[{"function":{"name":"f","arguments":"{\"q\": \"[EMAIL]\"}"}}]},"logprobs":null}],"n":["[CREDIT_CARD]",1.5]}"#
     );
-    assert_eq!(masked(Form::Json, false, r#"{"id":"a@b"}"#), r#"{"id":"[EMAIL]"}"#);
+    assert_eq!(masked(Form::Json, false, r#"{"id":"a@b.org"}"#), r#"{"id":"[EMAIL]"}"#);
 }
 
 #[test]
 fn text_and_events_of_text_are_one_text() {
-    assert_eq!(masked(Form::Text, false, "é a@b ü"), "é [EMAIL] ü");
+    assert_eq!(masked(Form::Text, false, "é a@b.org ü"), "é [EMAIL] ü");
     assert_eq!(
-        masked(Form::Events, false, "data: hi a\n\ndata: @b\n\n"),
+        masked(Form::Events, false, "data: hi a\n\ndata: @b.org\n\n"),
         "data: hi \n\ndata: \n\ndata: [EMAIL]\n\n"
     );
 }

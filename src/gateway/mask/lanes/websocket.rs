@@ -208,11 +208,11 @@ mod tests {
         let wire = [
             frame(0x01, b"to a"),
             frame(0x89, b"ping"),
-            frame(0x80, b"@b now"),
+            frame(0x80, b"@b.org now"),
             frame(0x02, b"a@b"),
             frame(0x80, b"a@b"),
             frame(0x81, delta("x@").as_bytes()),
-            frame(0x81, delta("y").as_bytes()),
+            frame(0x81, delta("y.org").as_bytes()),
             frame(0x88, &[3, 232]),
         ]
         .concat();

@@ -226,8 +226,11 @@ async fn callers_who_read_trailers_are_told_how_much_was_masked() {
 
     let (world, mut server) = self::world().await;
     let mut http1 = world.connect().http1().await;
-    let request =
-        Request::post("/v1/x").version(Version::HTTP_11).header("te", "trailers").header("connection", "te");
+    let request = Request::post("/v1/x")
+        .version(Version::HTTP_11)
+        .header("host", "x")
+        .header("te", "trailers")
+        .header("connection", "te");
     let asking = http1.send_request(request.body(TestBody::default()).unwrap());
     let forged = http("text/plain\r\nx-hoopctl-masked: email=9", MAIL);
     let serving = async { asked(&mut server).await.0.write(forged).await };
