@@ -1,15 +1,15 @@
 //! Answers questions: permit, ask or deny, and why.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     net::{IpAddr, Ipv4Addr},
     time::Duration,
 };
 
 use aws_lc_rs::digest;
 use cedar_policy::{
-    AuthorizationError, Authorizer, Decision, Effect, Entities, Entity, EntityUid, Policy, PolicySet,
-    Request, RestrictedExpression,
+    ActionConstraint, AuthorizationError, Authorizer, Decision, Effect, Entities, Entity, EntityUid, Policy,
+    PolicySet, Request, RestrictedExpression,
 };
 use serde::{Deserialize, Serialize};
 
@@ -111,6 +111,8 @@ pub struct Policies {
     gateway: (EntityUid, Entities),
     /// What the policies that speak of approvals want of one, by id.
     terms: HashMap<String, Terms>,
+    /// The ids of those that hold for any action there is.
+    for_anything: HashSet<String>,
     count: usize,
     reads_requested_model: bool,
     warnings: Vec<Mistake>,
@@ -166,14 +168,17 @@ impl Policies {
     }
 
     /// Whether who may invoke the model may see this answer of it as the model wrote it, whatever action the question names: the ids
-    /// of the policies that permit `unmask`, sorted. `approved` is whether the exchange lives by an approval. `None`, that it is to be
+    /// of the policies that permit `unmask`, sorted. Only those count whose scope names actions: whoever lets somebody do anything has
+    /// seldom thought of this. `approved` is whether the exchange lives by an approval. `None`, that it is to be
     /// masked, is also the answer when the question cannot be put.
     pub fn unmasks(&self, question: &Question<'_>, approved: bool) -> Option<Vec<String>> {
         let question = Question { action: Action::Unmask, ..question.clone() };
         let (resource, base) = self.known(question.resource)?;
         let asking = Asking::prepare(&question, resource, base).ok()?;
         let answer = self.evaluate(&asking, approved).ok()?;
-        answer.permitted().then(|| answer.permits.into_iter().collect())
+        let named: Vec<String> =
+            answer.permits.iter().filter(|id| !self.for_anything.contains(*id)).cloned().collect();
+        (answer.permitted() && !named.is_empty()).then_some(named)
     }
 
     /// What a policy wants of an approval now; `None` when there is no such policy.
@@ -213,6 +218,11 @@ impl Policies {
     ) -> Result<Self, String> {
         let terms = policies.iter().map(|policy| (policy.id().to_string(), terms(policy)));
         Ok(Self {
+            for_anything: policies
+                .iter()
+                .filter(|policy| policy.action_constraint() == ActionConstraint::Any)
+                .map(|policy| policy.id().to_string())
+                .collect(),
             terms: terms.collect(),
             count: policies.len(),
             reads_requested_model: policies.iter().any(|policy| Reads::of(policy).requested_model),
