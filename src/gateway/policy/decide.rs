@@ -168,17 +168,14 @@ impl Policies {
     }
 
     /// Whether who may invoke the model may see this answer of it as the model wrote it, whatever action the question names: the ids
-    /// of the policies that permit `unmask`, sorted. Only those count whose scope names actions: whoever lets somebody do anything has
-    /// seldom thought of this. `approved` is whether the exchange lives by an approval. `None`, that it is to be
+    /// of the policies that permit `unmask`, sorted. `approved` is whether the exchange lives by an approval. `None`, that it is to be
     /// masked, is also the answer when the question cannot be put.
     pub fn unmasks(&self, question: &Question<'_>, approved: bool) -> Option<Vec<String>> {
         let question = Question { action: Action::Unmask, ..question.clone() };
         let (resource, base) = self.known(question.resource)?;
         let asking = Asking::prepare(&question, resource, base).ok()?;
         let answer = self.evaluate(&asking, approved).ok()?;
-        let named: Vec<String> =
-            answer.permits.iter().filter(|id| !self.for_anything.contains(*id)).cloned().collect();
-        (answer.permitted() && !named.is_empty()).then_some(named)
+        answer.permitted().then(|| answer.permits.into_iter().collect())
     }
 
     /// What a policy wants of an approval now; `None` when there is no such policy.
@@ -257,6 +254,10 @@ impl Policies {
         let mut answer = Answer::default();
         for slice in slices {
             answer.add(&self.authorizer, &request, &slice.set, &asking.entities);
+        }
+        if asking.question.action == Action::Unmask {
+            // Whoever lets somebody do anything has seldom thought of this: it takes a policy that names its actions.
+            answer.permits.retain(|id| !self.for_anything.contains(id));
         }
         Ok(answer)
     }
