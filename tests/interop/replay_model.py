@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 def wires(path):
     with tarfile.open(path) as archive:
-        for member in archive:
+        for member in filter(tarfile.TarInfo.isfile, archive):
             for line in io.TextIOWrapper(archive.extractfile(member), "utf-8"):
                 one = json.loads(line)
                 yield f"{one['format']}:{one['id']}", one

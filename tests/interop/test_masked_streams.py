@@ -132,7 +132,7 @@ said = lambda name: client.chat.completions.create(model=name, messages=[{"role"
 for name in NAMES["openai_chat"]:
     SEEN[name] = "".join(chunk.choices[0].delta.content or "" for chunk in said(name) if chunk.choices)
 for name in NAMES["openai_tool"]:
-    SEEN[name] = json.loads("".join(call.function.arguments or "" for chunk in said(name) for call in chunk.choices[0].delta.tool_calls or []))["body"]
+    SEEN[name] = json.loads("".join(call.function.arguments or "" for chunk in said(name) if chunk.choices for call in chunk.choices[0].delta.tool_calls or []))["body"]
 for name in NAMES["openai_responses"]:
     SEEN[name] = [e for e in client.responses.create(model=name, input="x", stream=True)][-1].response.output_text
 """,
