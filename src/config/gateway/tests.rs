@@ -456,12 +456,12 @@ fn fields_alone_are_a_mask() {
 #[test]
 fn what_weakens_or_never_applies_is_worth_a_look() {
     let dir = folder();
+    let identity =
+        "[[identity]]\nkind = \"service\"\naccounts = [{ name = \"a\", secret = { file = \"secret\" } }]\n";
     let warnings = |text: &str| {
-        checked(&dir, &format!("{BASE}{UPSTREAM}{text}"))
-            .warnings
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
+        let checked = checked(&dir, &format!("{BASE}{UPSTREAM}{text}{identity}"));
+        assert_eq!(checked.mistakes, [], "{text}");
+        checked.warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     let passing = warnings("mask = { unknown = \"pass\" }\n");
     assert!(passing.len() == 1 && passing[0].contains("gateway.toml:5:20: answers"), "{passing:?}");
@@ -558,10 +558,12 @@ fn the_configurations_of_the_documentation_load() {
     let dir = folder();
     fs::copy(dir.path().join("cert.pem"), dir.path().join("gateway.pem")).unwrap();
     fs::copy(dir.path().join("key.pem"), dir.path().join("gateway.key")).unwrap();
-    let documentation = include_str!("../../../docs/configuration.md");
-    let blocks: Vec<&str> =
-        documentation.split("```toml\n").skip(1).filter_map(|block| block.split("```").next()).collect();
-    assert_eq!(blocks.len(), 9);
+    let pages = [include_str!("../../../docs/configuration.md"), include_str!("../../../docs/masking.md")];
+    let blocks = pages.map(|page| {
+        page.split("```toml\n").skip(1).filter_map(|block| block.split("```").next()).collect::<Vec<_>>()
+    });
+    assert_eq!(blocks.each_ref().map(Vec::len), [10, 3]);
+    let blocks = blocks.concat();
     for block in blocks {
         let base = if block.contains("[gateway]") { "" } else { BASE };
         good(&dir, &format!("{base}{block}"));
@@ -625,6 +627,9 @@ fn the_documentation_names_every_key() {
         "limits.idle",
         "on_client_fin",
         "record",
+        "mask",
+        "pattern",
+        "validator",
     ] {
         assert!(
             documentation.contains(&format!("`{key}`")) || documentation.contains(&format!("\n{key} ")),

@@ -172,32 +172,35 @@ impl Analyser {
 }
 
 /// The analyser for those who mask as they go and cannot wait otherwise than by blocking.
-pub struct Waiting {
-    analyser: Arc<Analyser>,
-    runtime: Handle,
-}
+pub struct Waiting(Arc<Analyser>);
 
 impl Waiting {
-    /// Asks on the runtime of who calls this.
+    /// Asks this analyser.
     pub fn new(analyser: Analyser) -> Self {
-        Self { analyser: Arc::new(analyser), runtime: Handle::current() }
+        Self(Arc::new(analyser))
     }
 }
 
 impl Names for Waiting {
     fn find(&self, text: &str) -> Result<Vec<Span>, NoAnswer> {
-        let (analyser, text) = (Arc::clone(&self.analyser), text.to_owned());
+        let Ok(runtime) = Handle::try_current() else {
+            tracing::error!("an answer is not passed on: nobody can ask for its names here");
+            return Err(NoAnswer);
+        };
+        let (analyser, text) = (Arc::clone(&self.0), text.to_owned());
         let (tell, told) = mpsc::sync_channel(1);
         // The analyser's own bound is what counts; this one is for a runtime that does nothing meanwhile.
         let patience = analyser.config.timeout.saturating_mul(2);
-        self.runtime.spawn(async move {
+        runtime.spawn(async move {
             // Who asked may have given up.
             let _ = tell.send(analyser.analyse(&text).await);
         });
         let wait = || told.recv_timeout(patience);
         // Other tasks of this thread go on elsewhere while it waits.
-        let inside = Handle::try_current().is_ok_and(|h| h.runtime_flavor() == RuntimeFlavor::MultiThread);
-        let answer = if inside { block_in_place(wait) } else { wait() };
+        let answer = match runtime.runtime_flavor() {
+            RuntimeFlavor::MultiThread => block_in_place(wait),
+            _ => wait(),
+        };
         match answer {
             Ok(Ok(spans)) => Ok(spans),
             Ok(Err(error)) => {

@@ -12,7 +12,7 @@ use super::style::{self, Key, Style};
 /// The longest sentence, in bytes; what is longer is cut where a word ends.
 pub const LONGEST_SENTENCE: usize = 4096;
 
-/// A full stop behind fewer letters ends an abbreviation, not a sentence.
+/// A full stop behind fewer letters, the first a capital, ends an abbreviation and not a sentence.
 const SHORTEST_LAST_WORD: usize = 4;
 
 /// What was found in a text.
@@ -170,8 +170,9 @@ fn sentence(text: &str, last: bool) -> Option<usize> {
 
 /// `Dr`, `St`, `J`: a name may follow the full stop.
 fn ends_abbreviation(before: &str) -> bool {
-    let letters = before.chars().rev().take_while(|c| c.is_alphanumeric()).take(SHORTEST_LAST_WORD).count();
-    (1..SHORTEST_LAST_WORD).contains(&letters)
+    let letters = before.chars().rev().take_while(|c| c.is_alphabetic()).take(SHORTEST_LAST_WORD);
+    let (count, first) = letters.fold((0, None), |(count, _), c| (count + 1, Some(c)));
+    count < SHORTEST_LAST_WORD && first.is_some_and(char::is_uppercase)
 }
 
 #[cfg(test)]

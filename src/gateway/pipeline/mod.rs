@@ -16,6 +16,8 @@ mod exchange;
 mod grpc;
 mod headers;
 pub mod limits;
+mod masked;
+mod masking;
 mod meters;
 mod models;
 mod notices;
@@ -23,6 +25,7 @@ mod path;
 mod request;
 mod serve;
 mod switch;
+mod veiled;
 mod websocket;
 
 #[cfg(test)]
@@ -43,6 +46,7 @@ pub use self::{
 use self::{limits::Limits, models::Model};
 pub use super::respond::Dialect;
 use super::{
+    analyse::AnalyserError,
     approval::{self, Approvals},
     audit::Scribe,
     identity::{Caller, Lease},
@@ -144,6 +148,15 @@ pub enum PipelineError {
         /// Why.
         #[source]
         cause: upstream::SetupError,
+    },
+    /// A model's analyser cannot be set up.
+    #[error("model `{model}`: {cause}")]
+    Analyser {
+        /// The model.
+        model: String,
+        /// Why.
+        #[source]
+        cause: AnalyserError,
     },
     /// Two models have one name.
     #[error("two models are called `{0}`")]

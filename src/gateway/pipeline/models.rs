@@ -12,7 +12,9 @@ use super::{
 use crate::{
     clock::Clock,
     gateway::{
+        analyse::{Analyser, Waiting},
         identity::Caller,
+        mask::{Key, Masking, Names, Rules, Style},
         policy::{Action, Context, Outcome, Question, Resource},
         upstream::Upstream,
     },
@@ -28,6 +30,10 @@ pub(super) struct Model {
     pub(super) counts: Option<Arc<Counts>>,
     /// What the model is: an approval is for this, not for a name.
     pub(super) identity: String,
+    /// What its texts are masked by wherever they are shown: as configured, or as usual.
+    rules: Arc<Rules>,
+    /// Who finds names in them, where anybody does.
+    names: Option<Arc<dyn Names>>,
 }
 
 /// Sets up every model, or none. `before` are those in force until now.
@@ -38,6 +44,7 @@ pub(super) fn open(
     clock: &Clock,
 ) -> Result<BTreeMap<String, Arc<Model>>, PipelineError> {
     let mut models = BTreeMap::new();
+    let usual = Arc::new(Rules::everything(Style::Label));
     for config in configs {
         let name = config.name.clone();
         let upstream = Upstream::new(&name, &config.upstream, clock)
@@ -45,12 +52,23 @@ pub(super) fn open(
         upstream.ready(before.get(&name).map(|model| &model.upstream));
         let counts = limits::counts(counters, &name, &config.limits);
         let identity = identity(&config);
-        let model = Model { config, upstream, counts, identity };
+        let rules = config.mask.as_ref().map_or_else(|| Arc::clone(&usual), |mask| Arc::clone(&mask.rules));
+        let names = names(&config)?;
+        let model = Model { config, upstream, counts, identity, rules, names };
         if models.insert(name.clone(), Arc::new(model)).is_some() {
             return Err(PipelineError::Twice(name));
         }
     }
     Ok(models)
+}
+
+fn names(config: &ModelConfig) -> Result<Option<Arc<dyn Names>>, PipelineError> {
+    let Some(analysis) = config.mask.as_ref().and_then(|mask| mask.analyser.as_ref()) else {
+        return Ok(None);
+    };
+    let analyser = Analyser::new(analysis)
+        .map_err(|cause| PipelineError::Analyser { model: config.name.clone(), cause })?;
+    Ok(Some(Arc::new(Waiting::new(analyser))))
 }
 
 /// What each model is.
@@ -140,6 +158,16 @@ impl Stages {
 }
 
 impl Model {
+    /// What masks an exchange of this session.
+    pub(super) fn masking(&self, key: Arc<Key>) -> Arc<Masking> {
+        let fields = self.config.mask.as_ref().map_or_else(|| Arc::from([]), |mask| Arc::clone(&mask.fields));
+        let masking = Masking::new(Arc::clone(&self.rules), fields, key);
+        Arc::new(match &self.names {
+            Some(names) => masking.with_names(Arc::clone(names)),
+            None => masking,
+        })
+    }
+
     pub(super) fn described(&self, access: &str) -> api::Model {
         api::Model {
             name: self.config.name.clone(),

@@ -1,5 +1,6 @@
 //! Whole exchanges, from the bytes of a stream to those of a server on loopback and back.
 
+mod analysing;
 mod approving;
 mod bodies;
 mod corners;
@@ -8,6 +9,7 @@ mod ends;
 mod framing;
 mod grpc;
 mod limits;
+mod masking;
 mod protocols;
 mod refusals;
 mod servers;
