@@ -18,7 +18,7 @@ pub struct Masking {
     rules: Arc<Rules>,
     fields: Arc<[Field]>,
     key: Arc<Key>,
-    names: Option<Asking>,
+    pub(super) names: Option<Asking>,
     counts: Arc<Mutex<BTreeMap<String, u64>>>,
     /// Whether what is masked counts: a copy of what was masked before does not.
     counting: bool,

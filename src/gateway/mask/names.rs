@@ -4,13 +4,16 @@ use std::{
     collections::BTreeMap,
     fmt,
     ops::Range,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use super::style::{self, Key, Style};
 
 /// The longest sentence, in bytes; what is longer is cut where a word ends.
 pub const LONGEST_SENTENCE: usize = 4096;
+
+/// Sentences that are remembered with what was found in them, in bytes: answers end with copies of what they said.
+const REMEMBERED: usize = 256 * 1024;
 
 /// A full stop behind fewer letters, the first a capital, ends an abbreviation and not a sentence.
 const SHORTEST_LAST_WORD: usize = 4;
@@ -43,6 +46,15 @@ pub struct NoAnswer;
 pub(super) struct Asking {
     names: Arc<dyn Names>,
     broken: Arc<OnceLock<NoAnswer>>,
+    remembered: Arc<Mutex<Remembered>>,
+}
+
+/// Sentences and what was found in them.
+#[derive(Default)]
+struct Remembered {
+    found: BTreeMap<String, Vec<Span>>,
+    /// Of the sentences, together.
+    bytes: usize,
 }
 
 impl fmt::Debug for Asking {
@@ -53,7 +65,7 @@ impl fmt::Debug for Asking {
 
 impl Asking {
     pub(super) fn new(names: Arc<dyn Names>) -> Self {
-        Self { names, broken: Arc::default() }
+        Self { names, broken: Arc::default(), remembered: Arc::default() }
     }
 
     /// Whether every answer has come.
@@ -68,10 +80,23 @@ impl Asking {
         if !text.chars().zip(text.chars().skip(1)).any(|(a, b)| word([a, b])) {
             return Ok(Vec::new());
         }
-        let found = self.names.find(text).and_then(|found| fit(text, found));
-        found.inspect_err(|error| {
+        if let Some(found) = self.remembered().found.get(text) {
+            return Ok(found.clone());
+        }
+        let found = self.names.find(text).and_then(|found| fit(text, found)).inspect_err(|error| {
+            // Another text of the exchange may have been without an answer before.
             let _ = self.broken.set(*error);
-        })
+        })?;
+        let mut remembered = self.remembered();
+        if remembered.bytes + text.len() <= REMEMBERED {
+            remembered.bytes += text.len();
+            remembered.found.insert(text.to_owned(), found.clone());
+        }
+        Ok(found)
+    }
+
+    fn remembered(&self) -> MutexGuard<'_, Remembered> {
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -258,6 +283,24 @@ mod tests {
         assert_eq!(masked(&mut masker, &["1 + 1 = 2. ", "Alice came. ", "And went."]), "1 + 1 = 2. ");
         assert_eq!(masking.answered(), Err(NoAnswer));
         assert_eq!(masking.text("Anything."), "", "nor of any other text of the exchange");
+    }
+
+    #[test]
+    fn what_is_said_twice_is_asked_once_and_no_more_is_remembered_than_fits() {
+        let names = Arc::new(Known::default());
+        let masking = masking(names.clone(), Style::Label);
+        for _ in 0..3 {
+            assert_eq!(masking.text("Alice came. Alice came. "), "[PERSON] came. [PERSON] came. ");
+        }
+        assert_eq!(names.asked.lock().unwrap().len(), 1);
+        assert_eq!(masking.counts()["PERSON"], 6);
+        let many: String = (0..3000).map(|n| format!("{n} {}.\n", "word ".repeat(40))).collect();
+        assert!(many.len() > 2 * REMEMBERED);
+        masking.text(&many);
+        let remembered = masking.names.as_ref().unwrap().remembered();
+        let bytes: usize = remembered.found.keys().map(String::len).sum();
+        assert_eq!(bytes, remembered.bytes);
+        assert!((REMEMBERED - 300..=REMEMBERED).contains(&bytes), "{bytes}");
     }
 
     #[test]

@@ -136,9 +136,10 @@ impl Said {
         let styles = Style::ALL.map(|s| (s.name(), s));
         let style = table.read("style", report, |value, report| value.one_of(&styles, report));
         let entities = table.read("entities", report, |value, report| {
-            let named: Vec<Option<String>> =
-                value.list(report).iter().map(|item| customs.entity(item, report)).collect();
-            named.into_iter().collect::<Option<Vec<_>>>()
+            let named =
+                value.list(report).iter().map(|item| customs.entity(item, report)).collect::<Vec<_>>();
+            let is_list = matches!(value.raw(), DeValue::Array(_));
+            named.into_iter().collect::<Option<Vec<_>>>().filter(|_| is_list)
         });
         let fields = table.read("fields", report, fields).unwrap_or_default();
         let request = table.read("request", report, Value::truth).unwrap_or(false);
