@@ -422,11 +422,28 @@ name = "EMPLOYEE_ID"
 pattern = "E[0-9]{6}"
 "#,
     );
-    assert_eq!(replaced(&config, "E123456 a@example.com 198.51.100.7"), "******* a@example.com ***.**.***.7");
+    assert_eq!(replaced(&config, "E123456 a@example.com 198.51.100.7"), "******* a@example.com ***.**.**0.7");
     let fields = ["$.customer.ssn", "$.p[*]"].map(|rule| mask::Field::parse(rule).unwrap());
     assert_eq!(config.fields[..], fields);
     assert!(config.request);
     assert_eq!(config.unknown, mask::Unknown::Pass);
+}
+
+#[test]
+fn an_analyser_is_taken_with_what_is_usual() {
+    let analyser = |text: &str| {
+        masked(&format!("mask = {{ entities = [], analyser = {{ {text} }} }}\n")).analyser.unwrap()
+    };
+    let usual = analyser("url = \"http://127.0.0.1:5002\"");
+    assert_eq!(usual.url.as_str(), "http://127.0.0.1:5002/");
+    assert_eq!(usual.entities, ["PERSON", "LOCATION"]);
+    assert_eq!((usual.score, usual.timeout, usual.language.as_str()), (0.5, Duration::from_secs(2), "en"));
+    let all = analyser(
+        "url = \"https://pii.example.com/v1\", entities = [\"NRP\"], score = 1, timeout = \"500ms\", language = \"de\"",
+    );
+    assert_eq!((all.score, all.timeout, all.language.as_str()), (1.0, Duration::from_millis(500), "de"));
+    assert_eq!(all.entities, ["NRP"]);
+    assert!(masked("mask = {}\n").analyser.is_none(), "off unless it is named");
 }
 
 #[test]
@@ -439,12 +456,12 @@ fn fields_alone_are_a_mask() {
 #[test]
 fn what_weakens_or_never_applies_is_worth_a_look() {
     let dir = folder();
+    let identity =
+        "[[identity]]\nkind = \"service\"\naccounts = [{ name = \"a\", secret = { file = \"secret\" } }]\n";
     let warnings = |text: &str| {
-        checked(&dir, &format!("{BASE}{UPSTREAM}{text}"))
-            .warnings
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
+        let checked = checked(&dir, &format!("{BASE}{UPSTREAM}{text}{identity}"));
+        assert_eq!(checked.mistakes, [], "{text}");
+        checked.warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     let passing = warnings("mask = { unknown = \"pass\" }\n");
     assert!(passing.len() == 1 && passing[0].contains("gateway.toml:5:20: answers"), "{passing:?}");
@@ -541,10 +558,12 @@ fn the_configurations_of_the_documentation_load() {
     let dir = folder();
     fs::copy(dir.path().join("cert.pem"), dir.path().join("gateway.pem")).unwrap();
     fs::copy(dir.path().join("key.pem"), dir.path().join("gateway.key")).unwrap();
-    let documentation = include_str!("../../../docs/configuration.md");
-    let blocks: Vec<&str> =
-        documentation.split("```toml\n").skip(1).filter_map(|block| block.split("```").next()).collect();
-    assert_eq!(blocks.len(), 9);
+    let pages = [include_str!("../../../docs/configuration.md"), include_str!("../../../docs/masking.md")];
+    let blocks = pages.map(|page| {
+        page.split("```toml\n").skip(1).filter_map(|block| block.split("```").next()).collect::<Vec<_>>()
+    });
+    assert_eq!(blocks.each_ref().map(Vec::len), [10, 3]);
+    let blocks = blocks.concat();
     for block in blocks {
         let base = if block.contains("[gateway]") { "" } else { BASE };
         good(&dir, &format!("{base}{block}"));
@@ -608,6 +627,9 @@ fn the_documentation_names_every_key() {
         "limits.idle",
         "on_client_fin",
         "record",
+        "mask",
+        "pattern",
+        "validator",
     ] {
         assert!(
             documentation.contains(&format!("`{key}`")) || documentation.contains(&format!("\n{key} ")),

@@ -24,6 +24,7 @@ fn masking() -> mask::Config {
         fields: [mask::Field::parse("$.customer.ssn").unwrap()].into(),
         request: false,
         unknown: Unknown::Refuse,
+        analyser: None,
     }
 }
 
