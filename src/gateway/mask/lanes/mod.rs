@@ -7,6 +7,7 @@
 mod decode;
 mod deltas;
 mod document;
+mod elements;
 mod event;
 mod events;
 mod field;
@@ -31,7 +32,7 @@ pub use decode::Decoder;
 pub use field::{Field, NoField};
 
 use self::{
-    document::Document, grpc::Calls, json::Malformed, lines::Lines, stream::Stream, text::Plain,
+    elements::Elements, grpc::Calls, json::Malformed, lines::Lines, stream::Stream, text::Plain,
     websocket::Messages,
 };
 use crate::gateway::mask::Masking;
@@ -131,7 +132,7 @@ pub struct Answer(Kind);
 enum Kind {
     Events(Stream),
     Lines(Lines),
-    Json(Box<Document>),
+    Json(Box<Elements>),
     Text(Plain),
     Binary,
     Inference(Calls),
@@ -145,7 +146,7 @@ impl Answer {
         Self(match form {
             Form::Events => Kind::Events(Stream::new(masking)),
             Form::Lines => Kind::Lines(Lines::new(masking)),
-            Form::Json => Kind::Json(Box::new(Document::new(masking, shape))),
+            Form::Json => Kind::Json(Box::new(Elements::new(masking, shape))),
             Form::Text => Kind::Text(Plain::new(masking)),
             Form::Binary => Kind::Binary,
             Form::Inference { streams } => Kind::Inference(Calls::new(masking, streams)),
@@ -161,7 +162,7 @@ impl Answer {
         match &mut self.0 {
             Kind::Events(stream) => stream.push(bytes, out),
             Kind::Lines(lines) => lines.push(bytes, out),
-            Kind::Json(document) => Ok(document.push(bytes, out)?),
+            Kind::Json(elements) => elements.push(bytes, out),
             Kind::Text(plain) => {
                 plain.push(bytes, out);
                 Ok(())
@@ -183,7 +184,7 @@ impl Answer {
         match &mut self.0 {
             Kind::Events(stream) => stream.finish(out),
             Kind::Lines(lines) => lines.finish(out),
-            Kind::Json(document) => Ok(document.finish(out)?),
+            Kind::Json(elements) => elements.finish(out),
             Kind::Text(plain) => {
                 plain.finish(out);
                 Ok(())
@@ -199,7 +200,7 @@ impl Answer {
         match &mut self.0 {
             Kind::Events(stream) => stream.abort(out),
             Kind::Lines(lines) => lines.abort(out),
-            Kind::Json(document) => document.release(false, out),
+            Kind::Json(elements) => elements.abort(out),
             Kind::Text(plain) => plain.abort(out),
             Kind::Binary => {}
             // A call that was cut has no complete message to wait for.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     NotUnderstood,
+    deltas::Carrier,
     events::{Events, Sent},
     lane::Lane,
     sse::LONGEST,
@@ -41,7 +42,7 @@ struct Head {
 
 impl Messages {
     pub(super) fn new(masking: &Arc<Masking>) -> Self {
-        let events = Events::new(masking);
+        let events = Events::new(masking, Carrier::Records);
         Self { masking: Arc::clone(masking), events, held: Vec::new(), passing: 0, text: None, closed: false }
     }
 
