@@ -15,6 +15,8 @@ const ID: u64 = 3;
 const PARAMETERS: u64 = 4;
 const OUTPUTS: u64 = 5;
 const RAW_OUTPUT_CONTENTS: u64 = 6;
+// `ModelInferRequest` has its tensors where an answer has them, and their bytes behind them.
+const RAW_INPUT_CONTENTS: u64 = 7;
 const NAME: u64 = 1;
 const DATATYPE: u64 = 2;
 const CONTENTS: u64 = 5;
@@ -26,6 +28,8 @@ pub(super) struct Calls {
     masking: Arc<Masking>,
     /// Whether its messages are `ModelStreamInferResponse`, whose texts may go on from one to the next.
     streams: bool,
+    /// The field of the bytes that stand beside the tensors.
+    raw: u64,
     held: Vec<u8>,
     /// Texts under way, by the response's id, the tensor's name and the element's place.
     lanes: BTreeMap<(String, String, usize), Plain>,
@@ -50,7 +54,13 @@ struct Tensor {
 
 impl Calls {
     pub(super) fn new(masking: &Arc<Masking>, streams: bool) -> Self {
-        Self { masking: Arc::clone(masking), streams, held: Vec::new(), lanes: BTreeMap::new() }
+        let raw = RAW_OUTPUT_CONTENTS;
+        Self { masking: Arc::clone(masking), streams, raw, held: Vec::new(), lanes: BTreeMap::new() }
+    }
+
+    /// For requests, each of which stands by itself.
+    pub(super) fn asked(masking: &Arc<Masking>) -> Self {
+        Self { raw: RAW_INPUT_CONTENTS, ..Self::new(masking, false) }
     }
 
     pub(super) fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), NotUnderstood> {
@@ -119,13 +129,14 @@ impl Calls {
     fn response(&mut self, message: &[u8], out: &mut Vec<u8>) -> Result<Vec<u8>, NotUnderstood> {
         let response = Response::of(message)?;
         let mut output = response.tensors.iter();
+        let beside = self.raw;
         let mut raw = response.tensors.iter().filter(|tensor| !tensor.has_contents);
         let masked = protobuf::rewrite(message, &mut |number, value| match number {
             OUTPUTS => match output.next() {
                 Some(tensor) if tensor.is_bytes => self.contents(&response, tensor, value).map(Some),
                 _ => Ok(None),
             },
-            RAW_OUTPUT_CONTENTS => match raw.next() {
+            number if number == beside => match raw.next() {
                 Some(tensor) if tensor.is_bytes => self.raw(&response, tensor, value).map(Some),
                 Some(_) => Ok(None),
                 None => Err(NotUnderstood::Malformed("it has more tensors than it names")),

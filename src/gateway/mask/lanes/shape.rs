@@ -25,6 +25,8 @@ pub(super) enum Treatment {
 pub(super) enum Shape {
     /// A model's programming interface: OpenAI, Anthropic, Ollama, Gemini, KServe, or one like them.
     Interface,
+    /// What such an interface is asked: nothing of it is a copy of anything.
+    Asked,
     /// Anything: every value may be anything.
     Any,
 }
@@ -147,11 +149,15 @@ impl Shape {
             return Treatment::Field;
         }
         let labelled = Treatment::Text { labelled: true };
-        if self == Self::Any || in_foreign(path) {
+        if self == Self::Any {
             return labelled;
         }
         let key = path.key().unwrap_or_default();
-        if repeats(path) {
+        if self == Self::Asked && is_media(path) {
+            Treatment::Keep
+        } else if in_foreign(path) {
+            labelled
+        } else if self == Self::Interface && repeats(path) {
             Treatment::Gone
         } else if is_name(key) || BYTES.contains(&key) && is_bytes(path) || key == "name" && after(path, &NAMED) {
             Treatment::Keep
@@ -213,11 +219,26 @@ fn after(path: &Path, names: &[&str]) -> bool {
     keys(path).rev().nth(1).is_some_and(|key| names.contains(&key))
 }
 
+/// A picture, sound or file in a request, or where it lies.
+fn is_media(path: &Path) -> bool {
+    match path.key() {
+        Some("image_url" | "file_data" | "file_id" | "images") => true,
+        Some("url") => after(path, &["image_url", "source"]),
+        Some("data") => after(path, &["input_audio"]),
+        _ => false,
+    }
+}
+
 /// Inside what a tool was called with, or what a model of another kind says, where it is JSON and not text: any keys at all.
 fn in_foreign(path: &Path) -> bool {
     let last = path.steps().iter().rposition(|step| matches!(step, Step::Key(_)));
     let before = path.steps().get(..last.unwrap_or(0)).unwrap_or_default();
-    before.iter().any(|step| matches!(step, Step::Key(key) if FOREIGN.contains(&key.as_str())))
+    before.iter().enumerate().any(|(at, step)| match step {
+        // At the top it is the conversation so far.
+        Step::Key(key) if key == "input" => at > 0,
+        Step::Key(key) => FOREIGN.contains(&key.as_str()),
+        Step::Index(_) => false,
+    })
 }
 
 /// `data` is text in KServe's outputs, and bytes beside a kind of media.

@@ -1,6 +1,6 @@
-//! The server's half of a WebSocket (RFC 6455 §5): text messages are masked, each an event of a stream when it is JSON.
+//! One half of a WebSocket (RFC 6455 §5): text messages are masked, each an event of a stream when it is JSON.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use super::{
     NotUnderstood,
@@ -16,10 +16,12 @@ const TEXT: u8 = 1;
 const BINARY: u8 = 2;
 const CLOSE: u8 = 8;
 
-/// The frames that a server sends.
+/// The frames that one side sends.
 #[derive(Debug)]
 pub(super) struct Messages {
     masking: Arc<Masking>,
+    /// A client's key, which its frames are XORed with (RFC 6455 §5.3): that of its last frame, whatever stands in it now.
+    key: Option<[u8; 4]>,
     events: Events,
     /// Bytes of a frame that is not whole.
     held: Vec<u8>,
@@ -38,13 +40,21 @@ struct Head {
     size: usize,
     /// Bytes of the payload.
     length: u64,
+    /// A client's.
+    key: Option<[u8; 4]>,
 }
 
 impl Messages {
-    pub(super) fn new(masking: &Arc<Masking>) -> Self {
-        let events = Events::new(masking, Carrier::Records);
-        let masking = Arc::clone(masking);
-        Self { masking, events, held: Vec::new(), passing: 0, message: None, closed: false }
+    pub(super) fn new(masking: &Arc<Masking>, of_client: bool) -> Self {
+        Self {
+            masking: Arc::clone(masking),
+            key: of_client.then_some([0; 4]),
+            events: Events::new(masking, Carrier::Records),
+            held: Vec::new(),
+            passing: 0,
+            message: None,
+            closed: false,
+        }
     }
 
     pub(super) fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), NotUnderstood> {
@@ -57,10 +67,10 @@ impl Messages {
             out.extend_from_slice(passed);
             self.passing -= pass as u64;
             rest = after;
-            let Some(head) = head(rest)? else { break };
-            let first = rest.get(head.size);
+            let Some(head) = head(rest, self.key.is_some())? else { break };
+            let first = rest.get(head.size).map(|byte| byte ^ head.key.map_or(0, |[key, ..]| key));
             let in_bytes = head.opcode == CONTINUATION && self.message.is_none();
-            if in_bytes || head.opcode == BINARY && (head.length == 0 || first.is_some_and(|b| !begins_json(*b))) {
+            if in_bytes || head.opcode == BINARY && (head.length == 0 || first.is_some_and(|b| !begins_json(b))) {
                 self.passing = (head.size as u64).saturating_add(head.length);
                 continue;
             }
@@ -94,16 +104,18 @@ impl Messages {
     fn end(&mut self, whole: bool, out: &mut Vec<u8>) {
         if !self.closed {
             let more = self.events.finish(whole).unwrap_or_default();
-            more.into_iter().for_each(|sent| write(TEXT, sent, &[], out));
+            more.into_iter().for_each(|sent| write(TEXT, sent, &[], self.key, out));
         }
     }
 
     fn frame(&mut self, head: &Head, frame: &[u8], out: &mut Vec<u8>) -> Result<(), NotUnderstood> {
         let payload = frame.get(head.size..).unwrap_or_default();
+        let payload = keyed(payload, head.key);
+        self.key = head.key;
         match head.opcode {
             TEXT | BINARY | CONTINUATION => {
                 let (_, message) = self.message.get_or_insert_with(|| (head.opcode, Vec::new()));
-                message.extend_from_slice(payload);
+                message.extend_from_slice(&payload);
                 if message.len() > LONGEST {
                     return Err(NotUnderstood::TooLong);
                 }
@@ -128,7 +140,7 @@ impl Messages {
             Ok(text) => text,
             // Bytes that begin like JSON and are not.
             Err(_) if opcode == BINARY => {
-                write_message(opcode, message, out);
+                write_message(opcode, message, self.key, out);
                 return Ok(());
             }
             Err(_) => return Err(NotUnderstood::Malformed("a text message of it is no UTF-8")),
@@ -136,7 +148,7 @@ impl Messages {
         if text.trim_start().starts_with(['{', '[']) {
             match self.events.event(None, message) {
                 Ok(sent) => {
-                    sent.into_iter().for_each(|sent| write(opcode, sent, message, out));
+                    sent.into_iter().for_each(|sent| write(opcode, sent, message, self.key, out));
                     return Ok(());
                 }
                 Err(error) if opcode == TEXT && text.trim_start().starts_with('{') => return Err(error),
@@ -147,7 +159,7 @@ impl Messages {
         let (mut lane, mut masked) = (Lane::text(&self.masking), String::new());
         lane.push(text, &mut masked);
         lane.finish(&mut masked);
-        write_message(opcode, masked.as_bytes(), out);
+        write_message(opcode, masked.as_bytes(), self.key, out);
         Ok(())
     }
 }
@@ -157,12 +169,22 @@ fn begins_json(byte: u8) -> bool {
     matches!(byte, b'{' | b'[')
 }
 
+/// A payload without a client's key, or with it: the same.
+fn keyed(payload: &[u8], key: Option<[u8; 4]>) -> Cow<'_, [u8]> {
+    match key {
+        None => Cow::Borrowed(payload),
+        Some(key) => {
+            Cow::Owned(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect())
+        }
+    }
+}
+
 /// Reads a frame's head, when it is there.
-fn head(bytes: &[u8]) -> Result<Option<Head>, NotUnderstood> {
+fn head(bytes: &[u8], of_client: bool) -> Result<Option<Head>, NotUnderstood> {
     let [first, second, rest @ ..] = bytes else { return Ok(None) };
-    if first & 0x70 != 0 || second & 0x80 != 0 {
+    if first & 0x70 != 0 || (second & 0x80 != 0) != of_client {
         return Err(NotUnderstood::Malformed(
-            "a WebSocket frame of it is compressed, or masked as only a client's are",
+            "a WebSocket frame of it is compressed, or not masked as its side masks them",
         ));
     }
     let (size, length) = match second & 0x7f {
@@ -176,32 +198,39 @@ fn head(bytes: &[u8]) -> Result<Option<Head>, NotUnderstood> {
         },
         length => (2, u64::from(length)),
     };
-    Ok(Some(Head { fin: first & 0x80 != 0, opcode: first & 0x0f, size, length }))
+    let (fin, opcode) = (first & 0x80 != 0, first & 0x0f);
+    if !of_client {
+        return Ok(Some(Head { fin, opcode, size, length, key: None }));
+    }
+    let key = bytes.get(size..).and_then(|rest| rest.first_chunk::<4>()).copied();
+    Ok(key.map(|key| Head { fin, opcode, size: size + 4, length, key: Some(key) }))
 }
 
-fn write(opcode: u8, sent: Sent, came: &[u8], out: &mut Vec<u8>) {
+fn write(opcode: u8, sent: Sent, came: &[u8], key: Option<[u8; 4]>, out: &mut Vec<u8>) {
     match sent {
-        Sent::Same => write_message(opcode, came, out),
-        Sent::Changed(json) | Sent::More(_, json) => write_message(opcode, &json, out),
+        Sent::Same => write_message(opcode, came, key, out),
+        Sent::Changed(json) | Sent::More(_, json) => write_message(opcode, &json, key, out),
     }
 }
 
 /// One unfragmented message.
-fn write_message(opcode: u8, text: &[u8], out: &mut Vec<u8>) {
+fn write_message(opcode: u8, text: &[u8], key: Option<[u8; 4]>, out: &mut Vec<u8>) {
+    let client = if key.is_some() { 0x80 } else { 0 };
     out.push(0x80 | opcode);
     let length = text.len();
     match (u8::try_from(length), u16::try_from(length)) {
-        (Ok(short @ 0..126), _) => out.push(short),
+        (Ok(short @ 0..126), _) => out.push(client | short),
         (_, Ok(middle)) => {
-            out.push(126);
+            out.push(client | 126);
             out.extend_from_slice(&middle.to_be_bytes());
         }
         _ => {
-            out.push(127);
+            out.push(client | 127);
             out.extend_from_slice(&(length as u64).to_be_bytes());
         }
     }
-    out.extend_from_slice(text);
+    out.extend(key.iter().flatten());
+    out.extend_from_slice(&keyed(text, key));
 }
 
 #[cfg(test)]
@@ -216,7 +245,7 @@ mod tests {
 
     fn run(pieces: &[&[u8]]) -> Result<Vec<u8>, NotUnderstood> {
         let masking = crate::gateway::mask::lanes::tests::masking();
-        let (mut messages, mut out) = (Messages::new(&masking), Vec::new());
+        let (mut messages, mut out) = (Messages::new(&masking, false), Vec::new());
         for piece in pieces {
             messages.push(piece, &mut out)?;
         }
@@ -253,6 +282,27 @@ mod tests {
         for cut in 0..=wire.len() {
             assert_eq!(run(&[&wire[..cut], &wire[cut..]]).unwrap(), expected, "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn a_clients_messages_keep_their_key() {
+        let masking = crate::gateway::mask::lanes::tests::masking();
+        let client = |first: u8, text: &[u8], key: [u8; 4]| {
+            let mut frame = vec![first, 0x80 | u8::try_from(text.len()).unwrap()];
+            frame.extend(key);
+            frame.extend(keyed(text, Some(key)).iter());
+            frame
+        };
+        let wire = [client(0x01, b"to alice@exa", [1, 2, 3, 4]), client(0x80, b"mple.com now", [9, 8, 7, 6])]
+            .concat();
+        for cut in 0..=wire.len() {
+            let (mut messages, mut out) = (Messages::new(&masking, true), Vec::new());
+            messages.push(&wire[..cut], &mut out).unwrap();
+            messages.push(&wire[cut..], &mut out).unwrap();
+            assert_eq!(out, client(0x81, b"to [EMAIL] now", [9, 8, 7, 6]), "cut at {cut}");
+        }
+        let bare = Messages::new(&masking, true).push(&[0x81, 1, b'a'], &mut Vec::new());
+        assert!(bare.is_err(), "a client's frame without a key");
     }
 
     #[test]
