@@ -39,9 +39,12 @@ pub struct Event {
     /// The response.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response: Option<Response>,
-    /// Masked values by entity.
+    /// How many values were masked, by entity; `FIELD` are those that a field rule named.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub masked: BTreeMap<String, u64>,
+    /// The model's answers are masked, and the caller was let see this one as it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unmasked: Option<Unmasked>,
     /// How both legs were encrypted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
@@ -83,6 +86,13 @@ pub struct Decision {
     /// The approval that let it pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<String>,
+}
+
+/// That an answer was not masked.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Unmasked {
+    /// The ids of the policies that permitted `unmask`.
+    pub policies: Vec<String>,
 }
 
 /// The request.
@@ -240,7 +250,8 @@ mod tests {
                 tokens: Some(Tokens { input: 1, output: 2, total: Some(3), estimated: true }),
                 ..Response::default()
             }),
-            masked: BTreeMap::from([("email".into(), 2)]),
+            masked: BTreeMap::from([("EMAIL".into(), 2)]),
+            unmasked: Some(Unmasked { policies: vec!["fraud-desk".into()] }),
             evidence: Some(Evidence { client: Some(Leg::default()), upstream: Some(leg) }),
             recording: Some(Recording { id: "rec_1".into(), sha256: Some("00".into()) }),
             ..Event::default()
@@ -271,7 +282,8 @@ mod tests {
             "/response/first_token_ms",
             "/response/duration_ms",
             "/response/outcome",
-            "/masked/email",
+            "/masked/EMAIL",
+            "/unmasked/policies",
             "/evidence/client/transport",
             "/evidence/client/tls",
             "/evidence/client/cipher",

@@ -19,7 +19,7 @@ use crate::{
         gateway::{Case, word},
         laptop::Output,
     },
-    gateway::policy::{Action, ModelFacts, Policies, Terms, Verdict},
+    gateway::policy::{Action, ModelFacts, Outcome as Answer, Policies, Terms, Verdict},
     tunnel::Transport,
 };
 
@@ -91,7 +91,14 @@ pub(super) fn perform(args: &Explain, with: &Invocation) -> Outcome {
         now: args.at,
         ..case
     };
-    print(args, &case.decide(&policies, &config, with.clock.now()), &with.printer)?;
+    let now = with.clock.now();
+    let verdict = case.decide(&policies, &config, now);
+    let unmask = match (args.action, verdict.outcome) {
+        (Action::Invoke, Answer::Permit) => case.unmask(args.approved, &policies, &config, now),
+        (Action::Invoke, Answer::Ask) => case.unmask(true, &policies, &config, now),
+        _ => None,
+    };
+    print(args, &verdict, unmask.as_ref(), &with.printer)?;
     Ok(DONE)
 }
 
@@ -120,17 +127,27 @@ fn known<'a>(name: &str, facts: &'a [ModelFacts]) -> Result<&'a ModelFacts, Fail
     })
 }
 
-fn print(args: &Explain, verdict: &Verdict, printer: &Printer) -> Result<(), Failure> {
-    let word = word(verdict.outcome);
+fn print(
+    args: &Explain,
+    verdict: &Verdict,
+    unmask: Option<&Verdict>,
+    printer: &Printer,
+) -> Result<(), Failure> {
+    let said = word(verdict.outcome);
     if printer.manner().output != Output::Human {
-        return printer.document(&json!({
+        let mut document = json!({
             "schema": 1,
-            "verdict": word,
+            "verdict": said,
             "policies": verdict.policies,
             "missing": verdict.missing,
             "approvers": verdict.approvers(),
             "nearly": verdict.nearly,
-        }));
+        });
+        if let (Some(unmask), Some(document)) = (unmask, document.as_object_mut()) {
+            let answer = json!({ "verdict": word(unmask.outcome), "policies": unmask.policies });
+            document.insert("unmask".to_owned(), answer);
+        }
+        return printer.document(&document);
     }
     let terms = verdict.terms.iter().map(approval).collect::<String>();
     let by = if verdict.policies.is_empty() {
@@ -139,12 +156,27 @@ fn print(args: &Explain, verdict: &Verdict, printer: &Printer) -> Result<(), Fai
         format!("decided by {}", verdict.policies.join(", "))
     };
     let what = if args.action == Action::Invoke { "use" } else { args.action.name() };
-    let mut text = format!("{word}: {}; {by}", may(word, what, &args.user, &args.model));
+    let mut text = format!("{said}: {}; {by}", may(said, what, &args.user, &args.model));
     text.push_str(&terms);
     if let Some(missing) = &verdict.missing {
         text.push_str(&format!("\nmissing: {missing}"));
     }
+    if let Some(unmask) = unmask {
+        text.push_str(&masking(&args.user, unmask));
+    }
     printer.line(&super::super::sanitize::text(&text))
+}
+
+/// Whether answers are masked for the user, on a line of its own.
+fn masking(user: &str, unmask: &Verdict) -> String {
+    let policies = unmask.policies.join(", ");
+    match (unmask.outcome, policies.as_str()) {
+        (Answer::Permit, policies) => {
+            format!("\nmasking: {user} sees answers unmasked; decided by {policies}")
+        }
+        (_, "") => format!("\nmasking: answers are masked for {user}; no policy permits unmask"),
+        (_, policies) => format!("\nmasking: answers are masked for {user}; decided by {policies}"),
+    }
 }
 
 /// What a policy wants of an approval, on a line of its own.
@@ -171,10 +203,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::{
-        cli::printer::paper,
-        gateway::policy::{DEFAULT_LASTS, Outcome as Answer},
-    };
+    use crate::{cli::printer::paper, gateway::policy::DEFAULT_LASTS};
 
     #[derive(Parser)]
     struct Line {
@@ -204,17 +233,42 @@ mod tests {
             Line::parse_from("explain --user alice --group a --group b --model fraud".split(' ')).explain;
         assert_eq!(args.group, ["a", "b"]);
         let (printer, out, _) = paper::printer(Output::Jsonl);
-        print(&args, &verdict(), &printer).unwrap();
+        print(&args, &verdict(), None, &printer).unwrap();
         assert_eq!(
             out.text(),
             "{\"schema\":1,\"verdict\":\"ask\",\"policies\":[\"fraud-jit\"],\"missing\":\"an approval\",\"approvers\":[\"risk-leads\"],\"nearly\":[]}\n"
         );
         let (printer, out, _) = paper::printer(Output::Human);
-        print(&args, &verdict(), &printer).unwrap();
+        print(&args, &verdict(), None, &printer).unwrap();
         assert!(
             out.text()
                 .starts_with("ask: alice may use fraud once somebody approves it; decided by fraud-jit\n")
         );
+    }
+
+    #[test]
+    fn of_a_masked_model_it_is_said_whether_answers_are_masked() {
+        let args = Line::parse_from("explain --user alice --model fraud".split(' ')).explain;
+        for (outcome, policies, word, line) in [
+            (
+                Answer::Permit,
+                &["desk"][..],
+                "permit",
+                "masking: alice sees answers unmasked; decided by desk\n",
+            ),
+            (Answer::Deny, &[], "deny", "masking: answers are masked for alice; no policy permits unmask\n"),
+            (Answer::Deny, &["never"], "deny", "masking: answers are masked for alice; decided by never\n"),
+        ] {
+            let policies: Vec<String> = policies.iter().map(ToString::to_string).collect();
+            let unmask = Verdict { outcome, policies: policies.clone(), terms: vec![], ..verdict() };
+            let (printer, out, _) = paper::printer(Output::Jsonl);
+            print(&args, &verdict(), Some(&unmask), &printer).unwrap();
+            let found: serde_json::Value = serde_json::from_str(&out.text()).unwrap();
+            assert_eq!(found["unmask"], json!({ "verdict": word, "policies": policies }));
+            let (printer, out, _) = paper::printer(Output::Human);
+            print(&args, &verdict(), Some(&unmask), &printer).unwrap();
+            assert!(out.text().ends_with(line), "{}", out.text());
+        }
     }
 
     #[test]

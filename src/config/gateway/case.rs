@@ -81,6 +81,20 @@ impl Case {
         }
     }
 
+    /// What the gateway would answer about `unmask` once the exchange is let through with `approved`; `None`: the model has no `mask`.
+    pub fn unmask(
+        &self,
+        approved: bool,
+        policies: &Policies,
+        config: &Config,
+        now: SystemTime,
+    ) -> Option<Verdict> {
+        let model = config.models.iter().find(|model| model.name == self.model)?;
+        model.mask.as_ref()?;
+        let case = Self { action: Action::Unmask, approved, ..self.clone() };
+        Some(case.decide(policies, config, now))
+    }
+
     /// Decides as the gateway with this configuration would.
     pub fn decide(&self, policies: &Policies, config: &Config, now: SystemTime) -> Verdict {
         let model = config.models.iter().find(|model| model.name == self.model);
@@ -267,10 +281,13 @@ fn boolean(value: &Value<'_>, report: &mut Report) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::UNIX_EPOCH;
+    use std::{sync::Arc, time::UNIX_EPOCH};
 
     use super::*;
-    use crate::config::gateway::{init, load};
+    use crate::{
+        config::gateway::{init, load},
+        gateway::mask,
+    };
 
     fn sample() -> (tempfile::TempDir, Config, Policies) {
         let dir = tempfile::tempdir().unwrap();
@@ -369,6 +386,27 @@ mod tests {
                 Outcome::Deny
             };
             assert_eq!(case(&less), expected, "{index}: {line}");
+        }
+    }
+
+    #[test]
+    fn a_masked_models_unmask_is_asked_as_the_gateway_asks_it() {
+        let (_dir, mut config, _) = sample();
+        let text = r#"@id("use") permit(principal, action == Action::"invoke", resource);
+            @id("desk") permit(principal in Group::"desk", action == Action::"unmask", resource) when { context.approved };"#;
+        let policies = Policies::parse(&[("p.cedar".into(), text.to_owned())], &config.facts()).unwrap();
+        let case = Case::new("alice", vec!["desk".to_owned()], "llama");
+        assert_eq!(case.unmask(true, &policies, &config, UNIX_EPOCH), None, "the model has no mask");
+        config.models[0].mask = Some(mask::Config {
+            rules: Arc::new(mask::Rules::everything(mask::Style::Label)),
+            fields: Arc::default(),
+            request: false,
+            unknown: mask::Unknown::Refuse,
+        });
+        for approved in [false, true] {
+            let verdict = case.unmask(approved, &policies, &config, UNIX_EPOCH).unwrap();
+            assert_eq!(verdict.outcome == Outcome::Permit, approved);
+            assert_eq!(verdict.policies, if approved { vec!["desk"] } else { vec![] });
         }
     }
 

@@ -87,8 +87,9 @@ fn read(text: &str, report: &mut Report) -> Option<Config> {
     let approvals = section::approvals::read(&mut root, report);
     let sessions = section::sessions::read(&mut root, report);
     let providers = section::identity::read(&mut root, gateway.public_url.as_ref(), report);
-    let (models, facts) = section::model::read(&mut root, &gateway.relaxed_networks, report);
-    root.unsupported(&["entity"], report);
+    let mut customs = section::mask::Customs::read(&mut root, report);
+    let (models, facts) = section::model::read(&mut root, &gateway.relaxed_networks, &mut customs, report);
+    customs.across(report);
     section::tls::across(&tls, &sessions, report);
     root.finish(report);
     section::gateway::across(&gateway, &providers, &models, report);

@@ -58,12 +58,17 @@ pub(super) fn identities(models: &BTreeMap<String, Arc<Model>>) -> BTreeMap<Stri
     models.iter().map(|(name, model)| (name.clone(), model.identity.clone())).collect()
 }
 
-/// A hash of what people look at when they approve a model: name, server, labels. Tuning its limits makes no other model of it.
-fn identity(config: &ModelConfig) -> String {
-    let ModelConfig { name, upstream, labels, .. } = config;
-    let text = match upstream.urls.as_slice() {
-        [url] => serde_json::json!([name, url.as_str(), labels]),
-        urls => serde_json::json!([name, urls, labels]),
+/// A hash of what people look at when they approve a model: name, server, labels, and that its answers are masked: a yes to masked
+/// answers is none to the others. Tuning its limits or what is masked makes no other model of it.
+pub(super) fn identity(config: &ModelConfig) -> String {
+    let ModelConfig { name, upstream, labels, mask, .. } = config;
+    let url = match upstream.urls.as_slice() {
+        [url] => serde_json::json!(url.as_str()),
+        urls => serde_json::json!(urls),
+    };
+    let text = match mask {
+        None => serde_json::json!([name, url, labels]),
+        Some(_) => serde_json::json!([name, url, labels, "masked"]),
     };
     let text = text.to_string();
     hex(digest::digest(&digest::SHA256, text.as_bytes()).as_ref())

@@ -124,17 +124,8 @@ impl Policies {
     /// approval and permitted with one. A forbid that cannot be evaluated (an overflow in its arithmetic) counts as one
     /// that holds, a permit as one that does not.
     pub fn decide(&self, question: &Question<'_>, approved: bool) -> Verdict {
-        let (resource, base) = match question.resource {
-            Resource::Gateway => &self.gateway,
-            Resource::Model(name) => match self.models.get(name) {
-                Some(model) => model,
-                None => {
-                    return denied(
-                        Vec::new(),
-                        format!("{} is not configured", hint::subject(question.resource)),
-                    );
-                }
-            },
+        let Some((resource, base)) = self.known(question.resource) else {
+            return denied(Vec::new(), format!("{} is not configured", hint::subject(question.resource)));
         };
         let answer = Asking::prepare(question, resource, base).and_then(|asking| {
             let first = self.evaluate(&asking, approved)?;
@@ -172,6 +163,17 @@ impl Policies {
             Outcome::Permit => Ok(Permit { model: model.to_owned(), policies: verdict.policies }),
             Outcome::Ask | Outcome::Deny => Err(verdict),
         }
+    }
+
+    /// Whether who may invoke the model may see this answer of it as the model wrote it, whatever action the question names: the ids
+    /// of the policies that permit `unmask`, sorted. `approved` is whether the exchange lives by an approval. `None`, that it is to be
+    /// masked, is also the answer when the question cannot be put.
+    pub fn unmasks(&self, question: &Question<'_>, approved: bool) -> Option<Vec<String>> {
+        let question = Question { action: Action::Unmask, ..question.clone() };
+        let (resource, base) = self.known(question.resource)?;
+        let asking = Asking::prepare(&question, resource, base).ok()?;
+        let answer = self.evaluate(&asking, approved).ok()?;
+        answer.permitted().then(|| answer.permits.into_iter().collect())
     }
 
     /// What a policy wants of an approval now; `None` when there is no such policy.
@@ -223,6 +225,14 @@ impl Policies {
             warnings,
             authorizer: Authorizer::new(),
         })
+    }
+
+    /// The identifier of what is configured, and the store that holds it.
+    fn known(&self, resource: Resource<'_>) -> Option<&(EntityUid, Entities)> {
+        match resource {
+            Resource::Gateway => Some(&self.gateway),
+            Resource::Model(name) => self.models.get(name),
+        }
     }
 
     /// One evaluation, with the approval or without.

@@ -1,14 +1,19 @@
-//! `[[entity]]` and a model's `mask`: what is masked in text, and how.
+//! `[[entity]]` and a model's `mask`: what is masked, how, and where.
+
+use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
 use crate::{
     config::gateway::{
-        reader::{Report, Table, Value},
+        reader::{Report, Table, Value, shown},
         value,
     },
-    gateway::mask::{Custom, Rules, Style, Validator},
+    gateway::mask::{Config, Custom, CustomError, Field, Rules, Style, Unknown, Validator},
 };
 
-/// What the file says about masking, for one model.
+/// The most field rules of a model: each is compared with every value of an answer.
+const MOST_FIELDS: usize = 64;
+
+/// What `hoopctl gateway mask` takes of the file: flags may stand in for each part.
 #[derive(Clone, Debug, Default)]
 pub struct Masking {
     /// The entities of `[[entity]]`.
@@ -19,72 +24,198 @@ pub struct Masking {
     pub style: Option<Style>,
 }
 
+/// Every `[[entity]]`, and which of them some model names.
+#[derive(Default)]
+pub(in crate::config::gateway) struct Customs {
+    all: Vec<Custom>,
+    /// Where each name was given, those of sections with mistakes too: a model that names one has no mistake of its own.
+    declared: Vec<(String, Range<usize>)>,
+    named: BTreeSet<String>,
+}
+
+impl Customs {
+    /// Reads the sections.
+    pub(in crate::config::gateway) fn read(root: &mut Table<'_>, report: &mut Report) -> Self {
+        let mut customs = Self::default();
+        for table in root.sections("entity", report) {
+            let custom = customs.one(table, report);
+            customs.all.extend(custom);
+        }
+        customs
+    }
+
+    /// What no model masks is worth a look; to be asked when every model has been read.
+    pub(in crate::config::gateway) fn across(&self, report: &mut Report) {
+        for (name, span) in &self.declared {
+            if !self.named.contains(name) {
+                let message = format!("no model masks the [[entity]] `{}`", shown(name));
+                let remedy = format!(
+                    "name it where it is to be masked: mask = {{ entities = [\"default\", \"{}\"] }}",
+                    shown(name)
+                );
+                report.warning(span, message, Some(remedy));
+            }
+        }
+    }
+
+    fn one(&mut self, mut table: Table<'_>, report: &mut Report) -> Option<Custom> {
+        let place = |value: &Value<'_>, report: &mut Report| {
+            Some((value::text(value, report)?, value.span().clone()))
+        };
+        let name = table.need("name", "\"EMPLOYEE_ID\"", report, place);
+        let pattern = table.need("pattern", "\"E[0-9]{6}\"", report, place);
+        let validators = Validator::ALL.map(|v| (v.name(), v));
+        let validator = table.read("validator", report, |value, report| value.one_of(&validators, report));
+        let labels = table.read("labels", report, |value, report| {
+            Some((value::texts(value, report)?, value.span().clone()))
+        });
+        table.finish(report);
+        let (name, named) = name?;
+        if self.declared.iter().any(|(declared, _)| *declared == name) {
+            let message = format!("there is already an [[entity]] `{}`", shown(&name));
+            report.mistake(&named, message, Some("give each entity a name of its own".to_owned()));
+            return None;
+        }
+        self.declared.push((name.clone(), named.clone()));
+        let (pattern, patterned) = pattern?;
+        let (labels, labelled) = labels.unwrap_or((Vec::new(), 0..0));
+        let error = match Custom::new(&name, &pattern, validator, &labels) {
+            Ok(custom) => return Some(custom),
+            Err(error) => error,
+        };
+        let span = match &error {
+            CustomError::Name(_) | CustomError::Taken(_) => named,
+            CustomError::Label(_) => labelled,
+            _ => patterned,
+        };
+        report.mistake(
+            &span,
+            error.to_string(),
+            Some("docs/masking.md says what an entity may be".to_owned()),
+        );
+        None
+    }
+
+    /// A name of `entities`.
+    fn entity(&mut self, value: &Value<'_>, report: &mut Report) -> Option<String> {
+        let name = value::text(value, report)?;
+        let declared = self.declared.iter().find(|(declared, _)| declared.eq_ignore_ascii_case(&name));
+        if let Some((declared, _)) = declared {
+            self.named.insert(declared.clone());
+        } else if let Err(error) = Rules::new(std::slice::from_ref(&name), &self.all, Style::Label) {
+            let remedy = match &error.nearest {
+                Some(nearest) => format!("did you mean `{nearest}`?"),
+                None => "name groups, entities, or a [[entity]] of this file; docs/masking.md lists them"
+                    .to_owned(),
+            };
+            value.mistake(&format!("`{}` is no entity and no group", shown(&name)), &remedy, report);
+        }
+        Some(name)
+    }
+}
+
+/// A model's `mask` as it is written.
+struct Said {
+    entities: Option<Vec<String>>,
+    style: Option<Style>,
+    fields: Vec<Field>,
+    request: bool,
+    unknown: Unknown,
+}
+
+impl Said {
+    fn read(value: &Value<'_>, customs: &mut Customs, report: &mut Report) -> Option<Self> {
+        let mut table = value.table(report)?;
+        let styles = Style::ALL.map(|s| (s.name(), s));
+        let style = table.read("style", report, |value, report| value.one_of(&styles, report));
+        let entities = table.read("entities", report, |value, report| {
+            let named: Vec<Option<String>> =
+                value.list(report).iter().map(|item| customs.entity(item, report)).collect();
+            named.into_iter().collect::<Option<Vec<_>>>()
+        });
+        let fields = table.read("fields", report, fields).unwrap_or_default();
+        let request = table.read("request", report, Value::truth).unwrap_or(false);
+        let unknown = table.read("unknown", report, unknown).unwrap_or_default();
+        table.unsupported(&["analyser"], report);
+        table.finish(report);
+        if entities.as_ref().is_some_and(Vec::is_empty) && fields.is_empty() {
+            let remedy = "name entities or fields; without `entities` it is [\"default\"]";
+            value.mistake("this `mask` masks nothing", remedy, report);
+        }
+        Some(Self { entities, style, fields, request, unknown })
+    }
+}
+
+/// Reads a model's `mask`; `{}` is every built-in entity, as labels.
+pub(in crate::config::gateway) fn of_model(
+    value: &Value<'_>,
+    customs: &mut Customs,
+    report: &mut Report,
+) -> Option<Config> {
+    let Said { entities, style, fields, request, unknown } = Said::read(value, customs, report)?;
+    let names = entities.unwrap_or_else(|| vec!["default".to_owned()]);
+    // A name that is none has been reported where it stands.
+    let rules = Rules::new(&names, &customs.all, style.unwrap_or_default()).ok()?;
+    Some(Config { rules: Arc::new(rules), fields: fields.into(), request, unknown })
+}
+
 /// Reads `[[entity]]`, and the `mask` of the model that is called `model`; nothing else of the file is looked at.
 pub(in crate::config::gateway) fn read(
     root: &mut Table<'_>,
     model: Option<&str>,
     report: &mut Report,
 ) -> Masking {
-    let mut masking = Masking { customs: customs(root, report), ..Masking::default() };
-    let Some(wanted) = model else { return masking };
+    let mut customs = Customs::read(root, report);
     let mut known = Vec::new();
+    let mut said = None;
     for mut table in root.sections("model", report) {
         let Some(name) = table.read("name", report, |value, report| value.string(report)) else { continue };
         known.push(name);
-        if name == wanted
+        if model == Some(name)
             && let Some(value) = table.take("mask")
         {
-            of_model(&value, &mut masking, report);
+            said = Said::read(&value, &mut customs, report);
         }
     }
-    if !known.contains(&wanted) {
-        let message = format!("there is no [[model]] `{wanted}`");
+    if let Some(model) = model.filter(|model| !known.contains(model)) {
+        let message = format!("there is no [[model]] `{model}`");
         let remedy = format!("known: {}", known.join(", "));
         report.mistake(&(0..0), message, Some(remedy));
     }
-    masking
+    let (entities, style) = said.map_or((None, None), |said| (said.entities, said.style));
+    Masking { customs: customs.all, entities, style }
 }
 
-fn of_model(value: &Value<'_>, masking: &mut Masking, report: &mut Report) {
-    let Some(mut table) = value.table(report) else { return };
-    let styles = Style::ALL.map(|s| (s.name(), s));
-    masking.style = table.read("style", report, |value, report| value.one_of(&styles, report));
-    if let Some(value) = table.take("entities") {
-        let names = value::texts(&value, report);
-        if let Some(names) = &names
-            && let Err(error) = Rules::new(names, &masking.customs, Style::Label)
-        {
-            value.mistake(&error.to_string(), "name groups, entities, or a [[entity]] of this file", report);
-        }
-        masking.entities = names;
+fn fields(value: &Value<'_>, report: &mut Report) -> Option<Vec<Field>> {
+    let items = value.list(report);
+    if items.len() > MOST_FIELDS {
+        let remedy = format!("name at most {MOST_FIELDS}: `[*]` and `.*` stand for any index and any key");
+        value.wrong(&format!("a list of {}", items.len()), &remedy, report);
+        return None;
     }
-    table.unsupported(&["fields", "request", "unknown", "analyser"], report);
-    table.finish(report);
+    let mut fields = Vec::with_capacity(items.len());
+    for item in items {
+        let Some(written) = item.string(report) else { continue };
+        match Field::parse(written) {
+            Ok(field) => fields.push(field),
+            Err(error) => item.mistake(
+                &format!("`{}` is no field rule: {error}", shown(written)),
+                "write `$` and steps, such as \"$.customer.ssn\" or \"$.predictions[*].email\"",
+                report,
+            ),
+        }
+    }
+    Some(fields)
 }
 
-fn customs(root: &mut Table<'_>, report: &mut Report) -> Vec<Custom> {
-    let mut customs: Vec<Custom> = Vec::new();
-    for mut table in root.sections("entity", report) {
-        let span = table.span().clone();
-        let name = table.need("name", "\"EMPLOYEE_ID\"", report, value::text);
-        let pattern = table.need("pattern", "\"E[0-9]{6}\"", report, value::text);
-        let validators = Validator::ALL.map(|v| (v.name(), v));
-        let validator = table.read("validator", report, |value, report| value.one_of(&validators, report));
-        let labels = table.read("labels", report, value::texts).unwrap_or_default();
-        table.finish(report);
-        let (Some(name), Some(pattern)) = (name, pattern) else { continue };
-        if customs.iter().any(|c| c.name() == name) {
-            let message = format!("there is already an [[entity]] `{name}`");
-            report.mistake(&span, message, Some("give each entity a name of its own".to_owned()));
-            continue;
-        }
-        match Custom::new(&name, &pattern, validator, &labels) {
-            Ok(custom) => customs.push(custom),
-            Err(error) => {
-                let remedy = "docs/masking.md says what a pattern may be".to_owned();
-                report.mistake(&span, error.to_string(), Some(remedy));
-            }
-        }
+fn unknown(value: &Value<'_>, report: &mut Report) -> Option<Unknown> {
+    let unknown = value.one_of(&[("refuse", Unknown::Refuse), ("pass", Unknown::Pass)], report)?;
+    if unknown == Unknown::Pass {
+        value.warning(
+            "answers of this model whose content type is not known pass unmasked",
+            "unknown = \"refuse\", which is the default",
+            report,
+        );
     }
-    customs
+    Some(unknown)
 }

@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{credential, servers};
+use super::{
+    credential,
+    mask::{self, Customs},
+    servers,
+};
 use crate::{
     config::gateway::{
         file,
@@ -40,6 +44,7 @@ const DIALECTS: [(&str, Dialect); 7] = [
 pub(in crate::config::gateway) fn read(
     root: &mut Table<'_>,
     relaxed_networks: &[String],
+    customs: &mut Customs,
     report: &mut Report,
 ) -> (Vec<ModelConfig>, Vec<ModelFacts>) {
     let mut names: BTreeMap<String, usize> = BTreeMap::new();
@@ -64,6 +69,7 @@ pub(in crate::config::gateway) fn read(
             value.one_of(&[("leave", false), ("finish", true)], report)
         });
         record(&mut table, report);
+        let mask = table.read("mask", report, |value, report| mask::of_model(value, customs, report));
         table.finish(report);
         let Some(name) = name else { continue };
         let relaxed = upstream.as_ref().is_some_and(|upstream| upstream.relaxed);
@@ -76,7 +82,7 @@ pub(in crate::config::gateway) fn read(
             finish_on_fin: finish_on_fin.unwrap_or(false),
             body_limit: limits.body,
             limits: limits.amounts,
-            mask: None,
+            mask,
         }));
     }
     (models, facts)
@@ -215,7 +221,7 @@ fn group_amounts(value: &Value<'_>, report: &mut Report) -> Option<BTreeMap<Stri
     Some(groups)
 }
 
-/// Recording and masking: only what they already are can be said, so that nobody relies on more.
+/// Recording: only what it already is can be said, so that nobody relies on more.
 fn record(table: &mut Table<'_>, report: &mut Report) {
     if let Some(value) = table.take("record") {
         let off = value.one_of(&[("off", true), ("metadata", false), ("full", false)], report);
@@ -224,5 +230,5 @@ fn record(table: &mut Table<'_>, report: &mut Report) {
             value.unsupported(&format!("record = \"{word}\""), report);
         }
     }
-    table.unsupported(&["record_failure", "mask"], report);
+    table.unsupported(&["record_failure"], report);
 }

@@ -22,6 +22,20 @@ fn nothing_is_reported_until_something_changes() {
 }
 
 #[test]
+fn a_changed_mask_is_taken_up_and_a_wrong_one_is_not() {
+    let dir = folder();
+    let (mut watched, path) = open(&dir);
+    let mut put = |mask: &str| {
+        fs::write(&path, format!("{BASE}{UPSTREAM}{mask}")).unwrap();
+        watched.check_now().unwrap().map(|config| config.models[0].mask.as_ref().map(|m| m.rules.style()))
+    };
+    assert_eq!(put("mask = {}\n").unwrap(), Some(mask::Style::Label));
+    assert_eq!(put("mask = { style = \"hash\" }\n").unwrap(), Some(mask::Style::Hash));
+    assert!(put("mask = { style = \"none\" }\n").is_err());
+    assert_eq!(put("").unwrap(), None);
+}
+
+#[test]
 fn policies_are_followed_when_added_changed_and_removed() {
     let dir = folder();
     let (mut watched, _) = open(&dir);

@@ -6,7 +6,7 @@ use http::StatusCode;
 use http_body_util::BodyExt;
 
 use super::{
-    super::{ModelConfig, Notices},
+    super::{ModelConfig, Notices, models::identity},
     servers::Scripted,
     world::{World, alice, get, model, post, soon, text},
 };
@@ -14,6 +14,7 @@ use crate::{
     gateway::{
         approval::{Decider, Filter},
         identity::Caller,
+        mask,
     },
     wire::{
         control::Notice,
@@ -184,4 +185,21 @@ async fn a_caller_who_leaves_ends_its_wait_alone() {
     let request = world.approvals.get(&id).await.unwrap().unwrap();
     assert!(request.decision().is_none(), "the request stays");
     assert_eq!(server.waiting(), 0);
+}
+
+#[test]
+fn an_approval_for_masked_answers_is_none_for_unmasked_ones() {
+    let masked = |style| ModelConfig {
+        mask: Some(mask::Config {
+            rules: mask::Rules::everything(style).into(),
+            fields: [].into(),
+            request: false,
+            unknown: mask::Unknown::Refuse,
+        }),
+        ..model("m", "http://127.0.0.1:1")
+    };
+    let open = identity(&model("m", "http://127.0.0.1:1"));
+    let label = identity(&masked(mask::Style::Label));
+    assert_ne!(label, open);
+    assert_eq!(label, identity(&masked(mask::Style::Hash)), "how it is masked is tuning");
 }

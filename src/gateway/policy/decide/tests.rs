@@ -134,6 +134,47 @@ fn authorize_decides_an_invoke_of_a_model_and_nothing_else() {
 }
 
 #[test]
+fn who_sees_answers_unmasked_is_a_question_of_its_own() {
+    let policies = policies(
+        r#"
+        @id("use") permit(principal, action == Action::"invoke", resource);
+        @id("desk") permit(principal in Group::"desk", action == Action::"unmask", resource == Model::"gpt");
+        @id("once") permit(principal in Group::"leads", action == Action::"unmask", resource) when { context.approved };
+        @id("all") permit(principal in Group::"admins", action, resource);
+        @id("inside") forbid(principal, action == Action::"unmask", resource)
+          unless { context.source_ip.isInRange(ip("10.0.0.0/8")) };
+        "#,
+    );
+    let unmasks = |groups: &[&str], model: &str, approved| {
+        let caller = caller(groups);
+        policies.unmasks(&question(&caller, Action::Invoke, Resource::Model(model)), approved)
+    };
+    let by = |ids: &[&str]| Some(ids.iter().map(ToString::to_string).collect::<Vec<_>>());
+    assert_eq!(unmasks(&[], "gpt", false), None, "a permit to invoke is none to unmask");
+    assert_eq!(unmasks(&["desk"], "gpt", false), by(&["desk"]));
+    assert_eq!(unmasks(&["desk"], "fraud-detector", true), None);
+    assert_eq!(unmasks(&["leads"], "gpt", false), None);
+    assert_eq!(unmasks(&["leads"], "gpt", true), by(&["once"]));
+    assert_eq!(unmasks(&["admins", "desk"], "gpt", false), by(&["all", "desk"]));
+    assert_eq!(unmasks(&["admins"], "unknown", false), None);
+
+    let caller = caller(&["desk"]);
+    let mut outside = question(&caller, Action::Invoke, Resource::Model("gpt"));
+    outside.context.source_ip = "192.0.2.1".parse().ok();
+    assert_eq!(policies.unmasks(&outside, false), None, "a forbid wins");
+}
+
+#[test]
+fn a_forbid_of_unmask_that_cannot_be_evaluated_leaves_the_mask_on() {
+    let policies = policies(
+        r#"permit(principal, action, resource);
+        forbid(principal, action == Action::"unmask", resource) when { 9223372036854775807 + 1 == 0 };"#,
+    );
+    let caller = caller(&[]);
+    assert_eq!(policies.unmasks(&question(&caller, Action::Invoke, Resource::Model("gpt")), false), None);
+}
+
+#[test]
 fn a_forbid_wins_over_permits_and_approvals() {
     let policies = policies(
         r#"@id("all") permit(principal, action, resource);
