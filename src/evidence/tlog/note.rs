@@ -12,7 +12,7 @@ use super::hash::sha256;
 use crate::secret::SecretString;
 
 /// The longest note that is read, in bytes: room for some hundred cosignatures.
-pub const MAX_NOTE: usize = 64 * 1024;
+pub(super) const MAX_NOTE: usize = 64 * 1024;
 
 /// The byte that says Ed25519.
 const TYPE: u8 = 1;

@@ -1,12 +1,12 @@
 //! The audit ledger in SQLite: rows a query can find, each with the event's text as the journal had it.
 
-use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite};
+use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite, Transaction, sqlite::SqliteRow};
 
 use super::Store;
 use crate::{
     clock::{parse_rfc3339, unix_millis},
     evidence::event::Event,
-    gateway::audit::{AuditError, Entry, Filter, Ledger, MAX_PAGE, Page},
+    gateway::audit::{AuditError, Entry, Filter, Ledger, MAX_PAGE, Page, Row as LedgerRow},
 };
 
 const INSERT: &str = "INSERT INTO events (id, time, kind, subject, email, provider, model, session, exchange, verdict, outcome, json) ";
@@ -21,6 +21,7 @@ impl Ledger for Store {
             self.rooms.database.writer.begin_with("BEGIN IMMEDIATE").await.map_err(unwritable)?;
         for rows in entries.chunks(ROWS) {
             insert(rows).build().execute(&mut *transaction).await.map_err(unwritable)?;
+            note_masked(rows, &mut transaction).await?;
         }
         sqlx::query("UPDATE journal SET position = $1")
             .bind(position)
@@ -51,6 +52,8 @@ impl Ledger for Store {
     async fn query(&self, filter: &Filter) -> Result<Page, AuditError> {
         let limit = filter.limit.clamp(1, MAX_PAGE);
         let (sql, values) = select(filter, limit)?;
+        // Before the events are read: what comes meanwhile lies behind it, or is among them.
+        let seen = self.last().await?;
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for value in values {
             query = match value {
@@ -64,11 +67,67 @@ impl Ledger for Store {
         if filter.after.is_none() {
             rows.reverse();
         }
-        let next = rows.last().filter(|_| more).map(|row| row.try_get::<i64, _>(0)).transpose();
-        let next = next.map_err(unreadable)?.and_then(|seq| u64::try_from(seq).ok());
+        let next = rows.last().filter(|_| more).map(seq).transpose()?;
+        let read = rows.last().map(seq).transpose()?;
+        let cursor = next.unwrap_or_else(|| seen.max(read.unwrap_or_default()));
         let events = rows.iter().map(|row| event(row.try_get(1).map_err(unreadable)?));
-        Ok(Page { events: events.collect::<Result<_, _>>()?, next })
+        Ok(Page { events: events.collect::<Result<_, _>>()?, next, cursor })
     }
+
+    async fn last(&self) -> Result<u64, AuditError> {
+        let last: Option<i64> = sqlx::query_scalar("SELECT max(seq) FROM events")
+            .fetch_one(&self.rooms.database.readers)
+            .await
+            .map_err(unreadable)?;
+        u64::try_from(last.unwrap_or_default())
+            .map_err(|e| AuditError(format!("its database has a bad place of an event: {e}")))
+    }
+
+    async fn rows(&self, after: u64, most: usize) -> Result<Vec<LedgerRow>, AuditError> {
+        let rows = sqlx::query("SELECT seq, json FROM events WHERE seq > $1 ORDER BY seq LIMIT $2")
+            .bind(cursor(after)?)
+            .bind(i64::try_from(most).unwrap_or(i64::MAX))
+            .fetch_all(&self.rooms.database.readers)
+            .await
+            .map_err(unreadable)?;
+        let row =
+            |row: &SqliteRow| Ok(LedgerRow { seq: seq(row)?, json: row.try_get(1).map_err(unreadable)? });
+        rows.iter().map(row).collect()
+    }
+
+    async fn restore(&self, rows: &[LedgerRow]) -> Result<(), AuditError> {
+        let mut transaction =
+            self.rooms.database.writer.begin_with("BEGIN IMMEDIATE").await.map_err(unwritable)?;
+        for row in rows {
+            let entry = [Entry { event: event(&row.json)?, json: row.json.clone() }];
+            insert(&entry).build().execute(&mut *transaction).await.map_err(unwritable)?;
+            sqlx::query("UPDATE events SET seq = $1 WHERE id = $2")
+                .bind(cursor(row.seq)?)
+                .bind(&entry[0].event.id)
+                .execute(&mut *transaction)
+                .await
+                .map_err(unwritable)?;
+            note_masked(&entry, &mut transaction).await?;
+        }
+        transaction.commit().await.map_err(unwritable)
+    }
+}
+
+/// Remembers which entities were masked in an answer, for whoever asks for one of them.
+async fn note_masked(entries: &[Entry], transaction: &mut Transaction<'_, Sqlite>) -> Result<(), AuditError> {
+    for event in entries.iter().map(|entry| &entry.event) {
+        for entity in event.masked.keys() {
+            let sql = "INSERT INTO masked (entity, seq) SELECT $1, seq FROM events WHERE id = $2 ON CONFLICT DO NOTHING";
+            let noted = sqlx::query(sql).bind(entity).bind(&event.id).execute(&mut **transaction).await;
+            noted.map_err(unwritable)?;
+        }
+    }
+    Ok(())
+}
+
+fn seq(row: &SqliteRow) -> Result<u64, AuditError> {
+    let seq: i64 = row.try_get(0).map_err(unreadable)?;
+    u64::try_from(seq).map_err(|e| AuditError(format!("its database has a bad place of an event: {e}")))
 }
 
 /// The rows of these entries in one statement; there are only [`ROWS`] different texts, so each is prepared once.
@@ -121,6 +180,10 @@ fn select(filter: &Filter, limit: usize) -> Result<(String, Vec<Value<'_>>), Aud
     if let Some(user) = &filter.user {
         values.push(Value::Text(user));
         sql.push_str(&format!(" AND (subject = ${0} OR email = ${0})", values.len()));
+    }
+    if let Some(entity) = &filter.masked {
+        values.push(Value::Text(entity));
+        sql.push_str(&format!(" AND seq IN (SELECT seq FROM masked WHERE entity = ${})", values.len()));
     }
     let numbers = [
         ("time >=", filter.since.map(unix_millis)),
