@@ -76,6 +76,8 @@ pub mod code {
     pub const UPSTREAM_CREDENTIAL: &str = "upstream_credential";
     /// The model's server did not answer in time. HTTP 504.
     pub const UPSTREAM_TIMEOUT: &str = "upstream_timeout";
+    /// The answer cannot be masked, so it is not passed on. HTTP 502.
+    pub const MASKING_FAILED: &str = "masking_failed";
     /// The audit log cannot be written, so nothing is forwarded. HTTP 503.
     pub const AUDIT_UNAVAILABLE: &str = "audit_unavailable";
     /// A limit of the model or the gateway. HTTP 413 or 429.

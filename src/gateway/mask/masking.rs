@@ -51,6 +51,19 @@ impl Masking {
         masked
     }
 
+    /// The beginning of a text for the audit log, masked and not counted; `whole`: it is all of the text.
+    #[must_use]
+    pub fn excerpt(&self, text: &str, whole: bool) -> String {
+        let (mut masker, mut masked) = (self.masker(), String::with_capacity(text.len()));
+        masker.push(text, &mut masked);
+        if whole {
+            masker.finish(&mut masked)
+        } else {
+            masker.abort(&mut masked)
+        }
+        masked
+    }
+
     /// The same, whose masks do not count.
     pub(super) fn quiet(&self) -> Self {
         Self {

@@ -21,6 +21,7 @@ use super::{
     carried::{Signals, UnderWay},
     exchange::{Exchange, Outcome},
     headers,
+    masked::{Broken, Masked},
 };
 use crate::{
     gateway::{
@@ -48,6 +49,8 @@ enum Kind {
 
 struct Streaming {
     body: upstream::Body,
+    /// What stands between the body and the caller, if anything does.
+    masked: Option<Box<Masked>>,
     exchange: Exchange,
     /// Longest silence of the model.
     idle: Duration,
@@ -101,9 +104,14 @@ impl Answer {
         Self { kind: Kind::Made(Some(body)), _under_way: None, _held: None }
     }
 
-    /// A model's answer, which finishes its exchange with its last frame.
-    pub(super) fn streaming(body: upstream::Body, mut exchange: Exchange, terms: Terms) -> Self {
-        if body.is_end_stream() {
+    /// A model's answer, masked or as it is, which finishes its exchange with its last frame.
+    pub(super) fn streaming(
+        body: upstream::Body,
+        masked: Option<Masked>,
+        mut exchange: Exchange,
+        terms: Terms,
+    ) -> Self {
+        if masked.is_none() && body.is_end_stream() {
             // Nobody asks an empty body for its end.
             exchange.finish(Outcome::Complete);
         }
@@ -115,6 +123,7 @@ impl Answer {
         let signals = Arc::clone(exchange.signals());
         let streaming = Box::new(Streaming {
             body,
+            masked: masked.map(Box::new),
             exchange,
             idle,
             last: Instant::now(),
@@ -188,9 +197,9 @@ impl Body for Answer {
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Made(body) => SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64)),
-            Kind::Streaming(streaming) => streaming.body.size_hint(),
+            Kind::Streaming(streaming) => streaming.size_hint(),
             Kind::Granted(granted) => {
-                granted.held().as_ref().map(|streaming| streaming.body.size_hint()).unwrap_or_default()
+                granted.held().as_ref().map(|streaming| streaming.size_hint()).unwrap_or_default()
             }
         }
     }
@@ -278,15 +287,39 @@ fn take(streaming: &Mutex<Option<Box<Streaming>>>) -> bool {
 
 impl Streaming {
     fn until(&mut self, ended: CancellationToken) {
-        if !self.body.is_end_stream() {
+        if !self.is_body_over() {
             let ending = Box::pin(ended.clone().cancelled_owned());
             self.authority = Some(Authority { ended, ending });
         }
     }
 
+    fn is_body_over(&self) -> bool {
+        self.masked.as_ref().map_or_else(|| self.body.is_end_stream(), |masked| masked.is_over())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        // Nobody knows how long masked text will be.
+        if self.masked.is_some() { SizeHint::default() } else { self.body.size_hint() }
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        match &mut self.masked {
+            Some(masked) => masked.poll_frame(&mut self.body, &mut self.exchange, cx),
+            None => {
+                let polled = Pin::new(&mut self.body).poll_frame(cx).map_err(Broken::Cut);
+                if let Poll::Ready(Some(Ok(frame))) = &polled
+                    && let Some(data) = frame.data_ref()
+                {
+                    self.exchange.read(data);
+                }
+                polled
+            }
+        }
+    }
+
     fn is_over(&self) -> bool {
         match &self.ending {
-            Ending::None => self.body.is_end_stream(),
+            Ending::None => self.is_body_over(),
             Ending::Cut => false,
             Ending::Told(trailers) => trailers.is_none(),
         }
@@ -308,24 +341,29 @@ impl Streaming {
         {
             return self.revoked(cx);
         }
-        match Pin::new(&mut self.body).poll_frame(cx) {
+        match self.poll_body(cx) {
             Poll::Ready(Some(Ok(mut frame))) => {
                 if let Some(trailers) = frame.trailers_mut() {
                     headers::trailers_towards_caller(trailers);
+                    if let Some(masked) = &self.masked {
+                        masked.tell(trailers);
+                    }
                 }
                 self.last = Instant::now();
-                if let Some(data) = frame.data_ref() {
-                    self.exchange.read(data);
-                }
                 // The server does not ask again once it knows the end, and trailers are one; by then the finish must be written.
-                if frame.is_trailers() || self.body.is_end_stream() {
+                if frame.is_trailers() || self.is_body_over() {
                     self.exchange.finish(Outcome::Complete);
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
-            Poll::Ready(Some(Err(error))) => {
+            Poll::Ready(Some(Err(Broken::Cut(error)))) => {
                 tracing::warn!(exchange = self.exchange.id(), %error, "a model's answer was cut");
                 self.fail(&Problem::answer_cut(), cx)
+            }
+            Poll::Ready(Some(Err(Broken::Unreadable(error)))) => {
+                tracing::warn!(exchange = self.exchange.id(), %error, "a model's answer was cut: it cannot be masked");
+                self.exchange.finish(Outcome::MaskingFailed);
+                self.fail(&Problem::answer_unreadable(&error), cx)
             }
             Poll::Ready(None) => {
                 self.exchange.finish(Outcome::Complete);

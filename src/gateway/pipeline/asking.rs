@@ -154,16 +154,28 @@ async fn wait(way: &Arc<Way>, caller: &Caller, request: &Arc<Request>) -> Result
     Problem::not_approved(request, &decision).map_or(Ok(()), Err)
 }
 
-/// The permit, by policy alone or by an approval the caller has; or the verdict that tells what is missing.
-fn permitted(
+/// The policies that let the caller see the answer to a permitted request without masking; `None`: it is masked.
+pub(super) fn unmasked(
     way: &Way,
     model: &Model,
     caller: &Caller,
     asked: &Asked<'_>,
-) -> Result<(Permit, Option<Grant>), Verdict> {
-    let question = Question {
+    approved: bool,
+) -> Option<Vec<String>> {
+    let question = question(way, model, caller, asked, Action::Unmask);
+    way.stages.policies.load().unmasks(&question, approved)
+}
+
+fn question<'a>(
+    way: &'a Way,
+    model: &'a Model,
+    caller: &'a Caller,
+    asked: &'a Asked<'_>,
+    action: Action,
+) -> Question<'a> {
+    Question {
         caller,
-        action: Action::Invoke,
+        action,
         resource: Resource::Model(&model.config.name),
         context: Context {
             transport: Some(way.arrival.transport),
@@ -174,7 +186,17 @@ fn permitted(
             path: asked.head.uri.path(),
             requested_model: asked.requested_model,
         },
-    };
+    }
+}
+
+/// The permit, by policy alone or by an approval the caller has; or the verdict that tells what is missing.
+fn permitted(
+    way: &Way,
+    model: &Model,
+    caller: &Caller,
+    asked: &Asked<'_>,
+) -> Result<(Permit, Option<Grant>), Verdict> {
+    let question = question(way, model, caller, asked, Action::Invoke);
     let policies = way.stages.policies.load();
     let verdict = match policies.authorize(&question, false) {
         Ok(permit) => return Ok((permit, None)),

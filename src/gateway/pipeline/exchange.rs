@@ -19,6 +19,7 @@ use crate::{
         approval::Grant,
         audit::{Intent, Scribe},
         identity::Caller,
+        mask::Masking,
         policy::{self, Permit, Verdict},
         respond::Problem,
     },
@@ -45,6 +46,8 @@ pub(super) enum Outcome {
     Revoked,
     /// The approval it lived by ended, by time or by a no.
     ApprovalEnded,
+    /// The answer could not be masked.
+    MaskingFailed,
     /// The gateway ended it.
     Aborted,
 }
@@ -59,6 +62,7 @@ impl Outcome {
             Self::UpstreamFailed => "upstream_failed",
             Self::Revoked => "revoked",
             Self::ApprovalEnded => "approval_ended",
+            Self::MaskingFailed => "masking_failed",
             Self::Aborted => "aborted",
         }
     }
@@ -74,6 +78,8 @@ pub(super) struct Draft {
     /// What the answer is to be read as.
     counted: Option<Work>,
     asked: Option<Asked>,
+    /// Masks what the event shows of the request, and counts what is masked of the answer.
+    masking: Option<Arc<Masking>>,
     admitted: Option<Admitted>,
 }
 
@@ -98,7 +104,16 @@ impl Draft {
             source: Some(way.arrival.source.to_string()),
             ..Event::default()
         };
-        Self { id, event, began: Instant::now(), intended: false, counted: None, asked: None, admitted: None }
+        Self {
+            id,
+            event,
+            began: Instant::now(),
+            intended: false,
+            counted: None,
+            asked: None,
+            masking: None,
+            admitted: None,
+        }
     }
 
     /// The exchange's id, which is the request id in every answer the gateway makes.
@@ -124,6 +139,21 @@ impl Draft {
         if let Some(request) = &mut self.event.request {
             request.requested_model.clone_from(&looked.model);
         }
+    }
+
+    /// What of the exchange is shown to anybody is masked by this.
+    pub(super) fn masked_by(&mut self, masking: &Arc<Masking>) {
+        self.masking = Some(Arc::clone(masking));
+    }
+
+    /// What masks it, where anything of it is masked.
+    pub(super) fn masking(&self) -> Option<&Arc<Masking>> {
+        self.masking.as_ref()
+    }
+
+    /// These policies let the caller see the answer as it is.
+    pub(super) fn unmasked(&mut self, policies: Vec<String>) {
+        self.event.unmasked = Some(event::Unmasked { policies });
     }
 
     /// Limits have room; it is held until the exchange ends.
@@ -170,7 +200,7 @@ impl Draft {
         figures: Figures,
         grant: Option<Grant>,
     ) -> Result<Exchange, Problem> {
-        show(&mut self.event, self.asked.as_ref());
+        show(&mut self.event, self.asked.as_ref(), self.masking.as_deref());
         let intent = way.stages.scribe.intend(self.event.clone()).await.inspect_err(
             |error| tracing::error!(exchange = self.id(), %error, "an exchange was refused: its intent cannot be written"),
         )?;
@@ -189,6 +219,7 @@ impl Draft {
             leg: None,
             counted: self.counted,
             asked: self.asked.take(),
+            masking: self.masking.take(),
             converses: false,
             reading: None,
             admitted: self.admitted.take(),
@@ -204,7 +235,7 @@ impl Draft {
             return;
         }
         let mut event = self.event.clone();
-        show(&mut event, self.asked.as_ref());
+        show(&mut event, self.asked.as_ref(), self.masking.as_deref());
         event.detail = Some(format!("{}: {}", problem.code(), problem.message()));
         event.response = Some(event::Response {
             status: problem.http_status().as_u16(),
@@ -236,6 +267,7 @@ pub(super) struct Exchange {
     leg: Option<Leg>,
     counted: Option<Work>,
     asked: Option<Asked>,
+    masking: Option<Arc<Masking>>,
     converses: bool,
     reading: Option<Box<Reading>>,
     admitted: Option<Admitted>,
@@ -325,6 +357,11 @@ impl Exchange {
     /// Bytes of the answer's body pass, and are read on their way.
     pub(super) fn read(&mut self, data: &[u8]) {
         self.passed(data.len() as u64);
+        self.observed(data);
+    }
+
+    /// Bytes of the answer are read that may be others before they pass.
+    pub(super) fn observed(&mut self, data: &[u8]) {
         let Some(reading) = &mut self.reading else { return };
         reading.read(data);
         if self.first_token.is_none() && reading.has_begun() {
@@ -334,7 +371,8 @@ impl Exchange {
         }
     }
 
-    fn passed(&mut self, bytes: u64) {
+    /// So many bytes go on to the caller.
+    pub(super) fn passed(&mut self, bytes: u64) {
         if self.first_byte.is_none() && bytes > 0 {
             self.first_byte = Some(millis(self.began));
         }
@@ -348,7 +386,7 @@ impl Exchange {
             Some(sent) => (sent, None),
             None => (self.figures.bytes(), self.figures.sha256().map(|sha256| hex(sha256))),
         };
-        show(&mut event, self.asked.as_ref());
+        show(&mut event, self.asked.as_ref(), self.masking.as_deref());
         let complete = outcome == Outcome::Complete;
         let tokens = self.reading.take().and_then(|reading| reading.tokens(bytes, complete));
         if let Some(admitted) = self.admitted.take()
@@ -359,6 +397,10 @@ impl Exchange {
         if let Some(request) = &mut event.request {
             request.bytes = bytes;
             request.sha256 = sha256;
+        }
+        if let Some(masking) = &self.masking {
+            event.masked = masking.counts();
+            self.meters.masked(event.model.as_deref().unwrap_or_default(), &event.masked);
         }
         if let Some(evidence) = &mut event.evidence {
             evidence.upstream = self.leg.take();
@@ -402,12 +444,12 @@ pub(super) async fn ended(grant: Option<&Grant>) {
 }
 
 /// What is known of the request by now.
-fn show(event: &mut Event, asked: Option<&Asked>) {
+fn show(event: &mut Event, asked: Option<&Asked>, masking: Option<&Masking>) {
     if let Some(request) = &mut event.request
         && let Some(asked) = asked
     {
         request.stream = asked.streams();
-        request.input = asked.input();
+        request.input = masking.and_then(|masking| asked.input(masking));
     }
 }
 

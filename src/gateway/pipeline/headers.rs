@@ -2,7 +2,19 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header, request::Parts};
 
-use crate::gateway::{framing, respond::CODE_HEADER};
+use super::dialect::unescaped;
+use crate::gateway::{
+    framing,
+    mask::Masking,
+    respond::{self, CODE_HEADER},
+};
+
+/// How many values were masked in an answer: the gateway's word, in its trailers.
+pub(super) const MASKED: HeaderName = HeaderName::from_static("x-hoopctl-masked");
+
+/// gRPC's words for an error, for people and for programs.
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+const GRPC_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 
 /// What belongs to one connection, whether `Connection` lists it or not.
 const HOP_BY_HOP: [HeaderName; 8] = [
@@ -59,6 +71,7 @@ pub(super) fn uncompressed(headers: &mut HeaderMap) {
 pub(super) fn towards_caller(headers: &mut HeaderMap) {
     end_here(headers);
     headers.remove(CODE_HEADER);
+    headers.remove(MASKED);
 }
 
 /// Ends an HTTP/1 connection with this answer.
@@ -70,7 +83,7 @@ pub(super) fn last_on_its_connection(headers: &mut HeaderMap) {
 pub(super) fn trailers_towards_caller(trailers: &mut HeaderMap) {
     let strange: Vec<HeaderName> =
         trailers.keys().filter(|name| !framing::trailer(name.as_str().as_bytes())).cloned().collect();
-    for name in strange.iter().chain([&CODE_HEADER]) {
+    for name in strange.iter().chain([&CODE_HEADER, &MASKED]) {
         trailers.remove(name);
     }
 }
@@ -120,7 +133,20 @@ pub(super) fn switches_as_asked(asked: &[Vec<u8>], answer: &HeaderMap) -> bool {
     to.peek().is_some() && to.all(|token| asked.iter().any(|asked| token.eq_ignore_ascii_case(asked)))
 }
 
-fn takes_trailers(headers: &HeaderMap) -> bool {
+/// Masks what an answer's head or trailers say in words (gRPC percent-encodes them); what only programs read of it goes.
+pub(super) fn mask_status(headers: &mut HeaderMap, masking: &Masking) {
+    headers.remove(GRPC_DETAILS);
+    if let Some(message) = headers.get(GRPC_MESSAGE) {
+        let said = String::from_utf8_lossy(&unescaped(message.as_bytes())).into_owned();
+        let masked = masking.text(&said);
+        if masked != said {
+            headers.insert(GRPC_MESSAGE, respond::grpc_message(&masked));
+        }
+    }
+}
+
+/// Whether the sender of a request reads trailers.
+pub(super) fn takes_trailers(headers: &HeaderMap) -> bool {
     tokens(headers, &header::TE).any(|token| token.eq_ignore_ascii_case(b"trailers"))
 }
 

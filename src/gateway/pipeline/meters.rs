@@ -40,6 +40,9 @@ impl Meters {
         );
     }
 
+    /// Values were masked in an answer of the model.
+    pub(super) fn masked(&self, _model: &str, _counts: &std::collections::BTreeMap<String, u64>) {}
+
     /// The first of a streamed answer has come.
     pub(super) fn first_token(&self, model: &str, after: Duration) {
         let which = Which { model: model.to_owned() };

@@ -13,6 +13,7 @@ use crate::{
     clock::Clock,
     gateway::{
         identity::Caller,
+        mask::{Key, Masking, Rules, Style},
         policy::{Action, Context, Outcome, Question, Resource},
         upstream::Upstream,
     },
@@ -28,6 +29,8 @@ pub(super) struct Model {
     pub(super) counts: Option<Arc<Counts>>,
     /// What the model is: an approval is for this, not for a name.
     pub(super) identity: String,
+    /// What its texts are masked by wherever they are shown: as configured, or as usual.
+    rules: Arc<Rules>,
 }
 
 /// Sets up every model, or none. `before` are those in force until now.
@@ -38,6 +41,7 @@ pub(super) fn open(
     clock: &Clock,
 ) -> Result<BTreeMap<String, Arc<Model>>, PipelineError> {
     let mut models = BTreeMap::new();
+    let usual = Arc::new(Rules::everything(Style::Label));
     for config in configs {
         let name = config.name.clone();
         let upstream = Upstream::new(&name, &config.upstream, clock)
@@ -45,7 +49,8 @@ pub(super) fn open(
         upstream.ready(before.get(&name).map(|model| &model.upstream));
         let counts = limits::counts(counters, &name, &config.limits);
         let identity = identity(&config);
-        let model = Model { config, upstream, counts, identity };
+        let rules = config.mask.as_ref().map_or_else(|| Arc::clone(&usual), |mask| Arc::clone(&mask.rules));
+        let model = Model { config, upstream, counts, identity, rules };
         if models.insert(name.clone(), Arc::new(model)).is_some() {
             return Err(PipelineError::Twice(name));
         }
@@ -140,6 +145,12 @@ impl Stages {
 }
 
 impl Model {
+    /// What masks an exchange of this session.
+    pub(super) fn masking(&self, key: Arc<Key>) -> Arc<Masking> {
+        let fields = self.config.mask.as_ref().map_or_else(|| Arc::from([]), |mask| Arc::clone(&mask.fields));
+        Arc::new(Masking::new(Arc::clone(&self.rules), fields, key))
+    }
+
     pub(super) fn described(&self, access: &str) -> api::Model {
         api::Model {
             name: self.config.name.clone(),

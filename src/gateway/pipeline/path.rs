@@ -4,8 +4,9 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use http::{HeaderMap, Request, Response, StatusCode, Version, header, request::Parts};
 use http_body::Body as _;
+use http_body_util::BodyExt as _;
 use hyper::{body::Incoming, upgrade::OnUpgrade};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -17,6 +18,8 @@ use super::{
     door,
     exchange::{Draft, Exchange, Outcome},
     grpc, headers,
+    masked::Masked,
+    masking::Plan,
     models::Model,
     request, switch,
 };
@@ -27,7 +30,7 @@ use crate::{
         identity::Caller,
         policy::Permit,
         respond::{Problem, Voice},
-        upstream::{Meter, Outgoing},
+        upstream::{Answered, Meter, Outgoing},
     },
 };
 
@@ -89,6 +92,10 @@ async fn walk(
     door::check(&way.arrival.door, &mut head)?;
     // The model, or the name that was meant.
     let model = known(way, model, &caller)?;
+    // Whatever is shown of the exchange to anybody is masked.
+    if model.config.mask.is_some() || way.stages.scribe.keeps_input() {
+        draft.masked_by(&model.masking(way.stages.mask_keys.of(&way.arrival.session)));
+    }
     // A body announced as too long is not read at all.
     let announced = body.size_hint().lower();
     body_limit(&model, announced)?;
@@ -103,6 +110,8 @@ async fn walk(
         None => asking::admit(way, model, caller, &asked, draft).await?,
     };
     draft.permitted(&permit, grant.as_ref());
+    // What the caller may see of the answer: all of it, where a policy says so in so many words.
+    let plan = plan(way, &model, &caller, &asked, grant.is_some(), draft);
     // The model may be configured otherwise after a wait.
     let limit = body_limit(&model, announced)?;
     // Limits: room under all that hold for this caller, held until the exchange ends. What was refused so far has cost nothing.
@@ -112,6 +121,9 @@ async fn walk(
     let informed =
         head.extensions.get::<Arc<Requests>>().filter(|_| head.version == Version::HTTP_11).cloned();
     // From here on the request is the model's: hop-by-hop headers end at this hop (RFC 9110 §7.6.1).
+    if let Some(plan) = &plan {
+        plan.request(&mut head.headers);
+    }
     let leaving = headers::towards_model(&mut head);
     let leaving = head.extensions.remove::<OnUpgrade>().filter(|_| leaving);
     let (version, patience) = (head.version, grpc::patience(&head.headers));
@@ -127,8 +139,27 @@ async fn walk(
     let exchange = draft.intend(way, Arc::clone(&meter), grant).await?;
     // The model's own leg: TLS, the backend's credential, and only with a permit.
     match leaving {
-        Some(caller) => switch::send(way, &model, &permit, request, caller, exchange).await,
-        None => send(&model, &permit, request, exchange, version, patience).await,
+        Some(caller) => switch::send(way, &model, &permit, request, caller, exchange, plan).await,
+        None => send(&model, &permit, request, exchange, plan, (version, patience)).await,
+    }
+}
+
+/// How the answer is masked; `None` where it passes as it is.
+fn plan(
+    way: &Way,
+    model: &Model,
+    caller: &Caller,
+    asked: &Asked<'_>,
+    approved: bool,
+    draft: &mut Draft,
+) -> Option<Plan> {
+    let plan = Plan::of(model, draft.masking()?, asked.head)?;
+    match asking::unmasked(way, model, caller, asked, approved) {
+        Some(policies) => {
+            draft.unmasked(policies);
+            None
+        }
+        None => Some(plan),
     }
 }
 
@@ -200,8 +231,8 @@ async fn send(
     permit: &Permit,
     request: Request<Outgoing>,
     mut exchange: Exchange,
-    version: Version,
-    patience: Option<Duration>,
+    plan: Option<Plan>,
+    (version, patience): (Version, Option<Duration>),
 ) -> Result<Response<Answer>, Problem> {
     let deadline = patience.and_then(|patience| Instant::now().checked_add(patience));
     let sending = exchange.unless_ended(model.upstream.send(permit, request));
@@ -218,13 +249,49 @@ async fn send(
     match sent? {
         Ok(mut answered) => {
             headers::towards_caller(&mut answered.head.headers);
-            exchange.answered(answered.head.status, &answered.head.headers, &answered.leg);
+            let masked = masked(plan.as_ref(), &mut answered, &mut exchange, model.upstream.idle()).await?;
             let in_trailers = grpc::ends_in_trailers(version, &answered.head.headers);
             let terms = Terms { idle: model.upstream.idle(), deadline, in_trailers };
-            Ok(Response::from_parts(answered.head, Answer::streaming(answered.body, exchange, terms)))
+            let answer = Answer::streaming(answered.body, masked, exchange, terms);
+            Ok(Response::from_parts(answered.head, answer))
         }
         Err(error) => Err(failed(&error, exchange)),
     }
+}
+
+/// What masks the answer, if anything does. One that cannot be masked is refused while that can still be said.
+pub(super) async fn masked(
+    plan: Option<&Plan>,
+    answered: &mut Answered,
+    exchange: &mut Exchange,
+    idle: Duration,
+) -> Result<Option<Masked>, Problem> {
+    let empty = answered.body.is_end_stream();
+    let begun = plan.map_or(Ok(None), |plan| plan.answer(&mut answered.head, empty));
+    exchange.answered(answered.head.status, &answered.head.headers, &answered.leg);
+    let refused = match begun {
+        Ok(None) => return Ok(None),
+        Ok(Some(masked)) if !masked.is_document() => return Ok(Some(masked)),
+        Ok(Some(mut masked)) => {
+            let first = exchange.unless_ended(timeout(idle, answered.body.frame())).await?;
+            // One that is slow to begin is waited for further on, like any other.
+            let Ok(frame) = first else { return Ok(Some(masked)) };
+            match masked.begin(frame, answered.body.is_end_stream(), exchange) {
+                Ok(()) => return Ok(Some(masked)),
+                Err(error) => Problem::answer_unreadable(&error),
+            }
+        }
+        Err(problem) => problem,
+    };
+    Err(unmaskable(refused, exchange))
+}
+
+/// An answer is not passed on: says so in the audit log and to the caller.
+pub(super) fn unmaskable(problem: Problem, exchange: &mut Exchange) -> Problem {
+    tracing::warn!(exchange = exchange.id(), problem = problem.message(), "an answer was not passed on");
+    exchange.status(problem.http_status());
+    exchange.finish(Outcome::MaskingFailed);
+    problem
 }
 
 /// No answer came: says so in the audit log and to the caller.

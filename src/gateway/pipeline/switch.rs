@@ -22,8 +22,11 @@ use super::{
     answer::{Answer, Terms},
     exchange::{Exchange, Outcome, ended},
     headers,
+    masked::Masked,
+    masking::Plan,
     models::Model,
-    path::{Way, failed},
+    path::{self, Way, failed},
+    veiled::Veiled,
     websocket::{self, Close, Frames},
 };
 use crate::{
@@ -50,6 +53,7 @@ pub(super) async fn send(
     request: Request<Outgoing>,
     caller: OnUpgrade,
     mut exchange: Exchange,
+    plan: Option<Plan>,
 ) -> Result<Response<Answer>, Problem> {
     let asked: Vec<Vec<u8>> =
         headers::tokens(request.headers(), &header::UPGRADE).map(<[u8]>::to_vec).collect();
@@ -61,27 +65,37 @@ pub(super) async fn send(
         // What speaks then is no protocol that anybody here has agreed to.
         return Err(failed(&UpstreamError::AnswerMalformed(Malformed::Unasked), exchange));
     }
-    exchange.answered(answered.head.status, &answered.head.headers, &answered.leg);
+    let idle = model.upstream.idle();
     let Some(server) = server else {
         headers::towards_caller(&mut answered.head.headers);
-        let answer = Answer::streaming(
-            answered.body,
-            exchange,
-            Terms { idle: model.upstream.idle(), deadline: None, in_trailers: false },
-        );
+        let masked = path::masked(plan.as_ref(), &mut answered, &mut exchange, idle).await?;
+        let terms = Terms { idle, deadline: None, in_trailers: false };
+        let answer = Answer::streaming(answered.body, masked, exchange, terms);
         return Ok(Response::from_parts(answered.head, answer));
+    };
+    exchange.answered(answered.head.status, &answered.head.headers, &answered.leg);
+    let converses = websocket::is_switch(&answered.head.headers);
+    let masked = match &plan {
+        Some(plan) if converses => Some(plan.socket()),
+        Some(plan) if !plan.lets_pass() => {
+            return Err(path::unmaskable(
+                Problem::answer_unknown(Some("an upgraded connection")),
+                &mut exchange,
+            ));
+        }
+        _ => None,
     };
     exchange.switched(&answered.head.headers);
     headers::towards_caller_switching(&mut answered.head.headers);
-    let frames = websocket::is_switch(&answered.head.headers).then(Frames::default);
-    way.signals.switch(Box::pin(carry(caller, server, frames, way.ended.clone(), exchange)));
+    let frames = converses.then(Frames::default);
+    way.signals.switch(Box::pin(carry(caller, (server, masked), frames, way.ended.clone(), exchange)));
     Ok(Response::from_parts(answered.head, Answer::made(bytes::Bytes::new())))
 }
 
 /// Carries the bytes of both sides until both have ended, or what the exchange lives by.
 async fn carry(
     caller: OnUpgrade,
-    server: OnUpgrade,
+    (server, masked): (OnUpgrade, Option<Masked>),
     frames: Option<Frames>,
     revoked: CancellationToken,
     mut exchange: Exchange,
@@ -97,22 +111,22 @@ async fn carry(
     };
     let mut caller = Noting { io: TokioIo::new(caller), failed: false, frames, cut: false, close: None };
     let over = CancellationToken::new();
-    let mut server =
-        Heard { io: TokioIo::new(server), exchange: &mut exchange, deaf: false, over: over.clone() };
-    let grant = server.exchange.grant().cloned();
+    let heard = Heard { io: TokioIo::new(server), exchange: &mut exchange, deaf: false, over: over.clone() };
+    let mut server = Veiled::new(heard, masked);
+    let grant = server.side.exchange.grant().cloned();
     let spliced = tokio::select! {
         biased;
         () = revoked.cancelled() => {
-            server.exchange.finish(Outcome::Revoked);
+            server.side.exchange.finish(Outcome::Revoked);
             if !caller.say(Close::Policy).await {
-                server.exchange.signals().revoke();
+                server.side.exchange.signals().revoke();
             }
             return;
         }
         () = ended(grant.as_ref()) => {
-            server.exchange.finish(Outcome::ApprovalEnded);
+            server.side.exchange.finish(Outcome::ApprovalEnded);
             if !caller.say(Close::Policy).await {
-                server.exchange.signals().answer_cut();
+                server.side.exchange.signals().answer_cut();
             }
             return;
         }
@@ -123,15 +137,20 @@ async fn carry(
             Ok(())
         }
     };
+    let unreadable = server.is_unreadable();
     match spliced {
         Ok(()) => {
             exchange.finish(if caller.cut { Outcome::UpstreamCut } else { Outcome::Complete });
         }
         Err(error) => {
             tracing::debug!(exchange = exchange.id(), %error, "a switched exchange was cut");
-            let outcome = if caller.failed { Outcome::CallerLeft } else { Outcome::UpstreamCut };
+            let (outcome, close) = match (caller.failed, unreadable) {
+                (true, _) => (Outcome::CallerLeft, Close::BadGateway),
+                (false, true) => (Outcome::MaskingFailed, Close::Unreadable),
+                (false, false) => (Outcome::UpstreamCut, Close::BadGateway),
+            };
             exchange.finish(outcome);
-            if caller.failed || !caller.say(Close::BadGateway).await {
+            if caller.failed || !caller.say(close).await {
                 exchange.signals().answer_cut();
             }
         }

@@ -14,6 +14,8 @@ pub(super) enum Close {
     Policy,
     /// The model's server was cut, or ended without a Close.
     BadGateway,
+    /// The model's server has sent what cannot be masked.
+    Unreadable,
 }
 
 impl Close {
@@ -21,6 +23,7 @@ impl Close {
     pub(super) fn frame(self) -> Vec<u8> {
         let (code, reason): (u16, &str) = match self {
             Self::Policy => (1008, "the gateway: your login or approval has ended"),
+            Self::Unreadable => (1011, "the gateway: the model's answer cannot be masked"),
             Self::BadGateway => (1014, "the gateway: the model's server cut the connection"),
         };
         let length = u8::try_from(2 + reason.len()).unwrap_or_default();

@@ -9,9 +9,11 @@ use std::borrow::Cow;
 use http::StatusCode;
 
 pub use dialect::{Dialect, Voice};
-pub use shape::{CODE_HEADER, REQUEST_ID_HEADER};
+pub use shape::{CODE_HEADER, REQUEST_ID_HEADER, grpc_message};
 
-use super::{audit::AuditError, framing::Malformed, policy::Verdict, upstream::UpstreamError};
+use super::{
+    audit::AuditError, framing::Malformed, mask::NotUnderstood, policy::Verdict, upstream::UpstreamError,
+};
 use crate::wire::{Refusal, code};
 
 /// A "no" on its way to the caller: what happened, the next step, and the HTTP status it travels under.
@@ -84,6 +86,24 @@ impl Problem {
     pub fn answer_cut() -> Self {
         Self::new(code::UPSTREAM_UNREACHABLE, "the model's server cut its answer short")
             .remedy("tell the gateway's operator: the cause is in the gateway's log under the request id")
+    }
+
+    /// An answer of a kind, or in a compression, that cannot be masked.
+    pub fn answer_unknown(kind: Option<&str>) -> Self {
+        let what =
+            kind.map_or_else(|| "of no kind at all".to_owned(), |kind| format!("of the kind `{kind}`"));
+        let message =
+            format!("the model's answer is {what}, which cannot be masked, so nothing of it is passed on");
+        Self::new(code::MASKING_FAILED, message).remedy(
+            "ask the gateway's operator: `mask.unknown = \"pass\"` of the model lets such answers through",
+        )
+    }
+
+    /// An answer that is not what it says it is, and so cannot be masked.
+    pub fn answer_unreadable(why: &NotUnderstood) -> Self {
+        let message = format!("the model's answer cannot be masked, so no more of it is passed on: {why}");
+        Self::new(code::MASKING_FAILED, message)
+            .remedy("tell the gateway's operator: the model's server sent something else than it announced")
     }
 
     /// The deadline that the caller itself has set is over.
@@ -268,7 +288,8 @@ pub fn status(word: &str) -> StatusCode {
         code::UPSTREAM_UNREACHABLE
         | code::UPSTREAM_UNTRUSTED
         | code::UPSTREAM_CREDENTIAL
-        | code::UPSTREAM_MALFORMED => StatusCode::BAD_GATEWAY,
+        | code::UPSTREAM_MALFORMED
+        | code::MASKING_FAILED => StatusCode::BAD_GATEWAY,
         code::UPSTREAM_TIMEOUT => StatusCode::GATEWAY_TIMEOUT,
         code::AUDIT_UNAVAILABLE | code::DRAINING => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::INTERNAL_SERVER_ERROR,

@@ -57,7 +57,7 @@ impl Problem {
         let mut trailers = HeaderMap::with_capacity(3);
         trailers.insert(CODE_HEADER, text(&self.code));
         trailers.insert("grpc-status", HeaderValue::from(self.grpc_status()));
-        trailers.insert("grpc-message", text(&percent_encoded(&self.sentence())));
+        trailers.insert("grpc-message", grpc_message(&self.sentence()));
         trailers
     }
 
@@ -150,7 +150,8 @@ fn text(value: &str) -> HeaderValue {
 }
 
 /// `grpc-message` as the gRPC protocol over HTTP/2 writes it: printable ASCII but `%`, the rest as `%XX`.
-fn percent_encoded(message: &str) -> String {
+/// The value of `grpc-message` that says this: percent-encoded but for what prints (gRPC over HTTP/2).
+pub fn grpc_message(message: &str) -> HeaderValue {
     let mut out = String::with_capacity(message.len());
     for byte in message.bytes() {
         if (b' '..=b'~').contains(&byte) && byte != b'%' {
@@ -159,7 +160,7 @@ fn percent_encoded(message: &str) -> String {
             let _ = write!(out, "%{byte:02X}");
         }
     }
-    out
+    text(&out)
 }
 
 #[cfg(test)]

@@ -88,7 +88,10 @@ fn choices_tools_and_nested_json_are_texts_of_their_own() {
     }
     assert_eq!(contents, ["hello ", "[EMAIL]"]);
     let arguments: serde_json::Value = serde_json::from_str(&arguments).unwrap();
-    assert_eq!(arguments, serde_json::json!({ "to": "[EMAIL]", "n": "[CREDIT_CARD]", "in": "{\"x\":\"[EMAIL]\"}" }));
+    assert_eq!(
+        arguments,
+        serde_json::json!({ "to": "[EMAIL]", "n": "[CREDIT_CARD]", "in": "{\"x\":\"[EMAIL]\"}" })
+    );
 }
 
 #[test]

@@ -26,6 +26,15 @@ pub(super) fn method(path: &str) -> Option<bool> {
     }
 }
 
+/// Whether the path is a method that tells of the server and its models alone: of KServe's service, health and reflection.
+pub(super) fn is_quiet(path: &str) -> bool {
+    const METHODS: [&str; 6] =
+        ["ServerLive", "ServerReady", "ModelReady", "ServerMetadata", "ModelMetadata", "RepositoryIndex"];
+    path.strip_prefix(SERVICE).is_some_and(|method| METHODS.contains(&method))
+        || path.starts_with("/grpc.health.v1.Health/")
+        || path.starts_with("/grpc.reflection.")
+}
+
 /// Where the walk is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum At {

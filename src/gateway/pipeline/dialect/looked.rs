@@ -12,10 +12,11 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Call, Named, Streams, grpc::Messages, raw::Beginning, requested::Finder};
+use super::{Call, Named, Streams, grpc::Messages, raw::Beginning, requested::Finder, shown::MAX_INPUT};
 use crate::{
     gateway::{
         framing,
+        mask::Masking,
         respond::Problem,
         upstream::{UpstreamError, Watch},
     },
@@ -88,9 +89,13 @@ impl Asked {
         }
     }
 
-    /// The beginning of what is asked, where it is kept.
-    pub(in crate::gateway::pipeline) fn input(&self) -> Option<String> {
-        lock(self.reader.as_ref()?).told().input
+    /// The beginning of what is asked, masked, where it is kept.
+    pub(in crate::gateway::pipeline) fn input(&self, masking: &Masking) -> Option<String> {
+        let told = lock(self.reader.as_ref()?).told();
+        let input = told.input?;
+        // What was cut may have been cut in the middle of a value.
+        let whole = told.whole && input.len() + char::MAX.len_utf8() <= MAX_INPUT;
+        Some(masking.excerpt(&input, whole))
     }
 }
 

@@ -69,6 +69,27 @@ pub(super) struct Call {
     raw: bool,
 }
 
+/// What a path promises to callers who speak gRPC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rpc {
+    /// KServe's answers to work.
+    Inference { streams: bool },
+    /// What tells of the server, and of nobody's data.
+    Quiet,
+    /// Anything else.
+    Other,
+}
+
+/// What a path promises to callers who speak gRPC.
+pub(super) fn rpc(path: &str) -> Rpc {
+    let path = plain(path);
+    match grpc::method(&path) {
+        Some(streams) => Rpc::Inference { streams },
+        None if grpc::is_quiet(&path) => Rpc::Quiet,
+        None => Rpc::Other,
+    }
+}
+
 /// How paths end, OpenAI's and Anthropic's.
 const ENDINGS: [(&str, Work); 5] = [
     ("/chat/completions", Work::Generate),
@@ -87,6 +108,11 @@ const OLLAMA: [(&str, Work); 4] = [
 ];
 
 impl Call {
+    /// Whether its answer is made of what an interface of models is made of, and not of any JSON.
+    pub(super) fn is_interface(&self) -> bool {
+        self.work != Work::Other || matches!(self.named, Named::Path(_) | Named::Message)
+    }
+
     /// What the head of a request shows; `None` for requests whose bodies are nobody's business. Method and path alone decide: servers
     /// may not look at the content type, so a caller who says `application/grpc` is counted like any other.
     pub(super) fn of(dialect: Dialect, head: &Parts) -> Option<Self> {
@@ -161,7 +187,7 @@ fn plain(path: &str) -> Cow<'_, str> {
 }
 
 /// Resolves `%XX` (RFC 3986 §2.1).
-fn unescaped(mut rest: &[u8]) -> Vec<u8> {
+pub(super) fn unescaped(mut rest: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(rest.len());
     while let Some((&byte, after)) = rest.split_first() {
         let escaped = after.split_at_checked(2).filter(|_| byte == b'%');

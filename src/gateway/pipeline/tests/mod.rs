@@ -8,6 +8,7 @@ mod ends;
 mod framing;
 mod grpc;
 mod limits;
+mod masking;
 mod protocols;
 mod refusals;
 mod servers;
