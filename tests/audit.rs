@@ -8,7 +8,7 @@ use std::{
 
 use hoopctl::evidence::tlog::{Checkpoint, SigningKey, VerifyingKey};
 
-use crate::world::{Laptop, World, eventually, model::Model, text};
+use crate::world::{Laptop, Model, World, eventually, text};
 
 /// A world in which so many exchanges have happened, and somebody who may read all of them.
 fn world(model: &Model, exchanges: usize) -> (World, Laptop) {
@@ -52,6 +52,14 @@ fn copy(from: &Path, to: &Path) {
         let to = to.join(entry.file_name());
         if entry.file_type().unwrap().is_dir() { copy(&entry.path(), &to) } else { drop(fs::copy(entry.path(), to).unwrap()) }
     }
+}
+
+/// Changes the lines of a bundle's events.
+fn edit(folder: &Path, change: impl FnOnce(&mut Vec<String>)) {
+    let path = folder.join("events.jsonl");
+    let mut lines: Vec<String> = fs::read_to_string(&path).unwrap().lines().map(str::to_owned).collect();
+    change(&mut lines);
+    fs::write(path, lines.join("\n") + "\n").unwrap();
 }
 
 /// The one file in a folder.
@@ -98,22 +106,13 @@ fn a_bundle_verifies_offline_with_the_public_key_alone_and_every_change_is_found
         change(&folder);
         folder
     };
-    let lines = |change: &dyn Fn(&mut Vec<String>)| {
-        move |folder: &Path| {
-            let path = folder.join("events.jsonl");
-            let mut lines: Vec<String> =
-                fs::read_to_string(&path).unwrap().lines().map(str::to_owned).collect();
-            change(&mut lines);
-            fs::write(path, lines.join("\n") + "\n").unwrap();
-        }
-    };
-    let drop_line = lines(&|lines| drop(lines.remove(2)));
+    let drop_line = |folder: &Path| edit(folder, |lines| drop(lines.remove(2)));
     found(&stranger, &changed("dropped", &drop_line), &key, &[], "2:");
-    let swap = lines(&|lines| lines.swap(1, 3));
+    let swap = |folder: &Path| edit(folder, |lines| lines.swap(1, 3));
     found(&stranger, &changed("reordered", &swap), &key, &[], "1:");
-    let alter = lines(&|lines| lines[4] = lines[4].replacen("2026", "2025", 1).replacen("ev_0", "ev_1", 1));
+    let alter = |folder: &Path| edit(folder, |lines| lines[4] = lines[4].replacen("\"time\":\"2", "\"time\":\"1", 1));
     found(&stranger, &changed("altered", &alter), &key, &[], "4:");
-    let add = lines(&|lines| lines.push(lines[0].clone()));
+    let add = |folder: &Path| edit(folder, |lines| lines.push(lines[0].clone()));
     found(&stranger, &changed("added", &add), &key, &[], &format!("{size}:"));
     let flip = |folder: &Path| {
         let path = only(folder.join("tile/entries/000.p"));

@@ -258,7 +258,9 @@ fn a_signing_key_comes_back_from_its_text_and_is_not_printed() {
     let again = SigningKey::parse(text.expose_secret()).unwrap();
     assert_eq!(again.public(), key.public());
     assert_eq!(again.sign("text\n"), key.sign("text\n"));
-    let seed = text.expose_secret().trim_end().rsplit('+').next().unwrap().to_owned();
+    // The base64 may hold plus signs of its own.
+    let seed = text.expose_secret().trim_end().splitn(5, '+').nth(4).unwrap().to_owned();
+    assert!(seed.len() > 40);
     assert!(!format!("{key:?}").contains(&seed));
     assert!(SigningKey::parse(&text.expose_secret().replace("gateway", "gatewaz")).is_err());
 }

@@ -12,6 +12,8 @@ use crate::{
 const INSERT: &str = "INSERT INTO events (id, time, kind, subject, email, provider, model, session, exchange, verdict, outcome, json) ";
 /// Rows of one statement: each statement is a turn of the database's thread and back, a row more is little.
 const ROWS: usize = 32;
+/// Masked entities of one statement.
+const MASKED: usize = 256;
 
 #[async_trait::async_trait]
 impl Ledger for Store {
@@ -115,12 +117,18 @@ impl Ledger for Store {
 
 /// Remembers which entities were masked in an answer, for whoever asks for one of them.
 async fn note_masked(entries: &[Entry], transaction: &mut Transaction<'_, Sqlite>) -> Result<(), AuditError> {
-    for event in entries.iter().map(|entry| &entry.event) {
-        for entity in event.masked.keys() {
-            let sql = "INSERT INTO masked (entity, seq) SELECT $1, seq FROM events WHERE id = $2 ON CONFLICT DO NOTHING";
-            let noted = sqlx::query(sql).bind(entity).bind(&event.id).execute(&mut **transaction).await;
-            noted.map_err(unwritable)?;
-        }
+    let masked: Vec<(&str, &str)> = entries
+        .iter()
+        .map(|entry| &entry.event)
+        .flat_map(|event| event.masked.keys().map(|entity| (entity.as_str(), event.id.as_str())))
+        .collect();
+    for some in masked.chunks(MASKED) {
+        let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO masked (entity, seq) SELECT new.column1, events.seq FROM (");
+        insert.push_values(some, |mut row, (entity, id)| {
+            row.push_bind(*entity).push_bind(*id);
+        });
+        insert.push(") AS new JOIN events ON events.id = new.column2 WHERE TRUE ON CONFLICT DO NOTHING");
+        insert.build().execute(&mut **transaction).await.map_err(unwritable)?;
     }
     Ok(())
 }
@@ -259,6 +267,7 @@ mod tests {
             session: Some(choose("ses_1", "ses_2")),
             exchange: Some(format!("ex_{n}")),
             decision: Some(Decision { verdict: choose("permit", "deny"), ..Decision::default() }),
+            masked: even.then(|| [("EMAIL".to_owned(), 1), ("IBAN".to_owned(), n)]).into_iter().flatten().collect(),
             ..Event::default()
         };
         Entry { json: serde_json::to_string(&event).unwrap(), event }
@@ -290,6 +299,9 @@ mod tests {
             (Filter { exchange: text("ex_3"), ..all.clone() }, "3"),
             (Filter { session: text("ses_2"), since: Some(at(2)), ..all.clone() }, "3 5"),
             (Filter { verdict: text("deny"), until: Some(at(4)), ..all.clone() }, "1 3"),
+            (Filter { masked: text("IBAN"), ..all.clone() }, "0 2 4"),
+            (Filter { masked: text("IBAN"), since: Some(at(1)), ..all.clone() }, "2 4"),
+            (Filter { masked: text("PHONE"), ..all.clone() }, ""),
             (Filter { own: own("alice", "corp"), ..all.clone() }, "0 2 4"),
             (Filter { own: own("alice", "partners"), ..all.clone() }, ""),
             (Filter { own: own("alice", "corp"), user: text("bob"), ..all.clone() }, ""),
@@ -337,6 +349,45 @@ mod tests {
             store.append(&batch, first + count).await.unwrap();
         }
         assert_eq!(ids(&store, Filter { limit: 1000, ..Filter::default() }).await.0, all);
+    }
+
+    #[tokio::test]
+    async fn a_cursor_finds_what_comes_later_and_nothing_twice() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(&dir).await;
+        let page = async |after: Option<u64>, kind: &str| {
+            let filter = Filter { after, kind: Some(kind.into()), limit: 2, ..Filter::default() };
+            let page = store.query(&filter).await.unwrap();
+            (page.events.into_iter().map(|e| e.id).collect::<Vec<_>>(), page.cursor)
+        };
+        assert_eq!(page(None, "login").await, (Vec::new(), 0));
+        store.append(&(0..4).map(entry).collect::<Vec<_>>(), 100).await.unwrap();
+        assert_eq!(page(None, "login").await, (vec!["ev_1".into(), "ev_3".into()], 4));
+        assert_eq!(page(Some(4), "login").await, (Vec::new(), 4));
+        store.append(&(4..10).map(entry).collect::<Vec<_>>(), 200).await.unwrap();
+        assert_eq!(page(Some(4), "login").await, (vec!["ev_5".into(), "ev_7".into()], 8));
+        assert_eq!(page(Some(8), "login").await, (vec!["ev_9".into()], 10));
+        assert_eq!(page(Some(8), "renewal").await, (Vec::new(), 10), "what did not match is passed");
+    }
+
+    #[tokio::test]
+    async fn rows_have_their_places_and_are_put_back_into_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(&dir).await;
+        assert_eq!(store.last().await.unwrap(), 0);
+        store.append(&(0..10).map(entry).collect::<Vec<_>>(), 100).await.unwrap();
+        let rows = store.rows(0, 100).await.unwrap();
+        assert_eq!(rows.iter().map(|row| row.seq).collect::<Vec<_>>(), (1..=10).collect::<Vec<_>>());
+        assert_eq!(rows[6].json, entry(6).json);
+        assert_eq!(store.rows(6, 2).await.unwrap(), rows[6..8]);
+        sqlx::query("DELETE FROM events WHERE seq > 4").execute(&store.rooms.database.writer).await.unwrap();
+        assert_eq!(store.last().await.unwrap(), 4);
+        store.restore(&rows[4..]).await.unwrap();
+        assert_eq!(store.rows(0, 100).await.unwrap(), rows);
+        store.append(&[entry(10)], 200).await.unwrap();
+        assert_eq!(store.last().await.unwrap(), 11);
+        let ids = ids(&store, Filter { masked: Some("EMAIL".into()), limit: 9, ..Filter::default() }).await.0;
+        assert_eq!(ids, ["ev_0", "ev_2", "ev_4", "ev_6", "ev_8", "ev_10"]);
     }
 
     #[tokio::test]
