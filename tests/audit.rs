@@ -50,7 +50,11 @@ fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() { copy(&entry.path(), &to) } else { drop(fs::copy(entry.path(), to).unwrap()) }
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to)
+        } else {
+            drop(fs::copy(entry.path(), to).unwrap())
+        }
     }
 }
 
@@ -110,7 +114,8 @@ fn a_bundle_verifies_offline_with_the_public_key_alone_and_every_change_is_found
     found(&stranger, &changed("dropped", &drop_line), &key, &[], "2:");
     let swap = |folder: &Path| edit(folder, |lines| lines.swap(1, 3));
     found(&stranger, &changed("reordered", &swap), &key, &[], "1:");
-    let alter = |folder: &Path| edit(folder, |lines| lines[4] = lines[4].replacen("\"time\":\"2", "\"time\":\"1", 1));
+    let alter =
+        |folder: &Path| edit(folder, |lines| lines[4] = lines[4].replacen("\"time\":\"2", "\"time\":\"1", 1));
     found(&stranger, &changed("altered", &alter), &key, &[], "4:");
     let add = |folder: &Path| edit(folder, |lines| lines.push(lines[0].clone()));
     found(&stranger, &changed("added", &add), &key, &[], &format!("{size}:"));
@@ -210,7 +215,8 @@ fn events_are_written_for_other_programs() {
     };
     let lines = run("jsonl");
     assert_eq!(lines.lines().count(), 2);
-    let events: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let events: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let ocsf = run("ocsf");
     let ocsf: Vec<serde_json::Value> = ocsf.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(ocsf[0]["class_uid"], 6003);

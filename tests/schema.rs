@@ -16,7 +16,10 @@ fn the_schema_is_that_of_the_types() {
         fs::write(&path, &text).unwrap();
     }
     let found = fs::read_to_string(&path).unwrap_or_default();
-    assert!(found == text, "{FILE} is not that of the types: HOOPCTL_BLESS=1 cargo test --test runner schema");
+    assert!(
+        found == text,
+        "{FILE} is not that of the types: HOOPCTL_BLESS=1 cargo test --test runner schema"
+    );
 }
 
 #[test]

@@ -123,7 +123,9 @@ async fn note_masked(entries: &[Entry], transaction: &mut Transaction<'_, Sqlite
         .flat_map(|event| event.masked.keys().map(|entity| (entity.as_str(), event.id.as_str())))
         .collect();
     for some in masked.chunks(MASKED) {
-        let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO masked (entity, seq) SELECT new.column1, events.seq FROM (");
+        let mut insert = QueryBuilder::<Sqlite>::new(
+            "INSERT INTO masked (entity, seq) SELECT new.column1, events.seq FROM (",
+        );
         insert.push_values(some, |mut row, (entity, id)| {
             row.push_bind(*entity).push_bind(*id);
         });
@@ -267,7 +269,11 @@ mod tests {
             session: Some(choose("ses_1", "ses_2")),
             exchange: Some(format!("ex_{n}")),
             decision: Some(Decision { verdict: choose("permit", "deny"), ..Decision::default() }),
-            masked: even.then(|| [("EMAIL".to_owned(), 1), ("IBAN".to_owned(), n)]).into_iter().flatten().collect(),
+            masked: even
+                .then(|| [("EMAIL".to_owned(), 1), ("IBAN".to_owned(), n)])
+                .into_iter()
+                .flatten()
+                .collect(),
             ..Event::default()
         };
         Entry { json: serde_json::to_string(&event).unwrap(), event }
