@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Output,
+    process::{Output, Stdio},
 };
 
 use hoopctl::evidence::tlog::{Checkpoint, SigningKey, VerifyingKey};
@@ -53,7 +53,7 @@ fn copy(from: &Path, to: &Path) {
         if entry.file_type().unwrap().is_dir() {
             copy(&entry.path(), &to)
         } else {
-            drop(fs::copy(entry.path(), to).unwrap())
+            fs::copy(entry.path(), to).unwrap();
         }
     }
 }
@@ -150,8 +150,9 @@ fn after_kill_9_the_log_goes_on_from_every_checkpoint_that_was_kept() {
     let key = fs::read_to_string(world.state().join("log.vkey")).unwrap().trim().to_owned();
     let mut kept: Vec<String> = Vec::new();
     for round in 0..3 {
-        let mut calls: Vec<_> =
-            (0..4).map(|_| auditor.command().args(["call", "m", "/headers"]).spawn().unwrap()).collect();
+        let mut calls: Vec<_> = (0..4)
+            .map(|_| auditor.command().args(["call", "m", "/headers"]).stdout(Stdio::null()).spawn().unwrap())
+            .collect();
         let file = world.dir.path().join(format!("kept-{round}")).display().to_string();
         assert!(verify(&auditor, &["--key", &key, "--keep", &file]).status.success());
         kept.push(file);
@@ -233,7 +234,7 @@ fn a_followed_log_shows_what_comes() {
     let (_world, auditor) = world(&model, 1);
     let mut command = auditor.command();
     command.args(["audit", "query", "--follow", "--kind", "exchange", "-o", "jsonl"]);
-    let mut follow = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut follow = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = std::io::BufReader::new(follow.stdout.take().unwrap()).lines();
     let first = lines.next().unwrap().unwrap();
     assert!(auditor.run(&["call", "m", "/headers"]).status.success());

@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 use serde_json::{Map, Value, json};
 use syn::{Attribute, Expr, Field, Fields, GenericArgument, Item, Lit, Meta, PathArguments, Type};
 
-const FILE: &str = "docs/reference/audit-event.schema.json";
+const FILE: &str = "docs/audit-event.schema.json";
 
 #[test]
 fn the_schema_is_that_of_the_types() {

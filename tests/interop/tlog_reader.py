@@ -31,6 +31,6 @@ for index in range(0, now.size, 7):
 if len(sys.argv) > 3:
     old = head(pathlib.Path(sys.argv[3]))
     proof = aics_tlog.consistency_proof_from_tiles(reader, old.size, now.size)
-    assert aics_tlog.verify_consistency(old.size, now.size, proof, old.root, now.root)
+    assert aics_tlog.verify_consistency(old.size, now.size, old.root, now.root, proof)
     proven["old"] = old.size
 print(json.dumps(proven))
