@@ -129,6 +129,7 @@ fn actor(event: &Event) -> Value {
 fn api(event: &Event) -> Value {
     let operation = match &event.request {
         Some(request) => format!("{} {}", request.method, request.path),
+        None if event.kind.is_empty() => "unknown".to_owned(),
         None => event.kind.clone(),
     };
     let mut api = json!({ "operation": operation, "service": { "name": "hoopctl gateway" } });
