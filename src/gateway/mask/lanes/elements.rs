@@ -129,7 +129,8 @@ impl Elements {
     fn before(&mut self, byte: u8, out: &mut Vec<u8>) -> Result<(), NotUnderstood> {
         self.held.push(byte);
         if self.element.depth < 2 && !self.element.in_string {
-            let expected = byte.is_ascii_whitespace() || matches!((self.element.depth, byte), (0, b'[') | (1, b'{'));
+            let expected =
+                byte.is_ascii_whitespace() || matches!((self.element.depth, byte), (0, b'[') | (1, b'{'));
             if !expected {
                 return self.document(out);
             }

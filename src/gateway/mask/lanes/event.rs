@@ -128,7 +128,8 @@ impl<C: Fn(&Path) -> bool> Sink for Found<C> {
     }
 
     fn close(&mut self, _: &Escapes, end: u64) {
-        let plain = self.leaves.last().is_some_and(|leaf| leaf.kind == Kind::Key && shape::is_plain_key(&leaf.text));
+        let plain =
+            self.leaves.last().is_some_and(|leaf| leaf.kind == Kind::Key && shape::is_plain_key(&leaf.text));
         if plain {
             self.leaves.pop();
         } else if let Some(leaf) = self.leaves.last_mut() {

@@ -97,12 +97,17 @@ impl Calls {
     /// A message with what is held of the texts of one request.
     fn rests(&mut self, id: &str, whole: bool, out: &mut Vec<u8>) {
         let mut rests: BTreeMap<String, Vec<Vec<u8>>> = BTreeMap::new();
-        let (ending, others) = std::mem::take(&mut self.lanes).into_iter().partition(|((of, ..), _)| of == id);
+        let (ending, others) =
+            std::mem::take(&mut self.lanes).into_iter().partition(|((of, ..), _)| of == id);
         self.lanes = others;
         let ending: BTreeMap<(String, String, usize), Plain> = ending;
         for ((_, name, at), mut lane) in ending {
             let mut rest = Vec::new();
-            if whole { lane.finish(&mut rest) } else { lane.abort(&mut rest) }
+            if whole {
+                lane.finish(&mut rest)
+            } else {
+                lane.abort(&mut rest)
+            }
             let elements = rests.entry(name).or_default();
             elements.resize(elements.len().max(at + 1), Vec::new());
             if let Some(element) = elements.get_mut(at) {
@@ -392,7 +397,13 @@ mod tests {
         let end = field(INFER_RESPONSE, &[field(ID, b"2"), last.clone()].concat());
         let out = run(true, &[wire, framed(std::slice::from_ref(&end))].concat()).unwrap();
         let rests = BTreeMap::from([("text".to_owned(), vec![b"b".to_vec()])]);
-        let expected = [part("1", "to ", b""), part("2", "so ", b""), part("1", "[EMAIL]", &last), of_rests("2", &rests), end];
+        let expected = [
+            part("1", "to ", b""),
+            part("2", "so ", b""),
+            part("1", "[EMAIL]", &last),
+            of_rests("2", &rests),
+            end,
+        ];
         assert_eq!(out, framed(&expected));
     }
 

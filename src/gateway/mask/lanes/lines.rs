@@ -82,7 +82,9 @@ impl Lines {
         for sent in sent {
             match sent {
                 Sent::Same => out.extend_from_slice(line),
-                Sent::Changed(json) => [before, &json, after].iter().for_each(|part| out.extend_from_slice(part)),
+                Sent::Changed(json) => {
+                    [before, &json, after].iter().for_each(|part| out.extend_from_slice(part))
+                }
                 Sent::More(_, json) => more(&json, out),
             }
         }

@@ -159,7 +159,10 @@ impl Shape {
             labelled
         } else if self == Self::Interface && repeats(path) {
             Treatment::Gone
-        } else if is_name(key) || BYTES.contains(&key) && is_bytes(path) || key == "name" && after(path, &NAMED) {
+        } else if is_name(key)
+            || BYTES.contains(&key) && is_bytes(path)
+            || key == "name" && after(path, &NAMED)
+        {
             Treatment::Keep
         } else if NESTED.contains(&key) {
             Treatment::Nested
@@ -244,7 +247,9 @@ fn in_foreign(path: &Path) -> bool {
 /// `data` is text in KServe's outputs, and bytes beside a kind of media.
 fn is_bytes(path: &Path) -> bool {
     match path.key() {
-        Some("data") => after(path, &["audio", "content", "content_block", "inlineData", "inline_data", "source"]),
+        Some("data") => {
+            after(path, &["audio", "content", "content_block", "inlineData", "inline_data", "source"])
+        }
         Some("result") => after(path, &["output", "item"]),
         _ => true,
     }

@@ -43,7 +43,11 @@ impl Blocks {
             if empty {
                 let bytes = self.held.get(self.given..after).unwrap_or_default().to_vec();
                 self.given = after;
-                return if bytes.len() > LONGEST { Err(NotUnderstood::TooLong) } else { Ok(Some(Block::of(bytes))) };
+                return if bytes.len() > LONGEST {
+                    Err(NotUnderstood::TooLong)
+                } else {
+                    Ok(Some(Block::of(bytes)))
+                };
             }
         }
         self.held.drain(..self.given);

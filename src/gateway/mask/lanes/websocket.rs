@@ -70,7 +70,9 @@ impl Messages {
             let Some(head) = head(rest, self.key.is_some())? else { break };
             let first = rest.get(head.size).map(|byte| byte ^ head.key.map_or(0, |[key, ..]| key));
             let in_bytes = head.opcode == CONTINUATION && self.message.is_none();
-            if in_bytes || head.opcode == BINARY && (head.length == 0 || first.is_some_and(|b| !begins_json(b))) {
+            if in_bytes
+                || head.opcode == BINARY && (head.length == 0 || first.is_some_and(|b| !begins_json(b)))
+            {
                 self.passing = (head.size as u64).saturating_add(head.length);
                 continue;
             }

@@ -46,7 +46,9 @@ fn live(at: usize, leaf: &Leaf, leaves: &[Leaf], reading: &mut Reading) -> bool 
         }
         _ => {}
     }
-    if ["turnComplete", "generationComplete", "interrupted"].iter().any(|end| is(&leaf.path, &["serverContent", end]))
+    if ["turnComplete", "generationComplete", "interrupted"]
+        .iter()
+        .any(|end| is(&leaf.path, &["serverContent", end]))
         && leaf.text == "true"
     {
         reading.ends.push("live/".to_owned());

@@ -69,7 +69,9 @@ pub(super) fn read(leaves: &[Leaf], carrier: Carrier) -> Reading {
     let kind = string(leaves, "type").or_else(|| string(leaves, "event_type"));
     let object = string(leaves, "object").unwrap_or_default();
     match kind {
-        Some(kind) if blocks::is_anthropic(kind) && !top_is_piece(kind, leaves) => blocks::anthropic(kind, leaves),
+        Some(kind) if blocks::is_anthropic(kind) && !top_is_piece(kind, leaves) => {
+            blocks::anthropic(kind, leaves)
+        }
         Some(kind) if blocks::is_cohere(kind) => blocks::cohere(kind, leaves),
         Some(kind) if kind.contains('.') => openai::responses(kind, leaves),
         _ if object.starts_with("thread.") => openai::assistants(object, leaves),

@@ -1,7 +1,10 @@
 //! OpenAI's interfaces, and everything made after them.
 
 use super::{Reading, choice, is, name, place, string, top, under};
-use crate::gateway::mask::lanes::{event::Leaf, json::{Path, Step}};
+use crate::gateway::mask::lanes::{
+    event::Leaf,
+    json::{Path, Step},
+};
 
 /// Keys of a delta whose values stand whole where they are.
 const WHOLE: [&str; 7] = ["data", "format", "id", "name", "role", "signature", "type"];
@@ -43,7 +46,11 @@ pub(super) fn responses(kind: &str, leaves: &[Leaf]) -> Reading {
         for (at, leaf) in leaves.iter().enumerate().filter(|(_, leaf)| leaf.is_string && !bytes) {
             let in_delta = matches!(leaf.path.steps().first(), Some(Step::Key(key)) if key == "delta");
             if in_delta && !leaf.path.key().is_some_and(|last| WHOLE.contains(&last)) {
-                reading.piece(at, format!("{}{of_what}/{}", item(leaves), name(&leaf.path, leaves, 1)), nested);
+                reading.piece(
+                    at,
+                    format!("{}{of_what}/{}", item(leaves), name(&leaf.path, leaves, 1)),
+                    nested,
+                );
             }
         }
         return reading;
@@ -90,7 +97,8 @@ pub(super) fn assistants(object: &str, leaves: &[Leaf]) -> Reading {
     for (at, leaf) in leaves.iter().enumerate().filter(|(_, leaf)| leaf.is_string) {
         let last = leaf.path.key().unwrap_or_default();
         let in_delta = matches!(leaf.path.steps().first(), Some(Step::Key(key)) if key == "delta");
-        let whole = WHOLE.contains(&last) || leaf.path.steps().iter().any(|step| *step == Step::Key("annotations".to_owned()));
+        let whole = WHOLE.contains(&last)
+            || leaf.path.steps().iter().any(|step| *step == Step::Key("annotations".to_owned()));
         if in_delta && !whole && !is(&leaf.path, &["delta", "status"]) {
             reading.piece(at, format!("{of}/{}", name(&leaf.path, leaves, 1)), last == "arguments");
         }

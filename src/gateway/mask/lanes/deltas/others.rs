@@ -69,8 +69,7 @@ pub(super) fn unknown(leaves: &[Leaf], carrier: Carrier) -> Reading {
     let flag = FLAGS.iter().find_map(|flag| {
         top(leaves, flag).filter(|leaf| !leaf.is_string && matches!(leaf.text.as_str(), "true" | "false"))
     });
-    let pieces: &[&str] =
-        if carrier == Carrier::Events || flag.is_some() { &PIECES } else { &ALWAYS_PIECES };
+    let pieces: &[&str] = if carrier == Carrier::Events || flag.is_some() { &PIECES } else { &ALWAYS_PIECES };
     let owners: Vec<&str> =
         OWNERS.iter().filter_map(|owner| top(leaves, owner)).map(|leaf| leaf.text.as_str()).collect();
     for (at, leaf) in leaves.iter().enumerate().filter(|(_, leaf)| leaf.is_string) {
@@ -82,7 +81,8 @@ pub(super) fn unknown(leaves: &[Leaf], carrier: Carrier) -> Reading {
             reading.piece(at, format!("{}/{}", owners.join("/"), name(&leaf.path, leaves, 0)), nested);
         }
     }
-    let kind = ["type", "event"].iter().find_map(|key| string(leaves, key)).unwrap_or_default().to_lowercase();
+    let kind =
+        ["type", "event"].iter().find_map(|key| string(leaves, key)).unwrap_or_default().to_lowercase();
     if flag.is_some_and(|flag| flag.text == "true") || ENDS.iter().any(|end| kind.ends_with(end)) {
         reading.ends_all();
     }

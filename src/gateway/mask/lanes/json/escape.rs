@@ -93,7 +93,9 @@ impl Escapes {
             for char in text.chars() {
                 match u8::try_from(char) {
                     Ok(byte) if byte < 0x80 => self.write_ascii(byte, out),
-                    _ if self.escapes(char) => char.encode_utf16(&mut [0; 2]).iter().for_each(|u| self.hex(*u, out)),
+                    _ if self.escapes(char) => {
+                        char.encode_utf16(&mut [0; 2]).iter().for_each(|u| self.hex(*u, out))
+                    }
                     _ => out.extend_from_slice(char.encode_utf8(&mut buffer).as_bytes()),
                 }
             }

@@ -1,9 +1,6 @@
 //! The strings of a document: escapes undone, characters that a cut has parted put together.
 
-use super::{
-    Malformed, Scanner, Sink,
-    scan::State,
-};
+use super::{Malformed, Scanner, Sink, scan::State};
 
 /// The longest key that is remembered for paths, bytes; what follows belongs to no rule.
 const LONGEST_KEY: usize = 256;
@@ -11,12 +8,7 @@ const LONGEST_KEY: usize = 256;
 const REPLACEMENT: &str = "\u{fffd}";
 
 impl Scanner {
-    pub(super) fn text(
-        &mut self,
-        rest: &[u8],
-        key: bool,
-        sink: &mut impl Sink,
-    ) -> Result<usize, Malformed> {
+    pub(super) fn text(&mut self, rest: &[u8], key: bool, sink: &mut impl Sink) -> Result<usize, Malformed> {
         let lenient = self.lenient;
         let ends = |byte: u8| matches!(byte, b'"' | b'\\') || byte < 0x20 && !lenient;
         let end = rest.iter().position(|byte| ends(*byte));

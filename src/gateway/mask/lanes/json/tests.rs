@@ -83,7 +83,18 @@ fn every_value_is_told_with_its_path_whatever_the_cuts() {
 
 #[test]
 fn what_is_written_again_is_the_same_json() {
-    for json in ["[]", "{}", "[[],{}]", "\"\"", "0", "[0,{\"a\":{}}]", "{\"é\":\"é\"}", "[1,2 ,3]", "\"\\u00e9\\/<\\u0026\"", "[\"\\u000A/\"]"] {
+    for json in [
+        "[]",
+        "{}",
+        "[[],{}]",
+        "\"\"",
+        "0",
+        "[0,{\"a\":{}}]",
+        "{\"é\":\"é\"}",
+        "[1,2 ,3]",
+        "\"\\u00e9\\/<\\u0026\"",
+        "[\"\\u000A/\"]",
+    ] {
         assert_eq!(read(&[json.as_bytes()]).unwrap().out, json);
     }
 }
@@ -112,8 +123,7 @@ fn anything_else_is_an_error() {
         (deep.as_str(), Malformed::Deep),
     ] {
         let got = read(&[json.as_bytes()]).err();
-        let same =
-            matches!((got, error), (Some(Malformed::At(_)), Malformed::At(_))) || got == Some(error);
+        let same = matches!((got, error), (Some(Malformed::At(_)), Malformed::At(_))) || got == Some(error);
         assert!(same, "{json}: {got:?}");
     }
 }
