@@ -1,6 +1,7 @@
 //! One command, one table: hoopctl against direct TLS, a bare tunnel, haproxy and nginx in the same two-leg shape
 //! (local port → TLS → gateway → TLS → model), interleaved in one run. `cargo bench`, or `cargo bench -- --quick`;
-//! `cargo bench -- policy` measures the policy decision alone, `cargo bench -- callers` logins, renewals and revocations.
+//! `cargo bench -- policy` measures the policy decision alone, `cargo bench -- callers` logins, renewals and revocations,
+//! `cargo bench -- masking` what masking costs.
 #![allow(
     missing_docs,
     unreachable_pub,
@@ -21,6 +22,7 @@ mod callers;
 #[path = "../tests/world/issuer.rs"]
 mod issuer;
 mod load;
+mod masking;
 mod model;
 mod policy;
 mod process;
@@ -48,6 +50,8 @@ fn main() {
                 println!("{policies:>5} policies: {:.1} µs a decision", policy::decision_micros(policies));
             }
         }
+        // The engine and the lanes alone.
+        Some("masking") => masking::measure(),
         _ => measure(&runtime, args.iter().any(|a| a == "--quick")),
     }
 }

@@ -2,14 +2,25 @@
 
 use std::sync::Arc;
 
-use super::{Answer, Field, Form};
+use super::{Answer, Field, Form, NotUnderstood};
 use crate::gateway::mask::{Key, Masking, Rules, Style};
+
+mod cuts;
+mod fuzz;
+mod hostile;
+mod wires;
 
 /// Everything is masked, and one field.
 pub(super) fn masking() -> Arc<Masking> {
     let fields = Arc::from([Field::parse("$.customer.ssn").unwrap()]);
     let rules = Arc::new(Rules::everything(Style::Label));
     Arc::new(Masking::new(rules, fields, Arc::new(Key::new(&[7; 32]))))
+}
+
+/// Everything is masked, and no field.
+fn labelled() -> Arc<Masking> {
+    let rules = Arc::new(Rules::everything(Style::Label));
+    Arc::new(Masking::new(rules, Arc::from([]), Arc::new(Key::new(&[7; 32]))))
 }
 
 fn run(form: Form, interface: bool, pieces: &[&[u8]]) -> String {
