@@ -390,6 +390,7 @@ impl Streaming {
         self.ending = Ending::of(problem, self.in_trailers);
         self.exchange.finish(match self.exchange.figures().fault() {
             Some(Fault::Caller) => Outcome::CallerLeft,
+            Some(Fault::Unreadable) => Outcome::MaskingFailed,
             Some(Fault::TooLong | Fault::Ambiguous | Fault::Malformed(_)) => Outcome::Aborted,
             None => Outcome::UpstreamCut,
         });

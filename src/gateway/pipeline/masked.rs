@@ -62,6 +62,11 @@ impl Masked {
         Self { masking, decoder, answer, form, trailers, out: Vec::new(), state: State::Flowing }
     }
 
+    /// For what the caller says in a conversation.
+    pub(super) fn asked(masking: &Arc<Masking>) -> Self {
+        Self::new(Form::WebSocketAsked, true, None, masking, false)
+    }
+
     /// Whether it is one document, whose beginning tells whether it can be read at all.
     pub(super) fn is_document(&self) -> bool {
         self.form == Form::Json

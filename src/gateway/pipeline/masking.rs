@@ -99,11 +99,6 @@ impl Plan {
         Masked::new(Form::WebSocket, self.interface, None, &self.masking, false)
     }
 
-    /// Whether bytes of any other protocol may pass.
-    pub(super) fn lets_pass(&self) -> bool {
-        self.unknown == Unknown::Pass
-    }
-
     fn form(&self, head: &response::Parts) -> Option<(Form, Option<Decoder>)> {
         let kind = head.headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
         let form = match self.rpc {

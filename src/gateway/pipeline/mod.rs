@@ -23,6 +23,7 @@ mod models;
 mod notices;
 mod path;
 mod request;
+mod rewritten;
 mod serve;
 mod switch;
 mod veiled;

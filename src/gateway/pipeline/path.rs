@@ -2,8 +2,9 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, Version, header, request::Parts};
-use http_body::Body as _;
+use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -21,7 +22,9 @@ use super::{
     masked::Masked,
     masking::Plan,
     models::Model,
-    request, switch,
+    request,
+    rewritten::{self, Rewritten},
+    switch::{self, Veils},
 };
 use crate::{
     evidence::event::Leg,
@@ -30,7 +33,7 @@ use crate::{
         identity::Caller,
         policy::Permit,
         respond::{Problem, Voice},
-        upstream::{Answered, Meter, Outgoing},
+        upstream::{Answered, Meter, Outgoing, Source, Watch},
     },
 };
 
@@ -124,10 +127,18 @@ async fn walk(
     if let Some(plan) = &plan {
         plan.request(&mut head.headers);
     }
+    let asked_masked = model.config.mask.as_ref().filter(|mask| mask.request).and(draft.masking().cloned());
+    if asked_masked.is_some() {
+        headers::uncompressed(&mut head.headers);
+    }
     let leaving = headers::towards_model(&mut head);
     let leaving = head.extensions.remove::<OnUpgrade>().filter(|_| leaving);
     let (version, patience) = (head.version, grpc::patience(&head.headers));
-    let mut request = Request::from_parts(head, Outgoing::new(looked.early, body, looked.watch, limit));
+    let mut outgoing = outgoing(&model, &mut head, looked.early, body, looked.watch, (limit, draft))?;
+    if outgoing.is_rewritten() {
+        outgoing.settle(model.upstream.idle()).await.map_err(|error| Problem::from(&error))?;
+    }
+    let mut request = Request::from_parts(head, outgoing);
     if let Some(caller) = informed {
         // 103 and its like are the caller's (RFC 9110 §15.2); hyper drops them unless they are asked for.
         hyper::ext::on_informational(&mut request, move |answer| {
@@ -139,9 +150,37 @@ async fn walk(
     let exchange = draft.intend(way, Arc::clone(&meter), grant).await?;
     // The model's own leg: TLS, the backend's credential, and only with a permit.
     match leaving {
-        Some(caller) => switch::send(way, &model, &permit, request, caller, exchange, plan).await,
+        Some(caller) => {
+            let veils = Veils { answer: plan, asked: asked_masked.map(|masking| Masked::asked(&masking)) };
+            switch::send(way, &model, &permit, request, caller, exchange, veils).await
+        }
         None => send(&model, &permit, request, exchange, plan, (version, patience)).await,
     }
+}
+
+/// The request's body as the model gets it: as it came, or masked.
+fn outgoing(
+    model: &Model,
+    head: &mut Parts,
+    early: Vec<Frame<Bytes>>,
+    body: Incoming,
+    watch: Option<Box<dyn Watch>>,
+    (limit, draft): (u64, &Draft),
+) -> Result<Outgoing, Problem> {
+    let mask = model.config.mask.as_ref().filter(|mask| mask.request);
+    let masked = match (mask, draft.masking()) {
+        (Some(mask), Some(masking)) if !early.is_empty() || !body.is_end_stream() => {
+            rewritten::form(model, masking, head, mask.unknown)?
+        }
+        _ => None,
+    };
+    Ok(match masked {
+        None => Outgoing::new(early, Source::Caller(body), watch, limit),
+        Some(form) => {
+            let rewritten = Rewritten::new(early, body, watch, form);
+            Outgoing::new(Vec::new(), Source::Rewritten(Box::new(rewritten)), None, limit)
+        }
+    })
 }
 
 /// How the answer is masked; `None` where it passes as it is.
@@ -298,13 +337,14 @@ pub(super) fn unmaskable(problem: Problem, exchange: &mut Exchange) -> Problem {
 pub(super) fn failed(error: &crate::gateway::upstream::UpstreamError, mut exchange: Exchange) -> Problem {
     use crate::gateway::upstream::UpstreamError::{
         Crowded, DotSegment, NoUpgrade, RequestAmbiguous, RequestCut, RequestMalformed, RequestTooLong,
-        Unsignable,
+        RequestUnreadable, Unsignable,
     };
     let problem = Problem::from(error);
     tracing::warn!(exchange = exchange.id(), %error, "an exchange got no answer from its model");
     exchange.status(problem.http_status());
     exchange.finish(match error {
         RequestCut => Outcome::CallerLeft,
+        RequestUnreadable => Outcome::MaskingFailed,
         RequestTooLong { .. }
         | RequestAmbiguous
         | RequestMalformed(_)

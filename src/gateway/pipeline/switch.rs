@@ -32,6 +32,7 @@ use super::{
 use crate::{
     gateway::{
         framing::Malformed,
+        mask::Unknown,
         policy::Permit,
         respond::Problem,
         upstream::{Outgoing, UpstreamError},
@@ -45,6 +46,23 @@ pub(super) const LAST_WORD: Duration = Duration::from_millis(500);
 /// For a caller to end their side of a WebSocket once the model's has ended. Other protocols may go on one way.
 const PARTING: Duration = Duration::from_secs(10);
 
+/// What masks the two sides of an exchange that leaves HTTP.
+#[derive(Default)]
+pub(super) struct Veils {
+    /// What the model says.
+    pub(super) answer: Option<Plan>,
+    /// What the caller says, in a conversation.
+    pub(super) asked: Option<Masked>,
+}
+
+impl Veils {
+    /// Whether bytes may pass that are no conversation, and cannot be masked.
+    fn let_pass(&self, model: &Model) -> bool {
+        let unknown = model.config.mask.as_ref().map(|mask| mask.unknown);
+        self.answer.is_none() && self.asked.is_none() || unknown == Some(Unknown::Pass)
+    }
+}
+
 /// Sends a request that asks to leave HTTP. The model's server may say no, which is an answer like any other.
 pub(super) async fn send(
     way: &Arc<Way>,
@@ -53,7 +71,7 @@ pub(super) async fn send(
     request: Request<Outgoing>,
     caller: OnUpgrade,
     mut exchange: Exchange,
-    plan: Option<Plan>,
+    veils: Veils,
 ) -> Result<Response<Answer>, Problem> {
     let asked: Vec<Vec<u8>> =
         headers::tokens(request.headers(), &header::UPGRADE).map(<[u8]>::to_vec).collect();
@@ -68,33 +86,34 @@ pub(super) async fn send(
     let idle = model.upstream.idle();
     let Some(server) = server else {
         headers::towards_caller(&mut answered.head.headers);
-        let masked = path::masked(plan.as_ref(), &mut answered, &mut exchange, idle).await?;
+        let masked = path::masked(veils.answer.as_ref(), &mut answered, &mut exchange, idle).await?;
         let terms = Terms { idle, deadline: None, in_trailers: false };
         let answer = Answer::streaming(answered.body, masked, exchange, terms);
         return Ok(Response::from_parts(answered.head, answer));
     };
     exchange.answered(answered.head.status, &answered.head.headers, &answered.leg);
     let converses = websocket::is_switch(&answered.head.headers);
-    let masked = match &plan {
-        Some(plan) if converses => Some(plan.socket()),
-        Some(plan) if !plan.lets_pass() => {
-            return Err(path::unmaskable(
-                Problem::answer_unknown(Some("an upgraded connection")),
-                &mut exchange,
-            ));
-        }
-        _ => None,
-    };
+    if !converses && !veils.let_pass(model) {
+        return Err(path::unmaskable(Problem::answer_unknown(Some("an upgraded connection")), &mut exchange));
+    }
+    let masked = veils.answer.filter(|_| converses).map(|plan| plan.socket());
+    let asked = veils.asked.filter(|_| converses);
     exchange.switched(&answered.head.headers);
     headers::towards_caller_switching(&mut answered.head.headers);
     let frames = converses.then(Frames::default);
-    way.signals.switch(Box::pin(carry(caller, (server, masked), frames, way.ended.clone(), exchange)));
+    way.signals.switch(Box::pin(carry(
+        (caller, asked),
+        (server, masked),
+        frames,
+        way.ended.clone(),
+        exchange,
+    )));
     Ok(Response::from_parts(answered.head, Answer::made(bytes::Bytes::new())))
 }
 
 /// Carries the bytes of both sides until both have ended, or what the exchange lives by.
 async fn carry(
-    caller: OnUpgrade,
+    (caller, asked): (OnUpgrade, Option<Masked>),
     (server, masked): (OnUpgrade, Option<Masked>),
     frames: Option<Frames>,
     revoked: CancellationToken,
@@ -109,7 +128,8 @@ async fn carry(
             return;
         }
     };
-    let mut caller = Noting { io: TokioIo::new(caller), failed: false, frames, cut: false, close: None };
+    let noting = Noting { io: TokioIo::new(caller), failed: false, frames, cut: false, close: None };
+    let mut caller = Veiled::new(noting, asked);
     let over = CancellationToken::new();
     let heard = Heard { io: TokioIo::new(server), exchange: &mut exchange, deaf: false, over: over.clone() };
     let mut server = Veiled::new(heard, masked);
@@ -118,14 +138,14 @@ async fn carry(
         biased;
         () = revoked.cancelled() => {
             server.side.exchange.finish(Outcome::Revoked);
-            if !caller.say(Close::Policy).await {
+            if !caller.side.say(Close::Policy).await {
                 server.side.exchange.signals().revoke();
             }
             return;
         }
         () = ended(grant.as_ref()) => {
             server.side.exchange.finish(Outcome::ApprovalEnded);
-            if !caller.say(Close::Policy).await {
+            if !caller.side.say(Close::Policy).await {
                 server.side.exchange.signals().answer_cut();
             }
             return;
@@ -137,20 +157,20 @@ async fn carry(
             Ok(())
         }
     };
-    let unreadable = server.is_unreadable();
+    let unreadable = server.is_unreadable() || caller.is_unreadable();
     match spliced {
         Ok(()) => {
-            exchange.finish(if caller.cut { Outcome::UpstreamCut } else { Outcome::Complete });
+            exchange.finish(if caller.side.cut { Outcome::UpstreamCut } else { Outcome::Complete });
         }
         Err(error) => {
             tracing::debug!(exchange = exchange.id(), %error, "a switched exchange was cut");
-            let (outcome, close) = match (caller.failed, unreadable) {
+            let (outcome, close) = match (caller.side.failed, unreadable) {
                 (true, _) => (Outcome::CallerLeft, Close::BadGateway),
                 (false, true) => (Outcome::MaskingFailed, Close::Unreadable),
                 (false, false) => (Outcome::UpstreamCut, Close::BadGateway),
             };
             exchange.finish(outcome);
-            if caller.failed || !caller.say(close).await {
+            if caller.side.failed || !caller.side.say(close).await {
                 exchange.signals().answer_cut();
             }
         }

@@ -1,15 +1,15 @@
 //! Answers questions: permit, ask or deny, and why.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     net::{IpAddr, Ipv4Addr},
     time::Duration,
 };
 
 use aws_lc_rs::digest;
 use cedar_policy::{
-    AuthorizationError, Authorizer, Decision, Effect, Entities, Entity, EntityUid, Policy, PolicySet,
-    Request, RestrictedExpression,
+    ActionConstraint, AuthorizationError, Authorizer, Decision, Effect, Entities, Entity, EntityUid, Policy,
+    PolicySet, Request, RestrictedExpression,
 };
 use serde::{Deserialize, Serialize};
 
@@ -112,6 +112,8 @@ pub struct Policies {
     gateway: (EntityUid, Entities),
     /// What the policies that speak of approvals want of one, by id.
     terms: HashMap<String, Terms>,
+    /// The ids of those that hold for any action there is.
+    for_anything: HashSet<String>,
     count: usize,
     reads_requested_model: bool,
     warnings: Vec<Mistake>,
@@ -237,6 +239,11 @@ impl Policies {
     ) -> Result<Self, String> {
         let terms = policies.iter().map(|policy| (policy.id().to_string(), terms(policy)));
         Ok(Self {
+            for_anything: policies
+                .iter()
+                .filter(|policy| policy.action_constraint() == ActionConstraint::Any)
+                .map(|policy| policy.id().to_string())
+                .collect(),
             terms: terms.collect(),
             count: policies.len(),
             reads_requested_model: policies.iter().any(|policy| Reads::of(policy).requested_model),
@@ -272,6 +279,10 @@ impl Policies {
         let mut answer = Answer::default();
         for slice in slices {
             answer.add(&self.authorizer, &request, &slice.set, &asking.entities);
+        }
+        if asking.question.action == Action::Unmask {
+            // Whoever lets somebody do anything has seldom thought of this: it takes a policy that names its actions.
+            answer.permits.retain(|id| !self.for_anything.contains(id));
         }
         Ok(answer)
     }

@@ -99,6 +99,15 @@ impl Problem {
         )
     }
 
+    /// A request whose body cannot be masked, for a model that may only get what is.
+    pub fn request_unreadable(why: &str) -> Self {
+        let message =
+            format!("the request cannot be masked, and this model gets masked requests alone: {why}");
+        Self::new(code::MASKING_FAILED, message)
+            .status(StatusCode::BAD_REQUEST)
+            .remedy("send JSON or text, uncompressed or as gzip, deflate, br or zstd; docs/masking.md lists the kinds")
+    }
+
     /// An answer that is not what it says it is, and so cannot be masked.
     pub fn answer_unreadable(why: &NotUnderstood) -> Self {
         let message = format!("the model's answer cannot be masked, so no more of it is passed on: {why}");
@@ -259,6 +268,7 @@ impl From<&UpstreamError> for Problem {
                 )
                 .remedy("send one JSON document with `model` once, as application/json");
             }
+            UpstreamError::RequestUnreadable => return Self::request_unreadable("it is not what its content type says"),
             UpstreamError::RequestMalformed(malformed) => return Self::from(*malformed),
             UpstreamError::Unsignable { limit } => {
                 return Self::new(

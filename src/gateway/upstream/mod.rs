@@ -26,7 +26,7 @@ pub use answered::{Answered, Body};
 pub use credential::{Aws, AwsKeys, AwsPayload, Azure, AzureIdentity, Credential, Gcp, GcpIdentity, Oauth2};
 pub use health::{Circuit, HealthConfig};
 pub use network::{Network, UNIX};
-pub(crate) use outgoing::{Fault, Meter, Outgoing, Watch};
+pub(crate) use outgoing::{Fault, Meter, Outgoing, Rewrite, Source, Watch, broken};
 pub use pool::PoolConfig;
 
 use self::{
@@ -173,6 +173,9 @@ pub enum UpstreamError {
     /// While it streamed, the caller's request body showed that servers could read another model's name in it.
     #[error("servers could take another model from the request body")]
     RequestAmbiguous,
+    /// The caller's request body cannot be read, and must not pass unread.
+    #[error("the request body cannot be masked")]
+    RequestUnreadable,
     /// The caller's request body passed the model's limit while it streamed.
     #[error("the request body is longer than {limit} bytes")]
     RequestTooLong {

@@ -1,14 +1,14 @@
 //! A request body on its way to the model: passed on frame by frame, counted and hashed as it goes, cut at the model's limit.
 
+mod meter;
+mod source;
+
 use std::{
     collections::VecDeque,
     fmt,
     future::poll_fn,
     pin::Pin,
-    sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU8, AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -16,83 +16,17 @@ use std::{
 use aws_lc_rs::digest;
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
     time,
 };
 
+pub(crate) use self::{
+    meter::{Fault, Meter},
+    source::{Rewrite, Source, Watch, broken},
+};
+use super::UpstreamError;
 use crate::gateway::framing::{self, Malformed};
-
-/// What is known of a request body while it passes.
-#[derive(Debug, Default)]
-pub(crate) struct Meter {
-    bytes: AtomicU64,
-    sha256: OnceLock<[u8; 32]>,
-    malformed: OnceLock<Malformed>,
-    fault: AtomicU8,
-    limit: u64,
-}
-
-/// Why a request body ended before its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// The caller's bytes ended or broke.
-    Caller,
-    /// It passed the model's limit.
-    TooLong,
-    /// Its [`Watch`] stopped it.
-    Ambiguous,
-    /// It is framed in a way that could be read in two ways.
-    Malformed(Malformed),
-}
-
-/// Reads a body as it passes.
-pub(crate) trait Watch: Send {
-    /// Whether these bytes may go on; false cuts the request here.
-    fn passes(&mut self, bytes: &[u8]) -> bool;
-}
-
-impl Meter {
-    /// Bytes passed so far.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
-    }
-
-    /// SHA-256 of the whole body, once the whole of it has passed.
-    pub(crate) fn sha256(&self) -> Option<&[u8; 32]> {
-        self.sha256.get()
-    }
-
-    /// Why the body was cut, if it was.
-    pub(crate) fn fault(&self) -> Option<Fault> {
-        match self.fault.load(Ordering::Relaxed) {
-            1 => Some(Fault::Caller),
-            2 => Some(Fault::TooLong),
-            3 => Some(Fault::Ambiguous),
-            _ => self.malformed.get().map(|malformed| Fault::Malformed(*malformed)),
-        }
-    }
-
-    /// The longest body the model takes, bytes.
-    pub(super) fn limit(&self) -> u64 {
-        self.limit
-    }
-
-    fn cut(&self, fault: Fault) {
-        let number = match fault {
-            Fault::Caller => 1,
-            Fault::TooLong => 2,
-            Fault::Ambiguous => 3,
-            Fault::Malformed(malformed) => {
-                // The first says it.
-                let _ = self.malformed.set(malformed);
-                return;
-            }
-        };
-        self.fault.store(number, Ordering::Relaxed);
-    }
-}
 
 /// A request body as the upstream connection takes it.
 pub(crate) struct Outgoing {
@@ -122,7 +56,7 @@ pub(super) trait Encode: Send {
 struct Flow {
     /// Read before the request was sent, or to be sent once more.
     early: VecDeque<Frame<Bytes>>,
-    body: Incoming,
+    body: Source,
     watch: Option<Box<dyn Watch>>,
     /// `None` once the body has ended.
     hash: Option<digest::Context>,
@@ -154,6 +88,10 @@ struct Passed {
 
 /// The longest body that is kept for a second sending, bytes.
 const MAX_KEPT: usize = 64 * 1024;
+
+/// The longest body that is read ahead for its length, bytes; and all of them at once.
+const MAX_SETTLED: u64 = 1024 * 1024;
+static SETTLING: Semaphore = Semaphore::const_new(64 * 1024 * 1024);
 
 /// What is read ahead is put together to pieces of this size, bytes.
 const PIECE: usize = 64 * 1024;
@@ -196,11 +134,11 @@ impl Outgoing {
     /// Wraps a body of at most `limit` bytes, of which `early` was read already; `watch` reads what follows that.
     pub(crate) fn new(
         early: Vec<Frame<Bytes>>,
-        body: Incoming,
+        body: Source,
         watch: Option<Box<dyn Watch>>,
         limit: u64,
     ) -> Self {
-        let meter = Arc::new(Meter { limit, ..Meter::default() });
+        let meter = Arc::new(Meter::new(limit));
         let hash = Some(digest::Context::new(&digest::SHA256));
         let mut flow =
             Flow { early: early.into(), body, watch, hash, turn: 0, kept: None, ended: false, room: None };
@@ -209,6 +147,11 @@ impl Outgoing {
             flow.close(&meter);
         }
         Self { flow: Arc::new(Mutex::new(flow)), turn: 0, meter, encoder: None }
+    }
+
+    /// Whether its bytes are others than the caller's.
+    pub(crate) fn is_rewritten(&self) -> bool {
+        matches!(lock(&self.flow).body, Source::Rewritten(_))
     }
 
     /// Where the body's figures can be read.
@@ -242,7 +185,7 @@ impl Outgoing {
             if bytes > most {
                 return Ok(Gathered::TooLong);
             }
-            if bytes > self.meter.limit {
+            if bytes > self.meter.limit() {
                 self.meter.cut(Fault::TooLong);
                 return Err(Fault::TooLong);
             }
@@ -278,6 +221,19 @@ impl Outgoing {
             flow.close(&self.meter);
         }
         Ok(Gathered::Whole)
+    }
+
+    /// Reads a body of unknown length ahead, so that its length can be told where it is short: many servers want one.
+    ///
+    /// # Errors
+    /// As the body breaks while it is read.
+    pub(crate) async fn settle(&mut self, silence: Duration) -> Result<(), UpstreamError> {
+        if self.plain_length().is_some() {
+            return Ok(());
+        }
+        let settled = self.gather(MAX_SETTLED, silence, &SETTLING).await;
+        // What is too long for that goes on without a length.
+        settled.map(drop).map_err(|fault| UpstreamError::of(fault, &self.meter))
     }
 
     /// SHA-256 of what was read ahead and has not gone out.
@@ -340,7 +296,7 @@ impl Flow {
         if self.ended || self.body.is_end_stream() {
             return Poll::Ready(Ok(None));
         }
-        Poll::Ready(match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+        Poll::Ready(match ready!(self.body.poll_frame(cx)) {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref()
                     && self.watch.as_mut().is_some_and(|watch| !watch.passes(data))
@@ -350,9 +306,7 @@ impl Flow {
                 }
                 Ok(Some(frame))
             }
-            Some(Err(error)) => {
-                tracing::debug!(%error, "a request body broke");
-                let fault = framing::refused_by(&error).map_or(Fault::Caller, Fault::Malformed);
+            Some(Err(fault)) => {
                 meter.cut(fault);
                 Err(Cut(fault))
             }
@@ -404,7 +358,7 @@ impl Flow {
         }
         let length = data.len() as u64;
         let total = meter.bytes.fetch_add(length, Ordering::Relaxed) + length;
-        if total > meter.limit {
+        if total > meter.limit() {
             meter.bytes.fetch_sub(length, Ordering::Relaxed);
             meter.cut(Fault::TooLong);
             return Err(Cut(Fault::TooLong));
@@ -433,7 +387,7 @@ impl Flow {
         let polled = match early {
             Some(frame) => Some(Ok(frame)),
             None if self.ended => None,
-            None => ready!(Pin::new(&mut self.body).poll_frame(cx)),
+            None => ready!(self.body.poll_frame(cx)),
         };
         Poll::Ready(match polled {
             Some(Ok(frame)) => {
@@ -457,9 +411,7 @@ impl Flow {
                 }
                 Some(Ok(frame))
             }
-            Some(Err(error)) => {
-                tracing::debug!(%error, "a request body broke");
-                let fault = framing::refused_by(&error).map_or(Fault::Caller, Fault::Malformed);
+            Some(Err(fault)) => {
                 meter.cut(fault);
                 Some(Err(Cut(fault)))
             }
@@ -481,6 +433,7 @@ impl fmt::Display for Cut {
             Fault::Caller => "the caller's request body ended early",
             Fault::TooLong => "the request body is longer than the model takes",
             Fault::Ambiguous => "servers could take another model from the request body",
+            Fault::Unreadable => "the caller's request body cannot be masked",
             Fault::Malformed(_) => "the caller's request body is malformed",
         })
     }

@@ -43,14 +43,23 @@ pub(super) fn refused(error: &hyper::Error) -> bool {
     false
 }
 
+impl UpstreamError {
+    /// What a body's fault is to its request.
+    pub(super) fn of(fault: Fault, meter: &Meter) -> Self {
+        match fault {
+            Fault::Caller => Self::RequestCut,
+            Fault::Ambiguous => Self::RequestAmbiguous,
+            Fault::Unreadable => Self::RequestUnreadable,
+            Fault::Malformed(malformed) => Self::RequestMalformed(malformed),
+            Fault::TooLong => Self::RequestTooLong { limit: meter.limit() },
+        }
+    }
+}
+
 /// Why a request that may have been sent got no answer.
 pub(super) fn broke(error: &hyper::Error, meter: &Meter) -> UpstreamError {
-    match meter.fault() {
-        Some(Fault::Caller) => return UpstreamError::RequestCut,
-        Some(Fault::Ambiguous) => return UpstreamError::RequestAmbiguous,
-        Some(Fault::Malformed(malformed)) => return UpstreamError::RequestMalformed(malformed),
-        Some(Fault::TooLong) => return UpstreamError::RequestTooLong { limit: meter.limit() },
-        None => (),
+    if let Some(fault) = meter.fault() {
+        return UpstreamError::of(fault, meter);
     }
     if let Some(malformed) = framing::refused_by(error) {
         return UpstreamError::AnswerMalformed(malformed);

@@ -13,6 +13,8 @@ const ERROR_MESSAGE: u64 = 1;
 const INFER_RESPONSE: u64 = 2;
 const OUTPUTS: u64 = 5;
 const RAW_OUTPUT_CONTENTS: u64 = 6;
+// `ModelInferRequest` has its tensors where an answer has them, and their bytes behind them.
+const RAW_INPUT_CONTENTS: u64 = 7;
 const NAME: u64 = 1;
 const DATATYPE: u64 = 2;
 const CONTENTS: u64 = 5;
@@ -24,6 +26,8 @@ pub(super) struct Calls {
     masking: Arc<Masking>,
     /// Whether its messages are `ModelStreamInferResponse`, whose texts may go on from one to the next.
     streams: bool,
+    /// The field of the bytes that stand beside the tensors.
+    raw: u64,
     held: Vec<u8>,
     lanes: BTreeMap<(String, usize), Lane>,
 }
@@ -38,7 +42,13 @@ struct Tensor {
 
 impl Calls {
     pub(super) fn new(masking: &Arc<Masking>, streams: bool) -> Self {
-        Self { masking: Arc::clone(masking), streams, held: Vec::new(), lanes: BTreeMap::new() }
+        let raw = RAW_OUTPUT_CONTENTS;
+        Self { masking: Arc::clone(masking), streams, raw, held: Vec::new(), lanes: BTreeMap::new() }
+    }
+
+    /// For requests, each of which stands by itself.
+    pub(super) fn asked(masking: &Arc<Masking>) -> Self {
+        Self { raw: RAW_INPUT_CONTENTS, ..Self::new(masking, false) }
     }
 
     pub(super) fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), NotUnderstood> {
@@ -104,13 +114,14 @@ impl Calls {
             Ok(())
         })?;
         let mut output = tensors.iter();
+        let beside = self.raw;
         let mut raw = tensors.iter().filter(|tensor| !tensor.has_contents);
         protobuf::rewrite(message, &mut |number, value| match number {
             OUTPUTS => match output.next() {
                 Some(tensor) if tensor.is_bytes => self.contents(tensor, value).map(Some),
                 _ => Ok(None),
             },
-            RAW_OUTPUT_CONTENTS => match raw.next() {
+            number if number == beside => match raw.next() {
                 Some(tensor) if tensor.is_bytes => self.raw(tensor, value).map(Some),
                 Some(_) => Ok(None),
                 None => Err(NotUnderstood::Malformed("it has more tensors than it names")),

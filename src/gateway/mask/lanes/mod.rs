@@ -31,8 +31,8 @@ pub use decode::Decoder;
 pub use field::{Field, NoField};
 
 use self::{
-    document::Document, grpc::Calls, json::Malformed, lines::Lines, stream::Stream, text::Plain,
-    websocket::Messages,
+    document::Document, grpc::Calls, json::Malformed, lines::Lines, shape::Shape, stream::Stream,
+    text::Plain, websocket::Messages,
 };
 use crate::gateway::mask::Masking;
 
@@ -54,8 +54,14 @@ pub enum Form {
         /// Whether texts go on from one message to the next.
         streams: bool,
     },
-    /// The frames of a WebSocket after its handshake.
+    /// The frames of a WebSocket's server after its handshake.
     WebSocket,
+    /// One JSON document that asks something of a model.
+    Asked,
+    /// Requests of KServe V2's gRPC service.
+    InferenceAsked,
+    /// The frames of a WebSocket's client after its handshake.
+    WebSocketAsked,
 }
 
 /// Why an answer cannot be masked. Nothing of it may go on.
@@ -141,15 +147,21 @@ enum Kind {
 impl Answer {
     /// Begins an answer. `interface` says that the model speaks a known dialect, whose names of things stay as they are.
     pub fn new(form: Form, interface: bool, masking: &Arc<Masking>) -> Self {
-        let shape = if interface { shape::Shape::Interface } else { shape::Shape::Any };
+        let shape = match form {
+            _ if !interface => Shape::Any,
+            Form::Asked => Shape::Asked,
+            _ => Shape::Interface,
+        };
         Self(match form {
             Form::Events => Kind::Events(Stream::new(masking)),
             Form::Lines => Kind::Lines(Lines::new(masking)),
-            Form::Json => Kind::Json(Box::new(Document::new(masking, shape))),
+            Form::Json | Form::Asked => Kind::Json(Box::new(Document::new(masking, shape))),
             Form::Text => Kind::Text(Plain::new(masking)),
             Form::Binary => Kind::Binary,
             Form::Inference { streams } => Kind::Inference(Calls::new(masking, streams)),
-            Form::WebSocket => Kind::WebSocket(Box::new(Messages::new(masking))),
+            Form::InferenceAsked => Kind::Inference(Calls::asked(masking)),
+            Form::WebSocket => Kind::WebSocket(Box::new(Messages::new(masking, false))),
+            Form::WebSocketAsked => Kind::WebSocket(Box::new(Messages::new(masking, true))),
         })
     }
 

@@ -25,6 +25,8 @@ pub(super) enum Treatment {
 pub(super) enum Shape {
     /// A model's programming interface: OpenAI, Anthropic, Ollama, Gemini, KServe, or one like them.
     Interface,
+    /// What such an interface is asked: nothing of it is a copy of anything.
+    Asked,
     /// Anything: every value may be anything.
     Any,
 }
@@ -72,11 +74,14 @@ impl Shape {
         if fields.iter().any(|field| field.covers(path)) {
             return Treatment::Field;
         }
-        let Self::Interface = self else { return Treatment::Text { labelled: true } };
+        if self == Self::Any {
+            return Treatment::Text { labelled: true };
+        }
         let key = path.key().unwrap_or_default();
         match key {
-            _ if within(path, &TOKENS) => Treatment::Gone,
+            _ if self == Self::Interface && within(path, &TOKENS) => Treatment::Gone,
             // What a tool is called, and not what it is called with.
+            _ if self == Self::Asked && is_media(path) => Treatment::Keep,
             _ if within_arguments(path) => Treatment::Text { labelled: true },
             _ if NAMES.contains(&key) || BYTES.contains(&key) && is_bytes(path) => Treatment::Keep,
             "name"
@@ -111,6 +116,16 @@ fn within(path: &Path, names: &[&str]) -> bool {
 
 fn after(path: &Path, names: &[&str]) -> bool {
     keys(path).rev().nth(1).is_some_and(|key| names.contains(&key))
+}
+
+/// A picture, sound or file in a request, or where it lies.
+fn is_media(path: &Path) -> bool {
+    match path.key() {
+        Some("image_url" | "file_data" | "file_id" | "images") => true,
+        Some("url") => after(path, &["image_url", "source"]),
+        Some("data") => after(path, &["input_audio"]),
+        _ => false,
+    }
 }
 
 /// Inside the arguments of a tool, where they are JSON and not text: any keys at all.

@@ -1,6 +1,6 @@
-//! The server's half of a WebSocket (RFC 6455 §5): text messages are masked, each an event of a stream when it is JSON.
+//! One half of a WebSocket (RFC 6455 §5): text messages are masked, each an event of a stream when it is JSON.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use super::{
     NotUnderstood,
@@ -15,10 +15,12 @@ const TEXT: u8 = 1;
 const BINARY: u8 = 2;
 const CLOSE: u8 = 8;
 
-/// The frames that a server sends.
+/// The frames that one side sends.
 #[derive(Debug)]
 pub(super) struct Messages {
     masking: Arc<Masking>,
+    /// A client's key, which its frames are XORed with (RFC 6455 §5.3): that of its last frame, whatever stands in it now.
+    key: Option<[u8; 4]>,
     events: Events,
     /// Bytes of a frame that is not whole.
     held: Vec<u8>,
@@ -37,12 +39,23 @@ struct Head {
     size: usize,
     /// Bytes of the payload.
     length: u64,
+    /// A client's.
+    key: Option<[u8; 4]>,
 }
 
 impl Messages {
-    pub(super) fn new(masking: &Arc<Masking>) -> Self {
+    pub(super) fn new(masking: &Arc<Masking>, of_client: bool) -> Self {
         let events = Events::new(masking);
-        Self { masking: Arc::clone(masking), events, held: Vec::new(), passing: 0, text: None, closed: false }
+        let key = of_client.then_some([0; 4]);
+        Self {
+            masking: Arc::clone(masking),
+            key,
+            events,
+            held: Vec::new(),
+            passing: 0,
+            text: None,
+            closed: false,
+        }
     }
 
     pub(super) fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), NotUnderstood> {
@@ -54,7 +67,7 @@ impl Messages {
             if self.passing > 0 {
                 return Ok(());
             }
-            let Some(head) = head(&self.held)? else { return Ok(()) };
+            let Some(head) = head(&self.held, self.key.is_some())? else { return Ok(()) };
             if head.opcode == BINARY || (head.opcode == CONTINUATION && self.text.is_none()) {
                 self.passing = (head.size as u64).saturating_add(head.length);
                 continue;
@@ -89,16 +102,18 @@ impl Messages {
     fn end(&mut self, whole: bool, out: &mut Vec<u8>) {
         if !self.closed {
             let more = self.events.finish(whole).unwrap_or_default();
-            more.into_iter().for_each(|sent| write(sent, &[], out));
+            more.into_iter().for_each(|sent| write(sent, &[], self.key, out));
         }
     }
 
     fn frame(&mut self, head: &Head, frame: &[u8], out: &mut Vec<u8>) -> Result<(), NotUnderstood> {
         let payload = frame.get(head.size..).unwrap_or_default();
+        let payload = keyed(payload, head.key);
+        self.key = head.key;
         match head.opcode {
             TEXT | CONTINUATION => {
                 let text = self.text.get_or_insert_default();
-                text.extend_from_slice(payload);
+                text.extend_from_slice(&payload);
                 if text.len() > LONGEST {
                     return Err(NotUnderstood::TooLong);
                 }
@@ -122,24 +137,34 @@ impl Messages {
             .map_err(|_| NotUnderstood::Malformed("a text message of it is no UTF-8"))?;
         if text.trim_start().starts_with(['{', '[']) {
             let sent = self.events.event(None, text.as_bytes())?;
-            sent.into_iter().for_each(|sent| write(sent, text.as_bytes(), out));
+            sent.into_iter().for_each(|sent| write(sent, text.as_bytes(), self.key, out));
             return Ok(());
         }
         let mut masked = String::new();
         let mut lane = Lane::text(&self.masking);
         lane.push(text, &mut masked);
         lane.finish(&mut masked);
-        write_text(masked.as_bytes(), out);
+        write_text(masked.as_bytes(), self.key, out);
         Ok(())
     }
 }
 
+/// A payload without a client's key, or with it: the same.
+fn keyed(payload: &[u8], key: Option<[u8; 4]>) -> Cow<'_, [u8]> {
+    match key {
+        None => Cow::Borrowed(payload),
+        Some(key) => {
+            Cow::Owned(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect())
+        }
+    }
+}
+
 /// Reads a frame's head, when it is there.
-fn head(bytes: &[u8]) -> Result<Option<Head>, NotUnderstood> {
+fn head(bytes: &[u8], of_client: bool) -> Result<Option<Head>, NotUnderstood> {
     let [first, second, rest @ ..] = bytes else { return Ok(None) };
-    if first & 0x70 != 0 || second & 0x80 != 0 {
+    if first & 0x70 != 0 || (second & 0x80 != 0) != of_client {
         return Err(NotUnderstood::Malformed(
-            "a WebSocket frame of it is compressed, or masked as only a client's are",
+            "a WebSocket frame of it is compressed, or not masked as its side masks them",
         ));
     }
     let (size, length) = match second & 0x7f {
@@ -153,32 +178,39 @@ fn head(bytes: &[u8]) -> Result<Option<Head>, NotUnderstood> {
         },
         length => (2, u64::from(length)),
     };
-    Ok(Some(Head { fin: first & 0x80 != 0, opcode: first & 0x0f, size, length }))
+    let (fin, opcode) = (first & 0x80 != 0, first & 0x0f);
+    if !of_client {
+        return Ok(Some(Head { fin, opcode, size, length, key: None }));
+    }
+    let key = bytes.get(size..).and_then(|rest| rest.first_chunk::<4>()).copied();
+    Ok(key.map(|key| Head { fin, opcode, size: size + 4, length, key: Some(key) }))
 }
 
-fn write(sent: Sent, came: &[u8], out: &mut Vec<u8>) {
+fn write(sent: Sent, came: &[u8], key: Option<[u8; 4]>, out: &mut Vec<u8>) {
     match sent {
-        Sent::Same => write_text(came, out),
-        Sent::Changed(json) | Sent::More(_, json) => write_text(&json, out),
+        Sent::Same => write_text(came, key, out),
+        Sent::Changed(json) | Sent::More(_, json) => write_text(&json, key, out),
     }
 }
 
 /// One unfragmented text message.
-fn write_text(text: &[u8], out: &mut Vec<u8>) {
+fn write_text(text: &[u8], key: Option<[u8; 4]>, out: &mut Vec<u8>) {
+    let client = if key.is_some() { 0x80 } else { 0 };
     out.push(0x80 | TEXT);
     let length = text.len();
     match (u8::try_from(length), u16::try_from(length)) {
-        (Ok(short @ 0..126), _) => out.push(short),
+        (Ok(short @ 0..126), _) => out.push(client | short),
         (_, Ok(middle)) => {
-            out.push(126);
+            out.push(client | 126);
             out.extend_from_slice(&middle.to_be_bytes());
         }
         _ => {
-            out.push(127);
+            out.push(client | 127);
             out.extend_from_slice(&(length as u64).to_be_bytes());
         }
     }
-    out.extend_from_slice(text);
+    out.extend(key.iter().flatten());
+    out.extend_from_slice(&keyed(text, key));
 }
 
 #[cfg(test)]
@@ -193,7 +225,7 @@ mod tests {
 
     fn run(pieces: &[&[u8]]) -> Result<Vec<u8>, NotUnderstood> {
         let masking = crate::gateway::mask::lanes::tests::masking();
-        let (mut messages, mut out) = (Messages::new(&masking), Vec::new());
+        let (mut messages, mut out) = (Messages::new(&masking, false), Vec::new());
         for piece in pieces {
             messages.push(piece, &mut out)?;
         }
@@ -230,6 +262,27 @@ mod tests {
         for cut in 0..=wire.len() {
             assert_eq!(run(&[&wire[..cut], &wire[cut..]]).unwrap(), expected, "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn a_clients_messages_keep_their_key() {
+        let masking = crate::gateway::mask::lanes::tests::masking();
+        let client = |first: u8, text: &[u8], key: [u8; 4]| {
+            let mut frame = vec![first, 0x80 | u8::try_from(text.len()).unwrap()];
+            frame.extend(key);
+            frame.extend(keyed(text, Some(key)).iter());
+            frame
+        };
+        let wire = [client(0x01, b"to alice@exa", [1, 2, 3, 4]), client(0x80, b"mple.com now", [9, 8, 7, 6])]
+            .concat();
+        for cut in 0..=wire.len() {
+            let (mut messages, mut out) = (Messages::new(&masking, true), Vec::new());
+            messages.push(&wire[..cut], &mut out).unwrap();
+            messages.push(&wire[cut..], &mut out).unwrap();
+            assert_eq!(out, client(0x81, b"to [EMAIL] now", [9, 8, 7, 6]), "cut at {cut}");
+        }
+        let bare = Messages::new(&masking, true).push(&[0x81, 1, b'a'], &mut Vec::new());
+        assert!(bare.is_err(), "a client's frame without a key");
     }
 
     #[test]

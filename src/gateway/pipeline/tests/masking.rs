@@ -365,3 +365,79 @@ async fn a_grpc_error_is_masked_wherever_it_says_something() {
     assert_eq!(answer.headers()["grpc-message"], "no [EMAIL]");
     assert!(!answer.headers().contains_key("grpc-status-details-bin"));
 }
+
+/// A world whose model gets masked requests too.
+async fn asking_masked() -> (World, Scripted) {
+    let server = Scripted::start().await;
+    let config = mask::Config { request: true, ..masking() };
+    (World::new(vec![ModelConfig { mask: Some(config), ..model("m", &server.url) }]).await, server)
+}
+
+#[tokio::test]
+async fn a_model_that_gets_masked_requests_alone_gets_no_value() {
+    let (world, mut server) = asking_masked().await;
+    let mut client = world.connect();
+    let body = r#"{"model":"a@b.example","messages":[{"role":"user","content":"I am al\u0069ce@example.com"}],"logprobs":true}"#;
+    let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\n";
+    client.write(format!("{head}transfer-encoding: chunked\r\n\r\n")).await;
+    for piece in [&body[..60], &body[60..70], &body[70..]] {
+        client.write(format!("{:x}\r\n{piece}\r\n", piece.len())).await;
+    }
+    client.write("0\r\n\r\n").await;
+    let expected =
+        r#"{"model":"a@b.example","messages":[{"role":"user","content":"I am [EMAIL]"}],"logprobs":true}"#;
+    let (mut line, head) = asked(&mut server).await;
+    assert!(head.contains(&format!("content-length: {}", expected.len())), "{head}");
+    assert_eq!(String::from_utf8(line.read(expected.len()).await).unwrap(), expected);
+    line.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    client.read_until("\r\n\r\n").await;
+    let event = world.finished().await;
+    assert_eq!(event.masked["EMAIL"], 1);
+    assert_eq!(event.request.unwrap().bytes, expected.len() as u64);
+}
+
+#[tokio::test]
+async fn a_request_that_cannot_be_masked_goes_nowhere() {
+    for (path, kind, body) in [
+        ("/v1/audio/transcriptions", "multipart/form-data; boundary=x", "--x"),
+        ("/anything", "application/x-unheard-of", "x"),
+        ("/anything", "application/x-www-form-urlencoded", "a=alice%40example.com"),
+        ("/v1/chat/completions", "application/json\r\ncontent-encoding: compress", "{}"),
+        ("/anything", "application/json", "no JSON"),
+        ("/other.Service/Method", "application/grpc", "x"),
+    ] {
+        let (world, server) = asking_masked().await;
+        let mut client = world.connect();
+        let length = body.len();
+        client
+            .write(format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n{body}"))
+            .await;
+        let head = client.read_until("\r\n\r\n").await;
+        assert!(
+            head.starts_with("HTTP/1.1 400") && head.contains(code::MASKING_FAILED),
+            "{path} {kind}: {head}"
+        );
+        assert_eq!(server.waiting(), 0, "{path} {kind}");
+        assert_eq!(world.outcome().await, "refused");
+    }
+}
+
+#[tokio::test]
+async fn what_a_caller_says_in_a_conversation_is_masked_for_such_a_model() {
+    let (world, mut server) = asking_masked().await;
+    let mut client = world.connect();
+    client.write(UPGRADE).await;
+    let (mut line, head) = asked(&mut server).await;
+    assert!(!head.contains("extensions"), "{head}");
+    line.write("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n").await;
+    client.read_until("\r\n\r\n").await;
+    // With the key 0, which changes nothing.
+    let said = b"call alice@example.com";
+    client.write([&[0x81, 0x80 | 22, 0, 0, 0, 0][..], said].concat()).await;
+    let masked = b"call [EMAIL]";
+    assert_eq!(line.read(6 + masked.len()).await, [&[0x81, 0x80 | 12, 0, 0, 0, 0][..], masked].concat());
+    line.write(frame(8, "")).await;
+    drop(line);
+    client.rest().await;
+    assert_eq!(world.finished().await.masked["EMAIL"], 1);
+}

@@ -1,11 +1,10 @@
 //! What is read ahead of a body, and what it holds.
 
+use super::*;
 use http_body_util::BodyExt;
-use hyper::{Request, Response, server::conn::http1, service::service_fn};
+use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{io::AsyncWriteExt, sync::mpsc};
-
-use super::*;
 
 /// A request body of these bytes, as it comes from a caller.
 async fn sent(text: &str) -> Outgoing {
@@ -24,7 +23,7 @@ async fn sent(text: &str) -> Outgoing {
         let _caller = caller;
         std::future::pending::<()>().await;
     });
-    Outgoing::new(Vec::new(), body, None, 1024)
+    Outgoing::new(Vec::new(), Source::Caller(body), None, 1024)
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    gateway::upstream::{Fault, outgoing::Gathered},
+    gateway::upstream::outgoing::Gathered,
     secret::{self, ExposeSecret},
 };
 
@@ -124,12 +124,8 @@ impl Signer {
         if body.plain_length().is_some_and(|length| length > MAX_WHOLE) {
             return Err(unsignable());
         }
-        let gathered = body.gather(MAX_WHOLE, SILENCE, &HELD).await.map_err(|fault| match fault {
-            Fault::Caller => UpstreamError::RequestCut,
-            Fault::Malformed(malformed) => UpstreamError::RequestMalformed(malformed),
-            Fault::TooLong => UpstreamError::RequestTooLong { limit: body.meter().limit() },
-            Fault::Ambiguous => UpstreamError::RequestAmbiguous,
-        })?;
+        let gathered = body.gather(MAX_WHOLE, SILENCE, &HELD).await;
+        let gathered = gathered.map_err(|fault| UpstreamError::of(fault, body.meter()))?;
         match gathered {
             Gathered::Whole => Ok(()),
             Gathered::TooLong => Err(unsignable()),

@@ -1,0 +1,176 @@
+//! A request masked before anything of it is sent on: read as the caller wrote it, written as the model may see it.
+
+use std::{
+    collections::VecDeque,
+    mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, header, request::Parts};
+use http_body::{Body as _, Frame};
+use hyper::body::Incoming;
+
+use super::{
+    dialect::{Call, Rpc, rpc},
+    headers,
+    models::Model,
+};
+use crate::gateway::{
+    mask::{Answer, Decoder, Form, Masking, NotUnderstood, Unknown},
+    respond::Problem,
+    upstream::{Fault, Rewrite, Watch, broken},
+};
+
+/// A request's body on its way through its masking.
+pub(super) struct Rewritten {
+    /// What was read of the body before.
+    early: VecDeque<Frame<Bytes>>,
+    body: Incoming,
+    /// Reads what the caller wrote.
+    watch: Option<Box<dyn Watch>>,
+    decoder: Option<Decoder>,
+    asked: Answer,
+    out: Vec<u8>,
+    /// `None` while the caller's bytes flow; then the trailers that follow what is left, if there are any.
+    ended: Option<Option<HeaderMap>>,
+}
+
+/// How a request's body is masked; `None`: it passes as it is.
+///
+/// # Errors
+/// When it cannot be read, and must not pass unread.
+pub(super) fn form(
+    model: &Model,
+    masking: &Arc<Masking>,
+    head: &mut Parts,
+    unknown: Unknown,
+) -> Result<Option<(Answer, Option<Decoder>)>, Problem> {
+    let call = Call::of(model.config.dialect, head);
+    let Some(form) = of(head, call.is_some()) else {
+        return match unknown {
+            Unknown::Pass => Ok(None),
+            Unknown::Refuse => Err(Problem::request_unreadable("nothing says of which kind its body is")),
+        };
+    };
+    let mut encodings = headers::tokens(&head.headers, &header::CONTENT_ENCODING)
+        .filter(|encoding| !encoding.is_empty() && !encoding.eq_ignore_ascii_case(b"identity"));
+    let decoder =
+        match (encodings.next().map(|one| std::str::from_utf8(one).map(Decoder::of)), encodings.next()) {
+            (None, _) => None,
+            (Some(Ok(Some(decoder))), None) => Some(decoder),
+            _ if unknown == Unknown::Pass => return Ok(None),
+            _ => {
+                return Err(Problem::request_unreadable("it is compressed in a way that is not undone here"));
+            }
+        };
+    drop(encodings);
+    if form == Form::Binary {
+        return Ok(None);
+    }
+    for name in [header::CONTENT_LENGTH, header::CONTENT_ENCODING] {
+        head.headers.remove(name);
+    }
+    for name in ["content-digest", "content-md5", "digest"] {
+        head.headers.remove(name);
+    }
+    Ok(Some((Answer::new(form, call.is_some_and(|call| call.is_interface()), masking), decoder)))
+}
+
+/// What a request's body is. Servers of the dialects that are understood read JSON whatever the content type says.
+fn of(head: &Parts, understood: bool) -> Option<Form> {
+    let kind = head.headers.get(header::CONTENT_TYPE).map(|kind| kind.to_str().unwrap_or_default());
+    let path = head.uri.path();
+    match kind {
+        Some(kind) if kind.starts_with("application/grpc") => match rpc(path) {
+            Rpc::Inference { .. } => Some(Form::InferenceAsked),
+            Rpc::Quiet => Some(Form::Binary),
+            Rpc::Other => None,
+        },
+        Some(kind) if kind.starts_with("multipart/") => None,
+        _ if understood => Some(Form::Asked),
+        Some(kind) if kind.starts_with("application/x-www-form-urlencoded") => None,
+        Some(kind) => match Form::of(kind)? {
+            Form::Json => Some(Form::Asked),
+            form => Some(form),
+        },
+        None => None,
+    }
+}
+
+impl Rewritten {
+    pub(super) fn new(
+        early: Vec<Frame<Bytes>>,
+        body: Incoming,
+        watch: Option<Box<dyn Watch>>,
+        (asked, decoder): (Answer, Option<Decoder>),
+    ) -> Self {
+        Self { early: early.into(), body, watch, decoder, asked, out: Vec::new(), ended: None }
+    }
+
+    fn take(&mut self, frame: Option<Frame<Bytes>>) -> Result<(), NotUnderstood> {
+        let trailers = match frame.map(Frame::into_data) {
+            Some(Ok(data)) => {
+                self.push(&data)?;
+                if !self.early.is_empty() || !self.body.is_end_stream() {
+                    return Ok(());
+                }
+                None
+            }
+            Some(Err(frame)) => frame.into_trailers().ok(),
+            None => None,
+        };
+        if let Some(mut decoder) = self.decoder.take() {
+            let plain = decoder.finish()?;
+            self.asked.push(&plain, &mut self.out)?;
+        }
+        self.asked.finish(&mut self.out)?;
+        self.ended = Some(trailers);
+        Ok(())
+    }
+
+    fn push(&mut self, data: &[u8]) -> Result<(), NotUnderstood> {
+        match &mut self.decoder {
+            None => self.asked.push(data, &mut self.out),
+            Some(decoder) => {
+                let plain = decoder.push(data)?;
+                self.asked.push(&plain, &mut self.out)
+            }
+        }
+    }
+}
+
+impl Rewrite for Rewritten {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+        while self.out.is_empty() && self.ended.is_none() {
+            let frame = match self.early.pop_front() {
+                Some(frame) => Some(frame),
+                None => match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                    Some(Err(error)) => return Poll::Ready(Some(Err(broken(&error)))),
+                    Some(Ok(frame)) => {
+                        let watched = frame.data_ref().zip(self.watch.as_mut());
+                        if watched.is_some_and(|(data, watch)| !watch.passes(data)) {
+                            return Poll::Ready(Some(Err(Fault::Ambiguous)));
+                        }
+                        Some(frame)
+                    }
+                    None => None,
+                },
+            };
+            if let Err(error) = self.take(frame) {
+                tracing::debug!(%error, "a request cannot be masked");
+                return Poll::Ready(Some(Err(Fault::Unreadable)));
+            }
+        }
+        if !self.out.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(mem::take(&mut self.out).into()))));
+        }
+        Poll::Ready(self.ended.as_mut().and_then(Option::take).map(|trailers| Ok(Frame::trailers(trailers))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.out.is_empty() && matches!(self.ended, Some(None))
+    }
+}
