@@ -11,6 +11,7 @@
 
 mod approvals;
 mod architecture;
+mod audit;
 mod bad_input;
 mod certificates;
 #[cfg(unix)]
@@ -22,6 +23,7 @@ mod limits;
 mod masking;
 mod networks;
 mod path;
+mod schema;
 #[cfg(target_os = "linux")]
 mod secrets;
 mod upstreams;

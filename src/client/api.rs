@@ -18,22 +18,39 @@ use crate::wire::{
 
 /// One call of the API, from the first byte to the last.
 const CALL: Duration = Duration::from_secs(60);
-/// The longest answer of the API, in bytes.
-const MAX_ANSWER: usize = 16 * 1024 * 1024;
+/// The longest answer of the API, in bytes: a little more than an entry bundle of the audit log, 256 times 64 KiB.
+const MAX_ANSWER: usize = 17 * 1024 * 1024;
 
 impl Link {
     /// One call of the gateway's API over the same connection. `path` begins with `/api/`; an empty answer reads as `null`.
     ///
     /// # Errors
     /// What the gateway refused with, by its code; [`crate::client::Kind::Unreachable`] after 60 s or when the connection broke; an answer
-    /// above 16 MiB or not of the expected shape.
+    /// above 17 MiB or not of the expected shape.
     pub async fn api<B: Serialize + Sync, T: DeserializeOwned>(
         &self,
         method: &str,
         path: &str,
         body: Option<&B>,
     ) -> Result<T, ClientError> {
-        let request = api_request(method, path, body)?;
+        let body = self.answer(api_request(method, path, body)?).await?;
+        let text: &[u8] = if body.is_empty() { b"null" } else { &body };
+        serde_json::from_slice(text).map_err(|e| {
+            ClientError::failed("protocol", format!("the gateway's answer to {path} is not understood: {e}"))
+                .remedy("compare the versions: `hoopctl --version` here and on the gateway")
+        })
+    }
+
+    /// One answer of the gateway's API that is no JSON.
+    ///
+    /// # Errors
+    /// As [`api`](Self::api), whatever the answer holds.
+    pub async fn api_bytes(&self, path: &str) -> Result<Bytes, ClientError> {
+        self.answer(api_request("GET", path, None::<&()>)?).await
+    }
+
+    /// The body of a successful answer.
+    async fn answer(&self, request: Request<Full<Bytes>>) -> Result<Bytes, ClientError> {
         let answer = timeout(CALL, async {
             let stream = self.open(Target::Api).await?;
             let (head, body) = send(stream, request).await?.into_parts();
@@ -43,14 +60,7 @@ impl Link {
         let (status, body) = answer.await.unwrap_or_else(|_| {
             Err(ClientError::unreachable(format!("the gateway did not answer within {} s", CALL.as_secs())))
         })?;
-        if !status.is_success() {
-            return Err(https::refused(status, &body));
-        }
-        let text: &[u8] = if body.is_empty() { b"null" } else { &body };
-        serde_json::from_slice(text).map_err(|e| {
-            ClientError::failed("protocol", format!("the gateway's answer to {path} is not understood: {e}"))
-                .remedy("compare the versions: `hoopctl --version` here and on the gateway")
-        })
+        if status.is_success() { Ok(body) } else { Err(https::refused(status, &body)) }
     }
 
     /// The models that the caller may see.

@@ -1,3 +1,7 @@
 //! What can be proven offline, by either side.
 
+pub mod csv;
 pub mod event;
+pub mod leaf;
+pub mod ocsf;
+pub mod tlog;

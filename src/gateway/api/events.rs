@@ -9,7 +9,7 @@ use axum::{
 use http::Uri;
 use serde::{Deserialize, Serialize};
 
-use super::{ApiState, Guest, allowed, body, dress::ApiError, routes::Route};
+use super::{ApiState, Guest, allowed, body, dress::ApiError, reading, routes::Route};
 use crate::{
     clock::parse_rfc3339,
     evidence::event::Event,
@@ -36,6 +36,7 @@ struct Parameters {
     exchange: Option<String>,
     session: Option<String>,
     verdict: Option<String>,
+    masked: Option<String>,
     after: Option<u64>,
     limit: Option<usize>,
 }
@@ -45,6 +46,7 @@ struct Answer {
     schema: u32,
     events: Vec<Event>,
     next: Option<u64>,
+    cursor: u64,
 }
 
 pub(super) async fn events(
@@ -62,7 +64,12 @@ pub(super) async fn events(
         Problem::new(code::AUDIT_UNAVAILABLE, "the gateway's audit log cannot be read now")
             .remedy("try again; the gateway's log says why")
     })?;
-    Ok(body::json(&Answer { schema: 1, events: page.events, next: page.next })?)
+    let others = page.events.iter().filter(|event| reading::of_others(event, &guest.caller)).count();
+    if others > 0 {
+        let asked = uri.query().filter(|query| !query.is_empty()).unwrap_or("everything");
+        reading::record(&state, &guest, format!("{others} events of others: {asked}")).await?;
+    }
+    Ok(body::json(&Answer { schema: 1, events: page.events, next: page.next, cursor: page.cursor })?)
 }
 
 fn filter(uri: &Uri) -> Result<Filter, Problem> {
@@ -91,6 +98,7 @@ fn filter(uri: &Uri) -> Result<Filter, Problem> {
         exchange: asked.exchange,
         session: asked.session,
         verdict: asked.verdict,
+        masked: asked.masked,
         own: None,
         after: asked.after,
         limit,
@@ -147,6 +155,23 @@ mod tests {
         }
         assert_eq!(ids(&world, &["auditors"], "").await, ["ev_1", "ev_2", "ev_3", "ev_4"]);
         assert_eq!(ids(&world, &["auditors"], "?user=bob").await, ["ev_2"]);
+    }
+
+    #[tokio::test]
+    async fn reading_what_others_did_is_recorded_and_reading_that_is_not() {
+        let world = world().await;
+        let reads = || async { ids(&world, &[], "?kind=audit_read").await.len() };
+        ids(&world, &["auditors"], "?user=alice&limit=1").await;
+        ids(&world, &[], "").await;
+        assert_eq!(reads().await, 1, "alice of another provider is somebody else");
+        ids(&world, &["auditors"], "?user=bob&limit=7").await;
+        assert_eq!(reads().await, 2);
+        let filter = Filter { kind: Some("audit_read".into()), limit: 10, ..Filter::default() };
+        let read = world.state.scribe.query(&filter).await.unwrap().events.pop().unwrap();
+        assert_eq!(read.detail.as_deref(), Some("1 events of others: user=bob&limit=7"));
+        assert_eq!(read.caller.unwrap().subject, "alice");
+        ids(&world, &["auditors"], "?kind=audit_read").await;
+        assert_eq!(reads().await, 2, "one's own reading");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::{
     clock::Clock,
     gateway::{
         approval::Approvals,
-        audit::Scribe,
+        audit::{Log, Scribe},
         identity::{Caller, Identities},
         pipeline::Pipeline,
         policy::{Action, Context, Outcome, Policies, Question, Resource},
@@ -28,7 +28,9 @@ mod callers;
 mod dress;
 mod events;
 mod guest;
+mod log;
 mod openapi;
+mod reading;
 mod routes;
 mod serve;
 
@@ -51,6 +53,8 @@ pub struct ApiState {
     pub policies: Arc<ArcSwap<Policies>>,
     /// The audit log.
     pub scribe: Scribe,
+    /// Its verifiable side.
+    pub log: Log,
     /// The time.
     pub clock: Clock,
 }

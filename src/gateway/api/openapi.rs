@@ -14,7 +14,7 @@ fn openapi() -> Value {
     let mut paths = Map::new();
     for route in Route::ALL {
         let method = route.method().to_ascii_lowercase();
-        let item = paths.entry(route.path()).or_insert_with(|| json!({}));
+        let item = paths.entry(template(route)).or_insert_with(|| json!({}));
         if let Some(item) = item.as_object_mut() {
             item.insert(method, operation(route));
         }
@@ -44,6 +44,11 @@ fn openapi() -> Value {
     })
 }
 
+/// The route's path as OpenAPI writes it.
+fn template(route: Route) -> String {
+    route.path().replace("{*", "{")
+}
+
 fn operation(route: Route) -> Value {
     match route {
         Route::Me => described("me", "Who the caller is, as the gateway knows it", content("Me")),
@@ -63,6 +68,20 @@ fn operation(route: Route) -> Value {
         Route::Events => {
             let summary = "Audit events: the caller's own; with the permission read_audit, everybody's";
             with(described("auditEvents", summary, content("Events")), "parameters", event_parameters())
+        }
+        Route::LogKey => {
+            let summary = "The public key of the verifiable log, a vkey of c2sp.org/signed-note";
+            described("auditLogKey", summary, plain("text/plain"))
+        }
+        Route::LogCheckpoint => {
+            let summary = "The signed head of the verifiable log (c2sp.org/tlog-checkpoint); needs the permission read_audit";
+            described("auditLogCheckpoint", summary, plain("text/plain"))
+        }
+        Route::LogTile => {
+            let summary = "A tile or entry bundle of the verifiable log (c2sp.org/tlog-tiles); needs the permission read_audit";
+            let path = json!([{ "name": "path", "in": "path", "required": true, "schema": { "type": "string" },
+                "description": "LEVEL/NNN or entries/NNN, with .p/WIDTH when partial; it has slashes." }]);
+            with(described("auditLogTile", summary, plain("application/octet-stream")), "parameters", path)
         }
         Route::Tokens => with_body(
             described(
@@ -150,6 +169,10 @@ fn content(schema: &str) -> Value {
     json!({ "application/json": { "schema": reference(schema) } })
 }
 
+fn plain(kind: &str) -> Value {
+    json!({ kind: { "schema": { "type": "string" } } })
+}
+
 fn reference(schema: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{schema}") })
 }
@@ -166,6 +189,7 @@ fn event_parameters() -> Value {
         ("exchange", "The exchange's id.", text.clone()),
         ("session", "The session's id.", text),
         ("verdict", "What policy said.", json!({ "type": "string", "enum": ["permit", "ask", "deny"] })),
+        ("masked", "An entity that was masked in the answer.", json!({ "type": "string" })),
         (
             "after",
             "Only events after this cursor, the `next` of an earlier answer; 0 begins with the oldest. Without it: the newest.",
@@ -214,7 +238,8 @@ fn schemas() -> Value {
             "schema": schema,
             "events": { "type": "array", "items": reference("Event") },
             "next": { "type": ["integer", "null"], "description": "Goes on from here; null when these were the last for now." },
-        }), &["schema", "events", "next"]),
+            "cursor": { "type": "integer", "description": "`after` for later events, also when these were the last for now." },
+        }), &["schema", "events", "next", "cursor"]),
         "ModelTokenRequest": object(json!({ "model": text }), &["model"]),
         "ModelToken": object(json!({
             "schema": schema, "token": text, "token_type": { "const": "Bearer" },
@@ -267,7 +292,7 @@ mod tests {
             document["paths"].as_object().unwrap().values().map(|item| item.as_object().unwrap().len()).sum();
         assert_eq!(described, Route::ALL.len());
         for route in Route::ALL {
-            let operation = &document["paths"][route.path()][route.method().to_ascii_lowercase()];
+            let operation = &document["paths"][template(route)][route.method().to_ascii_lowercase()];
             assert!(operation["summary"].is_string(), "{route:?}");
             assert!(operation["responses"]["default"].is_object(), "{route:?}");
         }

@@ -5,7 +5,7 @@ use axum::{
     routing::{MethodRouter, get, post},
 };
 
-use super::{ApiState, approvals, callers, events, openapi};
+use super::{ApiState, approvals, callers, events, log, openapi};
 
 /// A route of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,9 @@ pub(super) enum Route {
     Models,
     Credentials,
     Events,
+    LogKey,
+    LogCheckpoint,
+    LogTile,
     Tokens,
     Revocations,
     Approvals,
@@ -25,11 +28,14 @@ pub(super) enum Route {
 }
 
 impl Route {
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::Me,
         Self::Models,
         Self::Credentials,
         Self::Events,
+        Self::LogKey,
+        Self::LogCheckpoint,
+        Self::LogTile,
         Self::Tokens,
         Self::Revocations,
         Self::Approvals,
@@ -44,6 +50,7 @@ impl Route {
     pub(super) fn method(self) -> &'static str {
         match self {
             Self::Me | Self::Models | Self::Events | Self::Openapi => "GET",
+            Self::LogKey | Self::LogCheckpoint | Self::LogTile => "GET",
             Self::Approvals | Self::Approval => "GET",
             Self::Credentials | Self::Tokens | Self::Revocations => "POST",
             Self::Ask | Self::Approve | Self::Deny => "POST",
@@ -56,6 +63,9 @@ impl Route {
             Self::Models => "/api/v1/models",
             Self::Credentials => "/api/v1/credentials",
             Self::Events => "/api/v1/audit/events",
+            Self::LogKey => "/api/v1/audit/log/key",
+            Self::LogCheckpoint => "/api/v1/audit/log/checkpoint",
+            Self::LogTile => "/api/v1/audit/log/tile/{*path}",
             Self::Tokens => "/api/v1/tokens",
             Self::Revocations => "/api/v1/revocations",
             Self::Approvals | Self::Ask => "/api/v1/approvals",
@@ -72,6 +82,9 @@ impl Route {
             Self::Models => get(callers::models),
             Self::Credentials => post(callers::credentials),
             Self::Events => get(events::events),
+            Self::LogKey => get(log::key),
+            Self::LogCheckpoint => get(log::checkpoint),
+            Self::LogTile => get(log::tile),
             Self::Tokens => post(callers::tokens),
             Self::Revocations => post(callers::revocations),
             Self::Approvals => get(approvals::list),

@@ -43,8 +43,10 @@ impl World {
         let store = Store::open(&store::Config { state: folder.clone(), database }).await.unwrap();
         let (journal, ledger) = (store.journal(), store.ledger());
         let stop = CancellationToken::new();
+        let (log, sequencer) = audit::Log::open(store.log(), Arc::clone(&ledger), "test").await.unwrap();
         let scribe =
             Scribe::open(audit::Config::default(), journal, ledger, clock.clone(), stop).await.unwrap();
+        log.follow(sequencer, &scribe);
         let config = identity::Config {
             public_url: "https://gateway.example.test".parse().unwrap(),
             providers: Vec::new(),
@@ -71,7 +73,7 @@ impl World {
             clock.clone(),
         )
         .unwrap();
-        let state = ApiState { identities, pipeline, approvals, policies, scribe, clock };
+        let state = ApiState { identities, pipeline, approvals, policies, scribe, log, clock };
         Self { state, store, _dir: dir }
     }
 }

@@ -30,7 +30,7 @@ use super::{
         self, Approvals,
         notify::{Notifier, NotifyConfig, Surroundings},
     },
-    audit::{self, Scribe},
+    audit::{self, Log, Scribe},
     certs::{self, Certificates},
     identity::{self, Identities},
     pipeline::{self, Pipeline, limits::Limits},
@@ -114,6 +114,7 @@ struct Rooms {
     )]
     store: Store,
     scribe: Scribe,
+    log: Log,
     identities: Arc<Identities>,
     policies: Arc<ArcSwap<Policies>>,
     approvals: Approvals,
@@ -143,8 +144,8 @@ impl Background {
         }
     }
 
-    /// Ends every task, the scribe's last: when this resolves, the state folder is free for another gateway.
-    async fn end(self, scribe: &Scribe) {
+    /// Ends every task, the scribe's and the log's last: when this resolves, the state folder is free for another gateway.
+    async fn end(self, scribe: &Scribe, log: &Log) {
         self.phases.stop();
         self.rotation.cancel();
         self.limits.cancel();
@@ -153,6 +154,7 @@ impl Background {
         self.tasks.wait().await;
         self.scribe.cancel();
         scribe.closed().await;
+        log.closed().await;
     }
 }
 
@@ -173,11 +175,11 @@ impl Gateway {
     /// When anything is missing, taken or wrong: another gateway on the state folder, a port in use, a mistake in a policy.
     pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
         let background = Background::new();
-        let (store, scribe) = open_store(&config, &clock, &background).await?;
-        match Self::open(config, clock, store, scribe.clone(), background).await {
+        let (store, scribe, log) = open_store(&config, &clock, &background).await?;
+        match Self::open(config, clock, (store, scribe.clone(), log.clone()), background).await {
             Ok(gateway) => Ok(gateway),
             Err((error, background)) => {
-                background.end(&scribe).await;
+                background.end(&scribe, &log).await;
                 Err(error)
             }
         }
@@ -186,8 +188,7 @@ impl Gateway {
     async fn open(
         mut config: Config,
         clock: Clock,
-        store: Store,
-        scribe: Scribe,
+        (store, scribe, log): (Store, Scribe, Log),
         background: Background,
     ) -> Result<Self, (StartError, Background)> {
         let opened = async {
@@ -196,7 +197,8 @@ impl Gateway {
                 Listeners::bind(&config.accept, &certificates).await.map_err(|e| StartError::bind(&e))?;
             config.settle_port(listeners.address().port());
             let rooms =
-                Rooms::open(&config, &clock, store, scribe, certificates.authority(), &background).await?;
+                Rooms::open(&config, &clock, (store, scribe, log), certificates.authority(), &background)
+                    .await?;
             let reception = rooms.reception();
             let metrics =
                 serve_operator(config.metrics, &reception.meters, &rooms, &certificates, &background).await?;
@@ -266,7 +268,7 @@ impl Gateway {
             let _ = (&mut self.listening).await;
         }
         witness::tell(&self.rooms.scribe, &self.rooms.clock, "gateway_stop", "the gateway has stopped");
-        self.background.end(&self.rooms.scribe).await;
+        self.background.end(&self.rooms.scribe, &self.rooms.log).await;
         tracing::info!("the gateway has stopped");
     }
 
@@ -293,8 +295,7 @@ impl Rooms {
     async fn open(
         config: &Config,
         clock: &Clock,
-        store: Store,
-        scribe: Scribe,
+        (store, scribe, log): (Store, Scribe, Log),
         authority: &Arc<certs::Authority>,
         background: &Background,
     ) -> Result<Self, StartError> {
@@ -332,10 +333,11 @@ impl Rooms {
         identities.judge_models(Box::new(move |caller, name| {
             models.models_for(caller, None, None).iter().any(|model| model.name == name)
         }));
-        let state = api::ApiState { identities, pipeline, approvals, policies, scribe, clock: clock.clone() };
+        let state =
+            api::ApiState { identities, pipeline, approvals, policies, scribe, log, clock: clock.clone() };
         let notifier = notifier(&config.notify, &state, background).await?;
-        let api::ApiState { identities, pipeline, approvals, policies, scribe, clock } = state;
-        Ok(Self { clock, store, scribe, identities, policies, approvals, pipeline, notifier })
+        let api::ApiState { identities, pipeline, approvals, policies, scribe, log, clock } = state;
+        Ok(Self { clock, store, scribe, log, identities, policies, approvals, pipeline, notifier })
     }
 
     fn reception(&self) -> Reception {
@@ -345,6 +347,7 @@ impl Rooms {
             approvals: self.approvals.clone(),
             policies: Arc::clone(&self.policies),
             scribe: self.scribe.clone(),
+            log: self.log.clone(),
             clock: self.clock.clone(),
         };
         let sessions = Sessions::new(
@@ -388,13 +391,18 @@ async fn open_store(
     config: &Config,
     clock: &Clock,
     background: &Background,
-) -> Result<(Store, Scribe), StartError> {
+) -> Result<(Store, Scribe, Log), StartError> {
     let store = Store::open(&config.store).await.map_err(|e| StartError::store(&config.store.state, &e))?;
+    let origin = format!("{}/audit", config.accept.public_url.host_str().unwrap_or("gateway"));
+    // Before the scribe: what only the log still has must be in the database when the journal is read.
+    let (log, sequencer) =
+        Log::open(store.log(), store.ledger(), &origin).await.map_err(|e| StartError::audit(&e))?;
     let scribe =
         Scribe::open(config.audit, store.journal(), store.ledger(), clock.clone(), background.scribe.clone())
             .await
             .map_err(|e| StartError::audit(&e))?;
-    Ok((store, scribe))
+    log.follow(sequencer, &scribe);
+    Ok((store, scribe, log))
 }
 
 async fn certificates(

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::{AuditError, Entry, Extent, Filter, Journal, Ledger, Page, Record};
+use super::{AuditError, Entry, Extent, Filter, Journal, Ledger, Page, Record, Row};
 
 /// Commands and contents of a [`MemoryJournal`].
 #[derive(Default)]
@@ -149,6 +149,28 @@ impl Ledger for MemoryLedger {
 
     async fn query(&self, _filter: &Filter) -> Result<Page, AuditError> {
         let events = self.with(|s| s.entries.iter().map(|e| e.event.clone()).collect());
-        Ok(Page { events, next: None })
+        Ok(Page { events, next: None, cursor: 0 })
+    }
+
+    async fn last(&self) -> Result<u64, AuditError> {
+        Ok(self.with(|s| s.entries.len() as u64))
+    }
+
+    async fn rows(&self, after: u64, most: usize) -> Result<Vec<Row>, AuditError> {
+        self.with(|s| {
+            let rows = (1..).zip(&s.entries).filter(|(seq, _)| *seq > after).take(most);
+            Ok(rows.map(|(seq, entry)| Row { seq, json: entry.json.clone() }).collect())
+        })
+    }
+
+    async fn restore(&self, rows: &[Row]) -> Result<(), AuditError> {
+        self.with(|s| {
+            for row in rows {
+                assert_eq!(row.seq, s.entries.len() as u64 + 1, "rows are put back in order, at the end");
+                let event = serde_json::from_str(&row.json).unwrap();
+                s.entries.push(Entry { event, json: row.json.clone() });
+            }
+            Ok(())
+        })
     }
 }

@@ -223,16 +223,21 @@ fn unreadable(record: &Record, clock: &Clock) -> Option<Entry> {
 }
 
 fn damaged(detail: String, clock: &Clock) -> Option<Entry> {
+    let event = damage(detail, clock);
+    let json = serde_json::to_string(&event).ok()?;
+    Some(Entry { event, json })
+}
+
+/// Says that the journal is damaged, and is the event of it.
+pub(super) fn damage(detail: String, clock: &Clock) -> Event {
     tracing::error!(detail, "the audit journal is damaged");
     let now = clock.now();
-    let event = Event {
+    Event {
         schema: SCHEMA.to_owned(),
         id: id::new("ev", now),
         time: rfc3339(now),
         kind: "journal_damaged".to_owned(),
         detail: Some(detail),
         ..Event::default()
-    };
-    let json = serde_json::to_string(&event).ok()?;
-    Some(Entry { event, json })
+    }
 }

@@ -17,6 +17,7 @@ use crate::evidence::event::Event;
 pub(crate) mod doubles;
 mod groups;
 mod indexer;
+mod log;
 mod record;
 mod recovery;
 mod scribe;
@@ -24,6 +25,7 @@ mod scribe;
 mod tests;
 mod writer;
 
+pub use log::{Log, LogStore, Row, Sequencer};
 pub use scribe::{Intent, Scribe, Stats};
 
 /// What `[audit]` of `gateway.toml` says.
@@ -54,6 +56,8 @@ pub struct Filter {
     pub session: Option<String>,
     /// `permit`, `ask` or `deny`.
     pub verdict: Option<String>,
+    /// An entity that was masked in the answer.
+    pub masked: Option<String>,
     /// Only events of this very caller, whatever `user` says.
     pub own: Option<Own>,
     /// Events after this cursor.
@@ -81,6 +85,8 @@ pub struct Page {
     pub events: Vec<Event>,
     /// The cursor to go on with; `None` when these were the last for now.
     pub next: Option<u64>,
+    /// The cursor behind everything that was looked at: from here on later events are found.
+    pub cursor: u64,
 }
 
 /// The audit log cannot be written or read: nothing may be forwarded.
@@ -123,6 +129,24 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     /// When the database cannot be read.
     async fn query(&self, filter: &Filter) -> Result<Page, AuditError>;
+
+    /// The place of the last event; 0 when there is none. The first event's is 1, and each follows the one before.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    async fn last(&self) -> Result<u64, AuditError>;
+
+    /// At most so many events behind a place, in order.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    async fn rows(&self, after: u64, most: usize) -> Result<Vec<Row>, AuditError>;
+
+    /// Puts events back in their places, in one transaction.
+    ///
+    /// # Errors
+    /// When the transaction fails, or a place is taken.
+    async fn restore(&self, rows: &[Row]) -> Result<(), AuditError>;
 }
 
 /// A record of the journal as read back.

@@ -7,7 +7,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{
     AuditError, Journal, Parts,
-    indexer::blocking,
+    indexer::{blocking, damage},
     record::{Tag, encode, parse},
     writer::Writer,
 };
@@ -33,9 +33,14 @@ pub(super) async fn recover(
         // After a loss of power the ledger may know more of the journal than the disk does. Positions already taken must not be used
         // for other records, or they would pass for indexed.
         if writer.end() < indexed {
+            let end = writer.end();
             let carry: Vec<&[u8]> = open.iter().map(|found| found.record.as_slice()).collect();
             parts.journal.rotate(indexed, &carry)?;
             writer.follow();
+            let detail = format!(
+                "the journal ends at position {end}, before {indexed}, up to which the database has it: its end was lost or cut off"
+            );
+            writer.event(&encode(Tag::Event, &damage(detail, &parts.clock))?)?;
         }
         for found in &open {
             writer.event(&encode(Tag::Finish, &interrupted(found))?)?;

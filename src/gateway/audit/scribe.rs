@@ -225,8 +225,7 @@ impl Scribe {
         self.desk.tasks.wait().await;
     }
 
-    /// The indexer's rounds, for tests that wait for one.
-    #[cfg(test)]
+    /// The indexer's rounds, for those who follow it.
     pub(super) fn progress(&self) -> watch::Receiver<Progress> {
         self.desk.progress.clone()
     }

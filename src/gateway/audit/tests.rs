@@ -328,7 +328,8 @@ async fn a_journal_shorter_than_the_ledger_knows_loses_nothing_new() {
     ledger.append(&[] as &[Entry], 1_000_000).await.unwrap();
     let world = World::with(Config::default(), TUNING, journal, ledger).await;
     world.scribe.record(finished("complete")).await.unwrap();
-    assert_eq!(world.outcomes().await, ["interrupted", "complete"]);
+    assert_eq!(world.outcomes().await, ["", "interrupted", "complete"]);
+    assert_eq!(world.ledger.with(|s| s.entries[0].event.kind.clone()), "journal_damaged", "it is said");
 }
 
 #[tokio::test]

@@ -1,17 +1,19 @@
 //! The audit ledger in SQLite: rows a query can find, each with the event's text as the journal had it.
 
-use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite};
+use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite, Transaction, sqlite::SqliteRow};
 
 use super::Store;
 use crate::{
     clock::{parse_rfc3339, unix_millis},
     evidence::event::Event,
-    gateway::audit::{AuditError, Entry, Filter, Ledger, MAX_PAGE, Page},
+    gateway::audit::{AuditError, Entry, Filter, Ledger, MAX_PAGE, Page, Row as LedgerRow},
 };
 
 const INSERT: &str = "INSERT INTO events (id, time, kind, subject, email, provider, model, session, exchange, verdict, outcome, json) ";
 /// Rows of one statement: each statement is a turn of the database's thread and back, a row more is little.
 const ROWS: usize = 32;
+/// Masked entities of one statement.
+const MASKED: usize = 256;
 
 #[async_trait::async_trait]
 impl Ledger for Store {
@@ -21,6 +23,7 @@ impl Ledger for Store {
             self.rooms.database.writer.begin_with("BEGIN IMMEDIATE").await.map_err(unwritable)?;
         for rows in entries.chunks(ROWS) {
             insert(rows).build().execute(&mut *transaction).await.map_err(unwritable)?;
+            note_masked(rows, &mut transaction).await?;
         }
         sqlx::query("UPDATE journal SET position = $1")
             .bind(position)
@@ -51,6 +54,8 @@ impl Ledger for Store {
     async fn query(&self, filter: &Filter) -> Result<Page, AuditError> {
         let limit = filter.limit.clamp(1, MAX_PAGE);
         let (sql, values) = select(filter, limit)?;
+        // Before the events are read: what comes meanwhile lies behind it, or is among them.
+        let seen = self.last().await?;
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for value in values {
             query = match value {
@@ -64,11 +69,75 @@ impl Ledger for Store {
         if filter.after.is_none() {
             rows.reverse();
         }
-        let next = rows.last().filter(|_| more).map(|row| row.try_get::<i64, _>(0)).transpose();
-        let next = next.map_err(unreadable)?.and_then(|seq| u64::try_from(seq).ok());
+        let next = rows.last().filter(|_| more).map(seq).transpose()?;
+        let read = rows.last().map(seq).transpose()?;
+        let cursor = next.unwrap_or_else(|| seen.max(read.unwrap_or_default()));
         let events = rows.iter().map(|row| event(row.try_get(1).map_err(unreadable)?));
-        Ok(Page { events: events.collect::<Result<_, _>>()?, next })
+        Ok(Page { events: events.collect::<Result<_, _>>()?, next, cursor })
     }
+
+    async fn last(&self) -> Result<u64, AuditError> {
+        let last: Option<i64> = sqlx::query_scalar("SELECT max(seq) FROM events")
+            .fetch_one(&self.rooms.database.readers)
+            .await
+            .map_err(unreadable)?;
+        u64::try_from(last.unwrap_or_default())
+            .map_err(|e| AuditError(format!("its database has a bad place of an event: {e}")))
+    }
+
+    async fn rows(&self, after: u64, most: usize) -> Result<Vec<LedgerRow>, AuditError> {
+        let rows = sqlx::query("SELECT seq, json FROM events WHERE seq > $1 ORDER BY seq LIMIT $2")
+            .bind(cursor(after)?)
+            .bind(i64::try_from(most).unwrap_or(i64::MAX))
+            .fetch_all(&self.rooms.database.readers)
+            .await
+            .map_err(unreadable)?;
+        let row =
+            |row: &SqliteRow| Ok(LedgerRow { seq: seq(row)?, json: row.try_get(1).map_err(unreadable)? });
+        rows.iter().map(row).collect()
+    }
+
+    async fn restore(&self, rows: &[LedgerRow]) -> Result<(), AuditError> {
+        let mut transaction =
+            self.rooms.database.writer.begin_with("BEGIN IMMEDIATE").await.map_err(unwritable)?;
+        for row in rows {
+            let entry = [Entry { event: event(&row.json)?, json: row.json.clone() }];
+            insert(&entry).build().execute(&mut *transaction).await.map_err(unwritable)?;
+            sqlx::query("UPDATE events SET seq = $1 WHERE id = $2")
+                .bind(cursor(row.seq)?)
+                .bind(&entry[0].event.id)
+                .execute(&mut *transaction)
+                .await
+                .map_err(unwritable)?;
+            note_masked(&entry, &mut transaction).await?;
+        }
+        transaction.commit().await.map_err(unwritable)
+    }
+}
+
+/// Remembers which entities were masked in an answer, for whoever asks for one of them.
+async fn note_masked(entries: &[Entry], transaction: &mut Transaction<'_, Sqlite>) -> Result<(), AuditError> {
+    let masked: Vec<(&str, &str)> = entries
+        .iter()
+        .map(|entry| &entry.event)
+        .flat_map(|event| event.masked.keys().map(|entity| (entity.as_str(), event.id.as_str())))
+        .collect();
+    for some in masked.chunks(MASKED) {
+        let mut insert = QueryBuilder::<Sqlite>::new(
+            "INSERT INTO masked (entity, seq) SELECT new.column1, events.seq FROM (",
+        );
+        insert.push_values(some, |mut row, (entity, id)| {
+            row.push_bind(*entity).push_bind(*id);
+        });
+        insert.push(") AS new JOIN events ON events.id = new.column2 WHERE TRUE ON CONFLICT DO NOTHING");
+        insert.build().execute(&mut **transaction).await.map_err(unwritable)?;
+    }
+    Ok(())
+}
+
+fn seq(row: &SqliteRow) -> Result<u64, AuditError> {
+    let seq: i64 = row.try_get(0).map_err(unreadable)?;
+    u64::try_from(seq).map_err(|e| AuditError(format!("its database has a bad place of an event: {e}")))
 }
 
 /// The rows of these entries in one statement; there are only [`ROWS`] different texts, so each is prepared once.
@@ -121,6 +190,10 @@ fn select(filter: &Filter, limit: usize) -> Result<(String, Vec<Value<'_>>), Aud
     if let Some(user) = &filter.user {
         values.push(Value::Text(user));
         sql.push_str(&format!(" AND (subject = ${0} OR email = ${0})", values.len()));
+    }
+    if let Some(entity) = &filter.masked {
+        values.push(Value::Text(entity));
+        sql.push_str(&format!(" AND seq IN (SELECT seq FROM masked WHERE entity = ${})", values.len()));
     }
     let numbers = [
         ("time >=", filter.since.map(unix_millis)),
@@ -196,6 +269,11 @@ mod tests {
             session: Some(choose("ses_1", "ses_2")),
             exchange: Some(format!("ex_{n}")),
             decision: Some(Decision { verdict: choose("permit", "deny"), ..Decision::default() }),
+            masked: even
+                .then(|| [("EMAIL".to_owned(), 1), ("IBAN".to_owned(), n)])
+                .into_iter()
+                .flatten()
+                .collect(),
             ..Event::default()
         };
         Entry { json: serde_json::to_string(&event).unwrap(), event }
@@ -227,6 +305,9 @@ mod tests {
             (Filter { exchange: text("ex_3"), ..all.clone() }, "3"),
             (Filter { session: text("ses_2"), since: Some(at(2)), ..all.clone() }, "3 5"),
             (Filter { verdict: text("deny"), until: Some(at(4)), ..all.clone() }, "1 3"),
+            (Filter { masked: text("IBAN"), ..all.clone() }, "0 2 4"),
+            (Filter { masked: text("IBAN"), since: Some(at(1)), ..all.clone() }, "2 4"),
+            (Filter { masked: text("PHONE"), ..all.clone() }, ""),
             (Filter { own: own("alice", "corp"), ..all.clone() }, "0 2 4"),
             (Filter { own: own("alice", "partners"), ..all.clone() }, ""),
             (Filter { own: own("alice", "corp"), user: text("bob"), ..all.clone() }, ""),
@@ -274,6 +355,45 @@ mod tests {
             store.append(&batch, first + count).await.unwrap();
         }
         assert_eq!(ids(&store, Filter { limit: 1000, ..Filter::default() }).await.0, all);
+    }
+
+    #[tokio::test]
+    async fn a_cursor_finds_what_comes_later_and_nothing_twice() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(&dir).await;
+        let page = async |after: Option<u64>, kind: &str| {
+            let filter = Filter { after, kind: Some(kind.into()), limit: 2, ..Filter::default() };
+            let page = store.query(&filter).await.unwrap();
+            (page.events.into_iter().map(|e| e.id).collect::<Vec<_>>(), page.cursor)
+        };
+        assert_eq!(page(None, "login").await, (Vec::new(), 0));
+        store.append(&(0..4).map(entry).collect::<Vec<_>>(), 100).await.unwrap();
+        assert_eq!(page(None, "login").await, (vec!["ev_1".into(), "ev_3".into()], 4));
+        assert_eq!(page(Some(4), "login").await, (Vec::new(), 4));
+        store.append(&(4..10).map(entry).collect::<Vec<_>>(), 200).await.unwrap();
+        assert_eq!(page(Some(4), "login").await, (vec!["ev_5".into(), "ev_7".into()], 8));
+        assert_eq!(page(Some(8), "login").await, (vec!["ev_9".into()], 10));
+        assert_eq!(page(Some(8), "renewal").await, (Vec::new(), 10), "what did not match is passed");
+    }
+
+    #[tokio::test]
+    async fn rows_have_their_places_and_are_put_back_into_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(&dir).await;
+        assert_eq!(store.last().await.unwrap(), 0);
+        store.append(&(0..10).map(entry).collect::<Vec<_>>(), 100).await.unwrap();
+        let rows = store.rows(0, 100).await.unwrap();
+        assert_eq!(rows.iter().map(|row| row.seq).collect::<Vec<_>>(), (1..=10).collect::<Vec<_>>());
+        assert_eq!(rows[6].json, entry(6).json);
+        assert_eq!(store.rows(6, 2).await.unwrap(), rows[6..8]);
+        sqlx::query("DELETE FROM events WHERE seq > 4").execute(&store.rooms.database.writer).await.unwrap();
+        assert_eq!(store.last().await.unwrap(), 4);
+        store.restore(&rows[4..]).await.unwrap();
+        assert_eq!(store.rows(0, 100).await.unwrap(), rows);
+        store.append(&[entry(10)], 200).await.unwrap();
+        assert_eq!(store.last().await.unwrap(), 11);
+        let ids = ids(&store, Filter { masked: Some("EMAIL".into()), limit: 9, ..Filter::default() }).await.0;
+        assert_eq!(ids, ["ev_0", "ev_2", "ev_4", "ev_6", "ev_8", "ev_10"]);
     }
 
     #[tokio::test]

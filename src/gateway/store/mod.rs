@@ -4,6 +4,8 @@
 //!  <state>/          0700
 //!    lock            held while a gateway runs; its process id inside
 //!    journal/        the audit journal's files, see [`journal`]
+//!    log/            the verifiable log's checkpoint and tiles, see [`log`]
+//!    log.key         0600: what checkpoints are signed with; log.vkey, for everybody, is its public half
 //!  gateway.db        0600: sessions, one-time things, requests for approval, the audit ledger
 //! ```
 
@@ -26,6 +28,7 @@ mod journal;
 mod ledger;
 mod limits;
 mod lock;
+mod log;
 mod segment;
 mod sessions;
 mod sqlite;
@@ -107,6 +110,7 @@ pub struct Store {
 struct Rooms {
     database: sqlite::Database,
     journal: Arc<journal::FileJournal>,
+    log: Arc<log::FileLog>,
     _lock: Arc<lock::Lock>,
 }
 
@@ -126,7 +130,8 @@ impl Store {
         })
         .await
         .map_err(|e| OpenError::file(&config.state)(io::Error::other(e)))??;
-        Ok(Self { rooms: Arc::new(Rooms { database, journal: Arc::new(journal), _lock: lock }) })
+        let log = Arc::new(log::FileLog::new(&config.state, Arc::clone(&lock)));
+        Ok(Self { rooms: Arc::new(Rooms { database, journal: Arc::new(journal), log, _lock: lock }) })
     }
 
     /// What identity keeps.
@@ -152,6 +157,11 @@ impl Store {
     /// The durable side of the audit log.
     pub fn journal(&self) -> Arc<dyn audit::Journal> {
         Arc::<journal::FileJournal>::clone(&self.rooms.journal)
+    }
+
+    /// The verifiable side of the audit log.
+    pub fn log(&self) -> Arc<dyn audit::LogStore> {
+        Arc::<log::FileLog>::clone(&self.rooms.log)
     }
 
     /// Closes the database's connections after what they are doing; later calls fail. The lock is held until the last clone is gone.

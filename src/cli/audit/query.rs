@@ -1,39 +1,30 @@
-//! `hoopctl audit`.
+//! `hoopctl audit query`: events by page, or as they come.
 
 use std::time::{Duration, SystemTime};
 
-use clap::{Args, Subcommand, builder::PossibleValuesParser};
+use clap::{Args, builder::PossibleValuesParser};
 use serde::{Deserialize, Serialize};
 use url::form_urlencoded;
 
-use super::{
+use super::super::{
     error::{DONE, Failure, Outcome},
     invocation::Invocation,
     printer::Printer,
     table::Table,
 };
 use crate::{
+    client::Link,
     clock::{parse_rfc3339, rfc3339},
     config::laptop::Output,
     evidence::event::{Event, Response},
 };
 
-/// The flags of `audit`.
-#[derive(Args, Debug)]
-pub(super) struct Audit {
-    #[command(subcommand)]
-    what: What,
-}
+/// Between two looks for new events.
+const PACE: Duration = Duration::from_secs(1);
 
-#[derive(Debug, Subcommand)]
-enum What {
-    /// Show events, the newest last
-    Query(Query),
-}
-
-/// The flags of `audit query`.
+/// Which events.
 #[derive(Args, Debug, Default)]
-struct Query {
+pub(super) struct Filters {
     /// Not before: RFC 3339, or how long ago, such as 30m, 12h or 7d
     #[arg(long, value_name = "WHEN")]
     since: Option<String>,
@@ -56,60 +47,96 @@ struct Query {
     #[arg(long, value_name = "ID")]
     session: Option<String>,
     /// Only with this verdict
-    #[arg(long, value_parser = PossibleValuesParser::new(["permit", "ask", "deny"]))]
+    #[arg(long, visible_alias = "decision", value_parser = PossibleValuesParser::new(["permit", "ask", "deny"]))]
     verdict: Option<String>,
+    /// Only where this entity was masked in the answer, such as email
+    #[arg(long, value_name = "ENTITY")]
+    masked: Option<String>,
+}
+
+/// The flags of `audit query`.
+#[derive(Args, Debug, Default)]
+pub(super) struct Query {
+    #[command(flatten)]
+    filters: Filters,
     /// Only after this cursor, the `next` of an earlier answer
     #[arg(long, value_name = "CURSOR")]
     after: Option<u64>,
     /// At most this many
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
+    /// Go on with new events as they come, until interrupted
+    #[arg(short, long)]
+    follow: bool,
 }
 
 /// The body of `GET /api/v1/audit/events`.
 #[derive(Debug, Deserialize, Serialize)]
-struct Page {
+pub(super) struct Page<E> {
     schema: u32,
-    events: Vec<Event>,
+    pub(super) events: Vec<E>,
     #[serde(default)]
-    next: Option<u64>,
+    pub(super) next: Option<u64>,
+    #[serde(default)]
+    cursor: Option<u64>,
 }
 
 /// Asks the gateway.
-pub(super) async fn perform(args: Audit, with: &Invocation) -> Outcome {
-    let What::Query(query) = args.what;
-    let path = path(&query, with.clock.now())?;
+pub(super) async fn perform(query: Query, with: &Invocation) -> Outcome {
+    let now = with.clock.now();
+    let path = query.filters.path(query.after, query.limit, now)?;
     let (_laptop, link) = with.connected().await?;
-    let page: Page = link.api::<(), Page>("GET", &path, None).await?;
-    link.close().await;
-    print(&page, &with.printer)?;
-    Ok(DONE)
+    let mut page: Page<Event> = get(&link, &path).await?;
+    if !query.follow {
+        link.close().await;
+        print(&page, &with.printer)?;
+        return Ok(DONE);
+    }
+    loop {
+        print_events(&page.events, &with.printer)?;
+        let Some(cursor) = page.next.or(page.cursor) else {
+            return Err(Failure::failed("this gateway is too old to follow its audit log"));
+        };
+        if page.next.is_none() {
+            tokio::time::sleep(PACE).await;
+        }
+        page = get(&link, &query.filters.path(Some(cursor), 1000, now)?).await?;
+    }
 }
 
-fn path(query: &Query, now: SystemTime) -> Result<String, Failure> {
-    let mut pairs = form_urlencoded::Serializer::new(String::new());
-    for (key, text) in [("since", &query.since), ("until", &query.until)] {
-        if let Some(text) = text {
-            pairs.append_pair(key, &rfc3339(instant(key, text, now)?));
+/// One page.
+pub(super) async fn get<E: serde::de::DeserializeOwned>(link: &Link, path: &str) -> Result<Page<E>, Failure> {
+    Ok(link.api::<(), Page<E>>("GET", path, None).await?)
+}
+
+impl Filters {
+    /// The path of a page.
+    pub(super) fn path(&self, after: Option<u64>, limit: u32, now: SystemTime) -> Result<String, Failure> {
+        let mut pairs = form_urlencoded::Serializer::new(String::new());
+        for (key, text) in [("since", &self.since), ("until", &self.until)] {
+            if let Some(text) = text {
+                pairs.append_pair(key, &rfc3339(instant(key, text, now)?));
+            }
         }
-    }
-    for (key, text) in [
-        ("user", &query.user),
-        ("model", &query.model),
-        ("kind", &query.kind),
-        ("exchange", &query.exchange),
-        ("session", &query.session),
-        ("verdict", &query.verdict),
-    ] {
-        if let Some(text) = text {
-            pairs.append_pair(key, text);
+        for (key, text) in [
+            ("user", &self.user),
+            ("model", &self.model),
+            ("kind", &self.kind),
+            ("exchange", &self.exchange),
+            ("session", &self.session),
+            ("verdict", &self.verdict),
+            ("masked", &self.masked),
+        ] {
+            if let Some(text) = text {
+                pairs.append_pair(key, text);
+            }
         }
+        if let Some(after) = after {
+            pairs.append_pair("after", &after.to_string());
+        }
+        pairs.append_pair("limit", &limit.to_string());
+        Ok(format!("/api/v1/audit/events?{}", pairs.finish()))
     }
-    if let Some(after) = query.after {
-        pairs.append_pair("after", &after.to_string());
-    }
-    pairs.append_pair("limit", &query.limit.to_string());
-    Ok(format!("/api/v1/audit/events?{}", pairs.finish()))
 }
 
 /// A point in time, or one so long ago.
@@ -135,7 +162,7 @@ fn instant(flag: &str, text: &str, now: SystemTime) -> Result<SystemTime, Failur
     })
 }
 
-fn print(page: &Page, printer: &Printer) -> Result<(), Failure> {
+fn print(page: &Page<Event>, printer: &Printer) -> Result<(), Failure> {
     match printer.manner().output {
         Output::Json => return printer.document(page),
         Output::Jsonl => return printer.documents(&page.events),
@@ -149,6 +176,16 @@ fn print(page: &Page, printer: &Printer) -> Result<(), Failure> {
     for event in &page.events {
         table.row(cells(event));
     }
+    printer.table(&table)
+}
+
+/// Events as they come: lines without a heading.
+fn print_events(events: &[Event], printer: &Printer) -> Result<(), Failure> {
+    if printer.manner().output != Output::Human {
+        return events.iter().try_for_each(|event| printer.object_line(event));
+    }
+    let mut table = Table::new(&[]);
+    events.iter().for_each(|event| table.row(cells(event)));
     printer.table(&table)
 }
 
@@ -220,21 +257,20 @@ mod tests {
 
     #[test]
     fn filters_become_an_encoded_query() {
-        let query = Query {
+        let filters = Filters {
             since: Some("1h".into()),
             user: Some("a&b c".into()),
             verdict: Some("deny".into()),
-            after: Some(7),
-            limit: 5,
-            ..Query::default()
+            masked: Some("email".into()),
+            ..Filters::default()
         };
         assert_eq!(
-            path(&query, now()).unwrap(),
-            "/api/v1/audit/events?since=2026-11-23T06%3A00%3A00.000Z&user=a%26b+c&verdict=deny&after=7&limit=5"
+            filters.path(Some(7), 5, now()).unwrap(),
+            "/api/v1/audit/events?since=2026-11-23T06%3A00%3A00.000Z&user=a%26b+c&verdict=deny&masked=email&after=7&limit=5"
         );
     }
 
-    fn page() -> Page {
+    fn page() -> Page<Event> {
         let event = Event {
             schema: "hoopctl.audit/1".into(),
             id: "ev_1".into(),
@@ -251,7 +287,7 @@ mod tests {
             response: Some(Response { status: 200, outcome: "complete".into(), ..Response::default() }),
             ..Event::default()
         };
-        Page { schema: 1, events: vec![event.clone(), event], next: Some(2) }
+        Page { schema: 1, events: vec![event.clone(), event], next: Some(2), cursor: Some(2) }
     }
 
     #[test]
