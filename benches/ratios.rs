@@ -1,6 +1,6 @@
 //! One command, one table: hoopctl against direct TLS, a bare tunnel, haproxy and nginx in the same two-leg shape
 //! (local port → TLS → gateway → TLS → model), interleaved in one run. `cargo bench`, or `cargo bench -- --quick`;
-//! Words behind `--` measure one thing: `policy`, `callers`, `requests`, `memory`, `streams`, `soak`, `round-trips`, `loss`
+//! Words behind `--` measure one thing: `policy`, `callers`, `masking`, `requests`, `memory`, `streams`, `soak`, `round-trips`, `loss`
 //! (see docs/benchmarks.md).
 #![allow(
     missing_docs,
@@ -23,6 +23,7 @@ mod far;
 #[path = "../tests/world/issuer.rs"]
 mod issuer;
 mod load;
+mod masking;
 mod memory;
 mod model;
 mod policy;
@@ -60,6 +61,8 @@ fn main() {
                 );
             }
         }
+        // The engine and the lanes alone.
+        Some("masking") => masking::measure(),
         // Small requests alone: what a change of the path costs or saves.
         Some("requests") => requests(&runtime, number(&args, 1, 10_000), number(&args, 2, 5)),
         Some("memory") => memory::measure(&runtime),

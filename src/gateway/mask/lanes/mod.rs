@@ -7,6 +7,7 @@
 mod decode;
 mod deltas;
 mod document;
+mod elements;
 mod event;
 mod events;
 mod field;
@@ -31,10 +32,10 @@ pub use decode::Decoder;
 pub use field::{Field, NoField};
 
 use self::{
-    document::Document, grpc::Calls, json::Malformed, lines::Lines, shape::Shape, stream::Stream,
+    elements::Elements, grpc::Calls, json::Malformed, lines::Lines, shape::Shape, stream::Stream,
     text::Plain, websocket::Messages,
 };
-use crate::gateway::mask::Masking;
+use crate::gateway::mask::{Masking, NoAnswer};
 
 /// How an answer is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +77,15 @@ pub enum NotUnderstood {
     /// More texts at once than are held.
     #[error("it has more than 1024 texts open at once")]
     TooMany,
+    /// Nobody said where names stand in it.
+    #[error("names in it could not be looked for: the model's analyser gave no answer")]
+    NotAnalysed,
+}
+
+impl From<NoAnswer> for NotUnderstood {
+    fn from(_: NoAnswer) -> Self {
+        Self::NotAnalysed
+    }
 }
 
 impl From<Malformed> for NotUnderstood {
@@ -131,13 +141,16 @@ impl Form {
 
 /// One answer on its way.
 #[derive(Debug)]
-pub struct Answer(Kind);
+pub struct Answer {
+    kind: Kind,
+    masking: Arc<Masking>,
+}
 
 #[derive(Debug)]
 enum Kind {
     Events(Stream),
     Lines(Lines),
-    Json(Box<Document>),
+    Json(Box<Elements>),
     Text(Plain),
     Binary,
     Inference(Calls),
@@ -152,17 +165,18 @@ impl Answer {
             Form::Asked => Shape::Asked,
             _ => Shape::Interface,
         };
-        Self(match form {
+        let kind = match form {
             Form::Events => Kind::Events(Stream::new(masking)),
             Form::Lines => Kind::Lines(Lines::new(masking)),
-            Form::Json | Form::Asked => Kind::Json(Box::new(Document::new(masking, shape))),
+            Form::Json | Form::Asked => Kind::Json(Box::new(Elements::new(masking, shape))),
             Form::Text => Kind::Text(Plain::new(masking)),
             Form::Binary => Kind::Binary,
             Form::Inference { streams } => Kind::Inference(Calls::new(masking, streams)),
             Form::InferenceAsked => Kind::Inference(Calls::asked(masking)),
             Form::WebSocket => Kind::WebSocket(Box::new(Messages::new(masking, false))),
             Form::WebSocketAsked => Kind::WebSocket(Box::new(Messages::new(masking, true))),
-        })
+        };
+        Self { kind, masking: Arc::clone(masking) }
     }
 
     /// Takes the next bytes and gives what may go on.
@@ -170,10 +184,15 @@ impl Answer {
     /// # Errors
     /// When they are not what the form says. Then nothing more may be pushed, and [`Answer::abort`] ends it.
     pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), NotUnderstood> {
-        match &mut self.0 {
+        self.take(bytes, out)?;
+        Ok(self.masking.answered()?)
+    }
+
+    fn take(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), NotUnderstood> {
+        match &mut self.kind {
             Kind::Events(stream) => stream.push(bytes, out),
             Kind::Lines(lines) => lines.push(bytes, out),
-            Kind::Json(document) => Ok(document.push(bytes, out)?),
+            Kind::Json(elements) => elements.push(bytes, out),
             Kind::Text(plain) => {
                 plain.push(bytes, out);
                 Ok(())
@@ -192,10 +211,15 @@ impl Answer {
     /// # Errors
     /// When it is not complete. What is held was given masked.
     pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), NotUnderstood> {
-        match &mut self.0 {
+        self.end(out)?;
+        Ok(self.masking.answered()?)
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) -> Result<(), NotUnderstood> {
+        match &mut self.kind {
             Kind::Events(stream) => stream.finish(out),
             Kind::Lines(lines) => lines.finish(out),
-            Kind::Json(document) => Ok(document.finish(out)?),
+            Kind::Json(elements) => elements.finish(out),
             Kind::Text(plain) => {
                 plain.finish(out);
                 Ok(())
@@ -208,10 +232,10 @@ impl Answer {
 
     /// The answer was cut: what is held is given masked as the beginning of anything.
     pub fn abort(&mut self, out: &mut Vec<u8>) {
-        match &mut self.0 {
+        match &mut self.kind {
             Kind::Events(stream) => stream.abort(out),
             Kind::Lines(lines) => lines.abort(out),
-            Kind::Json(document) => document.release(false, out),
+            Kind::Json(elements) => elements.abort(out),
             Kind::Text(plain) => plain.abort(out),
             Kind::Binary => {}
             // A call that was cut has no complete message to wait for.

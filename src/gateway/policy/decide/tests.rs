@@ -580,10 +580,12 @@ fn labels_and_facts_of_the_gateway_are_those_of_no_model() {
 
 #[test]
 fn the_policies_of_the_documentation_load() {
-    let documentation = include_str!("../../../../docs/policies.md");
-    let blocks: Vec<&str> =
-        documentation.split("```cedar\n").skip(1).filter_map(|block| block.split("```").next()).collect();
-    assert_eq!(blocks.len(), 3);
+    let pages = [include_str!("../../../../docs/policies.md"), include_str!("../../../../docs/masking.md")];
+    let blocks = pages.map(|page| {
+        page.split("```cedar\n").skip(1).filter_map(|block| block.split("```").next()).collect::<Vec<_>>()
+    });
+    assert_eq!(blocks.each_ref().map(Vec::len), [3, 1]);
+    let blocks = blocks.concat();
     for block in &blocks {
         policies(block);
     }
