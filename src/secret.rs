@@ -265,6 +265,25 @@ pub fn read_private(path: &Path, longest: u64) -> io::Result<zeroize::Zeroizing<
     Ok(content)
 }
 
+/// The key of `N` random bytes that lies in `folder` as `name` (0600), made at the first time. Blocks on files.
+///
+/// # Errors
+/// When it cannot be read or made, has another length, or others than its owner can open it.
+pub fn kept_key<const N: usize>(folder: &Path, name: &str) -> io::Result<zeroize::Zeroizing<[u8; N]>> {
+    let path = folder.join(name);
+    if !path.try_exists()? {
+        create_private_dir(folder)?;
+        write_private(&path, zeroize::Zeroizing::new(crate::id::random::<N>()).as_slice())?;
+    }
+    let written = read_private(&path, N as u64)?;
+    let mut key = zeroize::Zeroizing::new([0; N]);
+    if written.len() != N {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{name} is not {N} bytes long")));
+    }
+    key.copy_from_slice(&written);
+    Ok(key)
+}
+
 /// Makes a folder, and those above it, that only its owner can enter (0700).
 ///
 /// # Errors
@@ -317,6 +336,20 @@ mod tests {
             use std::os::unix::fs::PermissionsExt;
             fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
             assert!(read_private(&path, 6).unwrap_err().to_string().contains("chmod 600"));
+        }
+    }
+
+    #[test]
+    fn a_key_is_made_once_and_refused_when_it_is_damaged() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("state");
+        let first = kept_key::<32>(&folder, "a.key").unwrap();
+        assert_ne!(*first, [0; 32]);
+        assert_eq!(*kept_key::<32>(&folder, "a.key").unwrap(), *first);
+        assert_ne!(*kept_key::<32>(&folder, "b.key").unwrap(), *first);
+        for damaged in [&b""[..], b"short", &[7; 33]] {
+            write_private(&folder.join("a.key"), damaged).unwrap();
+            assert!(kept_key::<32>(&folder, "a.key").is_err());
         }
     }
 

@@ -17,7 +17,7 @@ const RANKS: &[&[&str]] = &[
     &["gateway::api", "gateway::console", "gateway::accept", "gateway::store", "gateway::cluster"],
     &["gateway::session"],
     &["gateway::pipeline"],
-    &["gateway::respond"],
+    &["gateway::respond", "gateway::analyse"],
     &["gateway::mask", "gateway::record", "gateway::audit"],
     &["gateway::upstream"],
     &["gateway::approval"],

@@ -1,6 +1,7 @@
 //! THE GATEWAY, in the order a request walks it.
 
 pub mod accept;
+pub mod analyse;
 pub mod api;
 pub mod approval;
 pub mod audit;

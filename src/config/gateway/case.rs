@@ -402,6 +402,7 @@ mod tests {
             fields: Arc::default(),
             request: false,
             unknown: mask::Unknown::Refuse,
+            analyser: None,
         });
         for approved in [false, true] {
             let verdict = case.unmask(approved, &policies, &config, UNIX_EPOCH).unwrap();

@@ -1,9 +1,10 @@
 //! What is wrong, right and worth a look in `gateway.toml`.
 
 mod cases;
+mod masks;
 mod watched;
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{fs, time::Duration};
 
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -12,7 +13,6 @@ use super::*;
 use crate::{
     gateway::{
         identity::{DirectoryApi, Jwks, Preset, ProviderKind},
-        mask,
         pipeline::Dialect,
         upstream::{Aws, AwsKeys, AwsPayload, Azure, AzureIdentity, Credential, Gcp, GcpIdentity, Oauth2},
     },
@@ -394,69 +394,6 @@ fn a_key_that_others_can_read_is_a_warning() {
     assert!(warning.remedy.as_ref().unwrap().starts_with("chmod 600"));
 }
 
-fn masked(text: &str) -> mask::Config {
-    good(&folder(), &format!("{BASE}{UPSTREAM}{text}")).models.remove(0).mask.unwrap()
-}
-
-/// What stands in place of `text`.
-fn replaced(config: &mask::Config, text: &str) -> String {
-    let key = Arc::new(mask::Key::new(&[7; 32]));
-    mask::Masking::new(Arc::clone(&config.rules), Arc::clone(&config.fields), key).text(text)
-}
-
-#[test]
-fn a_mask_without_more_is_every_built_in_entity_as_labels() {
-    let config = masked("mask = {}\n");
-    assert_eq!(replaced(&config, "Mail alice@example.com"), "Mail [EMAIL]");
-    assert!(config.fields.is_empty() && !config.request);
-    assert_eq!(config.unknown, mask::Unknown::Refuse);
-    assert!(good(&folder(), &format!("{BASE}{UPSTREAM}")).models[0].mask.is_none());
-}
-
-#[test]
-fn every_key_of_a_mask_is_taken() {
-    let config = masked(
-        r#"mask = { entities = ["Network", "EMPLOYEE_ID"], fields = ["$.customer.ssn", "$.p[*]"], style = "partial", request = true, unknown = "pass" }
-[[entity]]
-name = "EMPLOYEE_ID"
-pattern = "E[0-9]{6}"
-"#,
-    );
-    assert_eq!(replaced(&config, "E123456 a@example.com 198.51.100.7"), "******* a@example.com ***.**.***.7");
-    let fields = ["$.customer.ssn", "$.p[*]"].map(|rule| mask::Field::parse(rule).unwrap());
-    assert_eq!(config.fields[..], fields);
-    assert!(config.request);
-    assert_eq!(config.unknown, mask::Unknown::Pass);
-}
-
-#[test]
-fn fields_alone_are_a_mask() {
-    let config = masked("mask = { entities = [], fields = [\"$.ssn\"] }\n");
-    assert_eq!(replaced(&config, "Mail alice@example.com"), "Mail alice@example.com");
-    assert_eq!(config.fields.len(), 1);
-}
-
-#[test]
-fn what_weakens_or_never_applies_is_worth_a_look() {
-    let dir = folder();
-    let warnings = |text: &str| {
-        checked(&dir, &format!("{BASE}{UPSTREAM}{text}"))
-            .warnings
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-    };
-    let passing = warnings("mask = { unknown = \"pass\" }\n");
-    assert!(passing.len() == 1 && passing[0].contains("gateway.toml:5:20: answers"), "{passing:?}");
-    let entity = "[[entity]]\nname = \"E_ID\"\npattern = \"E[0-9]{6}\"\n";
-    let unused = warnings(&format!("mask = {{}}\n{entity}"));
-    assert!(
-        unused.len() == 1 && unused[0].contains(":7:8: no model masks the [[entity]] `E_ID`"),
-        "{unused:?}"
-    );
-    assert_eq!(warnings(&format!("mask = {{ entities = [\"e_id\"] }}\n{entity}")), Vec::<String>::new());
-}
-
 #[test]
 fn what_init_writes_loads_and_permits_what_it_says() {
     let dir = tempfile::tempdir().unwrap();
@@ -541,10 +478,12 @@ fn the_configurations_of_the_documentation_load() {
     let dir = folder();
     fs::copy(dir.path().join("cert.pem"), dir.path().join("gateway.pem")).unwrap();
     fs::copy(dir.path().join("key.pem"), dir.path().join("gateway.key")).unwrap();
-    let documentation = include_str!("../../../docs/configuration.md");
-    let blocks: Vec<&str> =
-        documentation.split("```toml\n").skip(1).filter_map(|block| block.split("```").next()).collect();
-    assert_eq!(blocks.len(), 9);
+    let pages = [include_str!("../../../docs/configuration.md"), include_str!("../../../docs/masking.md")];
+    let blocks = pages.map(|page| {
+        page.split("```toml\n").skip(1).filter_map(|block| block.split("```").next()).collect::<Vec<_>>()
+    });
+    assert_eq!(blocks.each_ref().map(Vec::len), [10, 3]);
+    let blocks = blocks.concat();
     for block in blocks {
         let base = if block.contains("[gateway]") { "" } else { BASE };
         good(&dir, &format!("{base}{block}"));
@@ -608,6 +547,9 @@ fn the_documentation_names_every_key() {
         "limits.idle",
         "on_client_fin",
         "record",
+        "mask",
+        "pattern",
+        "validator",
     ] {
         assert!(
             documentation.contains(&format!("`{key}`")) || documentation.contains(&format!("\n{key} ")),

@@ -15,6 +15,7 @@ use crate::{
         audit::{self, Scribe},
         certs::Authority,
         identity::{self, Caller, Identities},
+        mask,
         pipeline::{Pipeline, limits::Limits},
         policy::Policies,
         store::{self, Store},
@@ -70,6 +71,7 @@ impl World {
             approvals.clone(),
             scribe.clone(),
             limits,
+            mask::Keys::new(&[0; 32]),
             clock.clone(),
         )
         .unwrap();

@@ -1,6 +1,6 @@
 //! Why a gateway does not start or does not take up a configuration, and what to do about it.
 
-use std::{fmt::Write, net::SocketAddr, path::Path};
+use std::{fmt::Write, io, net::SocketAddr, path::Path};
 
 use crate::gateway::{
     accept::BindError,
@@ -75,6 +75,13 @@ impl StartError {
         )
     }
 
+    pub(super) fn mask_key(path: &Path, error: &io::Error) -> Self {
+        Self::new(
+            format!("the key of masked values' hashes, {}, cannot be used: {error}", path.display()),
+            "restore it from a backup, or remove it: hashes are others from then on",
+        )
+    }
+
     pub(super) fn pipeline(error: &PipelineError) -> Self {
         Self::new(error.to_string(), "check the [[model]] tables with `hoopctl gateway check`")
     }
@@ -99,7 +106,7 @@ impl StartError {
         Self::new(error.to_string(), error.remedy())
     }
 
-    pub(super) fn metrics(address: SocketAddr, error: &std::io::Error) -> Self {
+    pub(super) fn metrics(address: SocketAddr, error: &io::Error) -> Self {
         Self::new(
             format!("metrics and health cannot be served on {address}: {error}"),
             "set another `metrics` address in gateway.toml, or leave it out",

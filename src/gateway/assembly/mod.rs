@@ -11,7 +11,12 @@ mod witness;
 #[cfg(test)]
 pub(in crate::gateway) mod world;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use tokio::{
@@ -33,12 +38,13 @@ use super::{
     audit::{self, Log, Scribe},
     certs::{self, Certificates},
     identity::{self, Identities},
+    mask,
     pipeline::{self, Pipeline, limits::Limits},
     policy::{ModelFacts, Policies},
     session::{Ingress, Phases, Sessions},
     store::{self, Store},
 };
-use crate::clock::Clock;
+use crate::{clock::Clock, secret};
 
 pub use self::{
     error::{ReloadError, StartError},
@@ -50,6 +56,9 @@ pub const GRACE: Duration = Duration::from_secs(30);
 
 /// Without an exchange under way, for laptops to go elsewhere before their connections are closed.
 const QUIET: Duration = Duration::from_secs(3);
+
+/// The secret of masked values' hashes, in `state`.
+const MASK_KEY: &str = "mask.key";
 
 /// Everything `gateway.toml` says, parsed.
 #[derive(Clone, Debug)]
@@ -325,6 +334,7 @@ impl Rooms {
             approvals.clone(),
             scribe.clone(),
             limits.clone(),
+            mask_keys(&config.store.state)?,
             clock.clone(),
         )
         .map_err(|e| StartError::pipeline(&e))?;
@@ -385,6 +395,13 @@ async fn notifier(
     let prepared = notifier.prepare(config).await.map_err(|e| StartError::notify(&e))?;
     notifier.adopt(prepared).await;
     Ok(notifier)
+}
+
+/// What the hashes of masked values are made with, kept over restarts so that a session's stay what they were.
+fn mask_keys(state: &Path) -> Result<mask::Keys, StartError> {
+    let secret =
+        secret::kept_key(state, MASK_KEY).map_err(|e| StartError::mask_key(&state.join(MASK_KEY), &e))?;
+    Ok(mask::Keys::new(&secret))
 }
 
 async fn open_store(

@@ -22,6 +22,7 @@ use crate::{
         audit::{self, Scribe},
         certs::Authority,
         identity::{self, Caller, DevUser, Identities, ProviderConfig, ProviderKind},
+        mask,
         pipeline::{Pipeline, limits::Limits},
         policy::{Policies, Terms},
         store::{self, Store},
@@ -87,8 +88,16 @@ impl World {
         let policies = Arc::new(ArcSwap::from_pointee(policies));
         let approvals = doubles::office(Arc::clone(&policies), clock.clone()).await;
         let limits = Limits::open(store.limits(), clock.clone()).await.unwrap();
-        let pipeline =
-            Pipeline::new(Vec::new(), policies, approvals.clone(), scribe, limits, clock.clone()).unwrap();
+        let pipeline = Pipeline::new(
+            Vec::new(),
+            policies,
+            approvals.clone(),
+            scribe,
+            limits,
+            mask::Keys::new(&[0; 32]),
+            clock.clone(),
+        )
+        .unwrap();
         // After the pipeline, which has none and says so.
         approvals.models_are(BTreeMap::from([("fraud".to_owned(), "1".to_owned())]));
         let describe: crate::gateway::approval::notify::Describe = Arc::new(|request| {

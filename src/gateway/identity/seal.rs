@@ -24,16 +24,11 @@ pub(super) struct Seal {
 impl Seal {
     /// Reads `<state>/seal.key` (32 bytes, 0600), or makes it at first start. Blocks on files.
     pub(super) fn open(state: &Path) -> io::Result<Self> {
-        let path = state.join("seal.key");
-        if !path.try_exists()? {
-            secret::create_private_dir(state)?;
-            secret::write_private(&path, Zeroizing::new(id::random::<KEY_LEN>()).as_slice())?;
-        }
-        let master = secret::read_private(&path, KEY_LEN as u64)?;
-        if master.len() != KEY_LEN {
-            return Err(damaged());
-        }
-        let master = hmac::Key::new(hmac::HMAC_SHA256, &master);
+        let master = secret::kept_key::<KEY_LEN>(state, "seal.key").map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData => damaged(),
+            _ => error,
+        })?;
+        let master = hmac::Key::new(hmac::HMAC_SHA256, master.as_slice());
         let derive = |label: &[u8]| hmac::sign(&master, label);
         Ok(Self {
             aead: RandomizedNonceKey::new(&aead::AES_256_GCM, derive(b"hoopctl seal 1").as_ref())

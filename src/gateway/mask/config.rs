@@ -1,6 +1,8 @@
 //! What an operator says about the masking of one model.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+use url::Url;
 
 use super::{lanes::Field, rules::Rules};
 
@@ -15,6 +17,23 @@ pub struct Config {
     pub request: bool,
     /// What becomes of an answer whose content type is not known.
     pub unknown: Unknown,
+    /// Who finds names and addresses; `None`: nobody, and they are not masked.
+    pub analyser: Option<Analysis>,
+}
+
+/// An external analyser, and what it is asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Analysis {
+    /// Its address, to which `/analyze` is added: https, or http to this machine.
+    pub url: Url,
+    /// Its names of what is to be masked, such as `PERSON`; at least one.
+    pub entities: Vec<String>,
+    /// How sure it must be, 0 to 1.
+    pub score: f64,
+    /// How long it may take for one sentence.
+    pub timeout: Duration,
+    /// The language of the texts, such as `en`.
+    pub language: String,
 }
 
 /// What becomes of an answer that cannot be read.

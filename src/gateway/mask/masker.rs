@@ -7,6 +7,7 @@ use super::{
     find::{self, Body, Found, Site, What},
     input::Input,
     labels::Columns,
+    names::Sentences,
     rules::Rules,
     scan::{Stop, Walk},
     style::{self, Hash, Key},
@@ -35,6 +36,8 @@ pub struct Masker {
     access_key: Option<u64>,
     /// Where the last value ended.
     fence: u64,
+    /// Holds what is decided until names in it are found, where they are looked for.
+    sentences: Option<Sentences>,
 }
 
 /// An open-ended value under way.
@@ -59,13 +62,22 @@ impl Masker {
             card: None,
             access_key: None,
             fence: 0,
+            sentences: None,
         }
+    }
+
+    /// The same, in which names are looked for too.
+    pub(super) fn with(self, sentences: Option<Sentences>) -> Self {
+        Self { sentences, ..self }
     }
 
     /// Takes a piece, and writes out all that no later piece can change.
     pub fn push(&mut self, piece: &str, out: &mut String) {
         self.view.push(piece);
-        self.advance(false, out);
+        let Some(mut sentences) = self.sentences.take() else { return self.advance(false, out) };
+        self.advance(false, sentences.input());
+        sentences.release(false, (self.rules.style(), &self.key), &mut self.counts, out);
+        self.sentences = Some(sentences);
     }
 
     /// What stands before the text and is no part of it: the key that it stands under.
@@ -79,6 +91,13 @@ impl Masker {
 
     /// The text is at its end: decides what was held. The masker is ready for another text.
     pub fn finish(&mut self, out: &mut String) {
+        let Some(mut sentences) = self.sentences.take() else { return self.end(out) };
+        self.end(sentences.input());
+        sentences.release(true, (self.rules.style(), &self.key), &mut self.counts, out);
+        self.sentences = Some(sentences);
+    }
+
+    fn end(&mut self, out: &mut String) {
         self.advance(true, out);
         // Nothing is held any more; if it were, it would be masked.
         self.abort(out);
@@ -87,10 +106,10 @@ impl Masker {
     /// The text was cut off: what is held might have become a value, and is masked, not written out.
     pub fn abort(&mut self, out: &mut String) {
         self.end_swallow(out);
-        let held = self.view.held();
+        let mut held = self.sentences.as_mut().map(Sentences::take).unwrap_or_default();
+        held.push_str(self.view.held());
         if !held.trim().is_empty() {
-            let (raw, seen) = (held.to_owned(), held.as_bytes().to_owned());
-            style::write(self.rules.style(), &self.key, "MASKED", &raw, &seen, true, out);
+            style::write(self.rules.style(), &self.key, "MASKED", &held, held.as_bytes(), true, out);
         }
         self.forget();
     }
@@ -104,7 +123,7 @@ impl Masker {
     /// How many bytes are held back.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.view.held().len()
+        self.view.held().len() + self.sentences.as_ref().map_or(0, Sentences::held)
     }
 
     fn forget(&mut self) {

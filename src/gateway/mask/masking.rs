@@ -8,6 +8,7 @@ use std::{
 use super::{
     lanes::Field,
     masker::Masker,
+    names::{Asking, Names, NoAnswer, Sentences},
     rules::Rules,
     style::{self, Key},
 };
@@ -17,6 +18,7 @@ pub struct Masking {
     rules: Arc<Rules>,
     fields: Arc<[Field]>,
     key: Arc<Key>,
+    pub(super) names: Option<Asking>,
     counts: Arc<Mutex<BTreeMap<String, u64>>>,
     /// Whether what is masked counts: a copy of what was masked before does not.
     counting: bool,
@@ -32,7 +34,27 @@ impl Masking {
     /// Masks by `rules`, and whole what `fields` name. `key` is the session's.
     #[must_use]
     pub fn new(rules: Arc<Rules>, fields: Arc<[Field]>, key: Arc<Key>) -> Self {
-        Self { rules, fields, key, counts: Arc::default(), counting: true }
+        Self { rules, fields, key, names: None, counts: Arc::default(), counting: true }
+    }
+
+    /// The same, with whom to ask for names. Whatever masks a text may block from then on.
+    #[must_use]
+    pub fn with_names(self, names: Arc<dyn Names>) -> Self {
+        Self { names: Some(Asking::new(names)), ..self }
+    }
+
+    /// Whether somebody is asked for names, so that whatever masks a text may block.
+    #[must_use]
+    pub fn asks_for_names(&self) -> bool {
+        self.names.is_some()
+    }
+
+    /// Whether all that was asked for names has been answered. If not, some of a text is missing, and no more of the exchange may go on.
+    ///
+    /// # Errors
+    /// When it has not.
+    pub fn answered(&self) -> Result<(), NoAnswer> {
+        self.names.as_ref().map_or(Ok(()), Asking::answered)
     }
 
     /// How many values were masked, by the entity's name; `FIELD` are those that a field rule named.
@@ -41,7 +63,7 @@ impl Masking {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A short text that stands by itself, masked.
+    /// A short text that stands by itself, masked. May block where names are looked for.
     #[must_use]
     pub fn text(&self, text: &str) -> String {
         let (mut masker, mut masked) = (self.masker(), String::with_capacity(text.len()));
@@ -51,7 +73,8 @@ impl Masking {
         masked
     }
 
-    /// The beginning of a text for the audit log, masked and not counted; `whole`: it is all of the text.
+    /// The beginning of a text for the audit log, masked and not counted; `whole`: it is all of the text. May block where names are
+    /// looked for.
     #[must_use]
     pub fn excerpt(&self, text: &str, whole: bool) -> String {
         let (mut masker, mut masked) = (self.masker(), String::with_capacity(text.len()));
@@ -70,6 +93,7 @@ impl Masking {
             rules: Arc::clone(&self.rules),
             fields: Arc::clone(&self.fields),
             key: Arc::clone(&self.key),
+            names: self.names.clone(),
             counts: Arc::clone(&self.counts),
             counting: false,
         }
@@ -80,7 +104,8 @@ impl Masking {
     }
 
     pub(super) fn masker(&self) -> Masker {
-        Masker::new(Arc::clone(&self.rules), Arc::clone(&self.key))
+        let sentences = self.names.clone().map(Sentences::new);
+        Masker::new(Arc::clone(&self.rules), Arc::clone(&self.key)).with(sentences)
     }
 
     /// A value that a field rule names, as it goes on.

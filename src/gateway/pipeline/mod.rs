@@ -12,6 +12,7 @@ mod carried;
 mod dialect;
 mod direct;
 mod door;
+mod engine;
 mod exchange;
 mod grpc;
 mod headers;
@@ -47,6 +48,7 @@ pub use self::{
 use self::{limits::Limits, models::Model};
 pub use super::respond::Dialect;
 use super::{
+    analyse::AnalyserError,
     approval::{self, Approvals},
     audit::Scribe,
     identity::{Caller, Lease},
@@ -131,16 +133,10 @@ struct Stages {
     approvals: Approvals,
     scribe: Scribe,
     limits: Limits,
+    mask_keys: mask::Keys,
     waiting: asking::Waiters,
     meters: Meters,
-    mask_keys: Shim,
     clock: Clock,
-}
-struct Shim;
-impl Shim {
-    fn of(&self, _: &str) -> Arc<mask::Key> {
-        Arc::new(mask::Key::new(&[0; 32]))
-    }
 }
 
 /// Why the models of a configuration cannot be served.
@@ -154,6 +150,15 @@ pub enum PipelineError {
         /// Why.
         #[source]
         cause: upstream::SetupError,
+    },
+    /// A model's analyser cannot be set up.
+    #[error("model `{model}`: {cause}")]
+    Analyser {
+        /// The model.
+        model: String,
+        /// Why.
+        #[source]
+        cause: AnalyserError,
     },
     /// Two models have one name.
     #[error("two models are called `{0}`")]
@@ -172,6 +177,7 @@ impl Pipeline {
         approvals: Approvals,
         scribe: Scribe,
         limits: Limits,
+        mask_keys: mask::Keys,
         clock: Clock,
     ) -> Result<Self, PipelineError> {
         let models = models::open(models, &BTreeMap::new(), &limits, &clock)?;
@@ -185,9 +191,9 @@ impl Pipeline {
             approvals,
             scribe,
             limits,
+            mask_keys,
             waiting,
             meters,
-            mask_keys: Shim,
             clock,
         })))
     }

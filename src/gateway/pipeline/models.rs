@@ -12,8 +12,9 @@ use super::{
 use crate::{
     clock::Clock,
     gateway::{
+        analyse::{Analyser, Waiting},
         identity::Caller,
-        mask::{Key, Masking, Rules, Style},
+        mask::{Key, Masking, Names, Rules, Style},
         policy::{Action, Context, Outcome, Question, Resource},
         upstream::Upstream,
     },
@@ -31,6 +32,8 @@ pub(super) struct Model {
     pub(super) identity: String,
     /// What its texts are masked by wherever they are shown: as configured, or as usual.
     rules: Arc<Rules>,
+    /// Who finds names in them, where anybody does.
+    names: Option<Arc<dyn Names>>,
 }
 
 /// Sets up every model, or none. `before` are those in force until now.
@@ -50,12 +53,22 @@ pub(super) fn open(
         let counts = limits::counts(counters, &name, &config.limits);
         let identity = identity(&config);
         let rules = config.mask.as_ref().map_or_else(|| Arc::clone(&usual), |mask| Arc::clone(&mask.rules));
-        let model = Model { config, upstream, counts, identity, rules };
+        let names = names(&config)?;
+        let model = Model { config, upstream, counts, identity, rules, names };
         if models.insert(name.clone(), Arc::new(model)).is_some() {
             return Err(PipelineError::Twice(name));
         }
     }
     Ok(models)
+}
+
+fn names(config: &ModelConfig) -> Result<Option<Arc<dyn Names>>, PipelineError> {
+    let Some(analysis) = config.mask.as_ref().and_then(|mask| mask.analyser.as_ref()) else {
+        return Ok(None);
+    };
+    let analyser = Analyser::new(analysis)
+        .map_err(|cause| PipelineError::Analyser { model: config.name.clone(), cause })?;
+    Ok(Some(Arc::new(Waiting::new(analyser))))
 }
 
 /// What each model is.
@@ -148,7 +161,11 @@ impl Model {
     /// What masks an exchange of this session.
     pub(super) fn masking(&self, key: Arc<Key>) -> Arc<Masking> {
         let fields = self.config.mask.as_ref().map_or_else(|| Arc::from([]), |mask| Arc::clone(&mask.fields));
-        Arc::new(Masking::new(Arc::clone(&self.rules), fields, key))
+        let masking = Masking::new(Arc::clone(&self.rules), fields, key);
+        Arc::new(match &self.names {
+            Some(names) => masking.with_names(Arc::clone(names)),
+            None => masking,
+        })
     }
 
     pub(super) fn described(&self, access: &str) -> api::Model {

@@ -111,8 +111,12 @@ impl Problem {
     /// An answer that is not what it says it is, and so cannot be masked.
     pub fn answer_unreadable(why: &NotUnderstood) -> Self {
         let message = format!("the model's answer cannot be masked, so no more of it is passed on: {why}");
-        Self::new(code::MASKING_FAILED, message)
-            .remedy("tell the gateway's operator: the model's server sent something else than it announced")
+        Self::new(code::MASKING_FAILED, message).remedy(match why {
+            NotUnderstood::NotAnalysed => {
+                "try again, or tell the gateway's operator: the analyser of the model's `mask` does not answer"
+            }
+            _ => "tell the gateway's operator: the model's server sent something else than it announced",
+        })
     }
 
     /// The deadline that the caller itself has set is over.

@@ -1,17 +1,23 @@
 //! `[[entity]]` and a model's `mask`: what is masked, how, and where.
 
-use std::{collections::BTreeSet, ops::Range, sync::Arc};
+use std::{collections::BTreeSet, ops::Range, sync::Arc, time::Duration};
+
+use toml::de::DeValue;
 
 use crate::{
     config::gateway::{
         reader::{Report, Table, Value, shown},
         value,
     },
-    gateway::mask::{Config, Custom, CustomError, Field, Rules, Style, Unknown, Validator},
+    gateway::mask::{Analysis, Config, Custom, CustomError, Field, Rules, Style, Unknown, Validator},
 };
 
 /// The most field rules of a model: each is compared with every value of an answer.
 const MOST_FIELDS: usize = 64;
+
+/// The most names of an analyser's that it is asked for, and the longest of them.
+const MOST_NAMES: usize = 32;
+const LONGEST_NAME: usize = 40;
 
 /// What `hoopctl gateway mask` takes of the file: flags may stand in for each part.
 #[derive(Clone, Debug, Default)]
@@ -121,6 +127,7 @@ struct Said {
     fields: Vec<Field>,
     request: bool,
     unknown: Unknown,
+    analyser: Option<Analysis>,
 }
 
 impl Said {
@@ -129,20 +136,21 @@ impl Said {
         let styles = Style::ALL.map(|s| (s.name(), s));
         let style = table.read("style", report, |value, report| value.one_of(&styles, report));
         let entities = table.read("entities", report, |value, report| {
-            let named: Vec<Option<String>> =
-                value.list(report).iter().map(|item| customs.entity(item, report)).collect();
-            named.into_iter().collect::<Option<Vec<_>>>()
+            let named =
+                value.list(report).iter().map(|item| customs.entity(item, report)).collect::<Vec<_>>();
+            let is_list = matches!(value.raw(), DeValue::Array(_));
+            named.into_iter().collect::<Option<Vec<_>>>().filter(|_| is_list)
         });
         let fields = table.read("fields", report, fields).unwrap_or_default();
         let request = table.read("request", report, Value::truth).unwrap_or(false);
         let unknown = table.read("unknown", report, unknown).unwrap_or_default();
-        table.unsupported(&["analyser"], report);
+        let analyser = table.read("analyser", report, analyser);
         table.finish(report);
-        if entities.as_ref().is_some_and(Vec::is_empty) && fields.is_empty() {
+        if entities.as_ref().is_some_and(Vec::is_empty) && fields.is_empty() && analyser.is_none() {
             let remedy = "name entities or fields; without `entities` it is [\"default\"]";
             value.mistake("this `mask` masks nothing", remedy, report);
         }
-        Some(Self { entities, style, fields, request, unknown })
+        Some(Self { entities, style, fields, request, unknown, analyser })
     }
 }
 
@@ -152,11 +160,11 @@ pub(in crate::config::gateway) fn of_model(
     customs: &mut Customs,
     report: &mut Report,
 ) -> Option<Config> {
-    let Said { entities, style, fields, request, unknown } = Said::read(value, customs, report)?;
+    let Said { entities, style, fields, request, unknown, analyser } = Said::read(value, customs, report)?;
     let names = entities.unwrap_or_else(|| vec!["default".to_owned()]);
     // A name that is none has been reported where it stands.
     let rules = Rules::new(&names, &customs.all, style.unwrap_or_default()).ok()?;
-    Some(Config { rules: Arc::new(rules), fields: fields.into(), request, unknown })
+    Some(Config { rules: Arc::new(rules), fields: fields.into(), request, unknown, analyser })
 }
 
 /// Reads `[[entity]]`, and the `mask` of the model that is called `model`; nothing else of the file is looked at.
@@ -218,4 +226,68 @@ fn unknown(value: &Value<'_>, report: &mut Report) -> Option<Unknown> {
         );
     }
     Some(unknown)
+}
+
+fn analyser(value: &Value<'_>, report: &mut Report) -> Option<Analysis> {
+    let mut table = value.table(report)?;
+    let url = table.need("url", "\"http://127.0.0.1:5002\"", report, value::secure_url);
+    let entities = table.read("entities", report, analysed);
+    let score = table.read("score", report, score);
+    let timeout = table.read("timeout", report, |value, report| {
+        value::duration(value, Duration::from_millis(100)..=Duration::from_secs(10), report)
+    });
+    let language = table.read("language", report, |value, report| {
+        let written = value.string(report)?;
+        let letters = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        if !(2..=16).contains(&written.len()) || !written.chars().all(letters) {
+            value.wrong(
+                "not the code of a language",
+                "write it as the analyser knows it, such as \"en\"",
+                report,
+            );
+            return None;
+        }
+        Some(written.to_owned())
+    });
+    table.finish(report);
+    Some(Analysis {
+        url: url?,
+        entities: entities.unwrap_or_else(|| ["PERSON", "LOCATION"].map(str::to_owned).to_vec()),
+        score: score.unwrap_or(0.5),
+        timeout: timeout.unwrap_or(Duration::from_secs(2)),
+        language: language.unwrap_or_else(|| "en".to_owned()),
+    })
+}
+
+/// Names of an analyser's, which stand in place of what it finds.
+fn analysed(value: &Value<'_>, report: &mut Report) -> Option<Vec<String>> {
+    let names = value::texts(value, report)?;
+    let plain = |name: &String| {
+        name.len() <= LONGEST_NAME
+            && name.starts_with(|c: char| c.is_ascii_uppercase())
+            && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+    };
+    if names.is_empty() || names.len() > MOST_NAMES || !names.iter().all(plain) {
+        let remedy =
+            format!("name 1 to {MOST_NAMES} of the analyser's entities, such as [\"PERSON\", \"LOCATION\"]");
+        value.wrong("no list of an analyser's entities", &remedy, report);
+        return None;
+    }
+    Some(names)
+}
+
+fn score(value: &Value<'_>, report: &mut Report) -> Option<f64> {
+    let written = match value.raw() {
+        DeValue::Float(number) => number.as_str().replace('_', ""),
+        DeValue::Integer(number) => number.as_str().to_owned(),
+        _ => {
+            value.wrong_type("a number", report);
+            return None;
+        }
+    };
+    let score = written.parse::<f64>().ok().filter(|score| (0.0..=1.0).contains(score));
+    if score.is_none() {
+        value.wrong("out of bounds", "write a number from 0 to 1, such as 0.5", report);
+    }
+    score
 }

@@ -3,6 +3,7 @@
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::gateway::mask;
 
 fn open(dir: &TempDir) -> (Watched, PathBuf) {
     let path = dir.path().join("gateway.toml");

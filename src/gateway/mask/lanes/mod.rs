@@ -35,7 +35,7 @@ use self::{
     elements::Elements, grpc::Calls, json::Malformed, lines::Lines, shape::Shape, stream::Stream,
     text::Plain, websocket::Messages,
 };
-use crate::gateway::mask::Masking;
+use crate::gateway::mask::{Masking, NoAnswer};
 
 /// How an answer is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +77,15 @@ pub enum NotUnderstood {
     /// More texts at once than are held.
     #[error("it has more than 1024 texts open at once")]
     TooMany,
+    /// Nobody said where names stand in it.
+    #[error("names in it could not be looked for: the model's analyser gave no answer")]
+    NotAnalysed,
+}
+
+impl From<NoAnswer> for NotUnderstood {
+    fn from(_: NoAnswer) -> Self {
+        Self::NotAnalysed
+    }
 }
 
 impl From<Malformed> for NotUnderstood {
@@ -132,7 +141,10 @@ impl Form {
 
 /// One answer on its way.
 #[derive(Debug)]
-pub struct Answer(Kind);
+pub struct Answer {
+    kind: Kind,
+    masking: Arc<Masking>,
+}
 
 #[derive(Debug)]
 enum Kind {
@@ -153,7 +165,7 @@ impl Answer {
             Form::Asked => Shape::Asked,
             _ => Shape::Interface,
         };
-        Self(match form {
+        let kind = match form {
             Form::Events => Kind::Events(Stream::new(masking)),
             Form::Lines => Kind::Lines(Lines::new(masking)),
             Form::Json | Form::Asked => Kind::Json(Box::new(Elements::new(masking, shape))),
@@ -163,7 +175,8 @@ impl Answer {
             Form::InferenceAsked => Kind::Inference(Calls::asked(masking)),
             Form::WebSocket => Kind::WebSocket(Box::new(Messages::new(masking, false))),
             Form::WebSocketAsked => Kind::WebSocket(Box::new(Messages::new(masking, true))),
-        })
+        };
+        Self { kind, masking: Arc::clone(masking) }
     }
 
     /// Takes the next bytes and gives what may go on.
@@ -171,7 +184,12 @@ impl Answer {
     /// # Errors
     /// When they are not what the form says. Then nothing more may be pushed, and [`Answer::abort`] ends it.
     pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), NotUnderstood> {
-        match &mut self.0 {
+        self.take(bytes, out)?;
+        Ok(self.masking.answered()?)
+    }
+
+    fn take(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), NotUnderstood> {
+        match &mut self.kind {
             Kind::Events(stream) => stream.push(bytes, out),
             Kind::Lines(lines) => lines.push(bytes, out),
             Kind::Json(elements) => elements.push(bytes, out),
@@ -193,7 +211,12 @@ impl Answer {
     /// # Errors
     /// When it is not complete. What is held was given masked.
     pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), NotUnderstood> {
-        match &mut self.0 {
+        self.end(out)?;
+        Ok(self.masking.answered()?)
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) -> Result<(), NotUnderstood> {
+        match &mut self.kind {
             Kind::Events(stream) => stream.finish(out),
             Kind::Lines(lines) => lines.finish(out),
             Kind::Json(elements) => elements.finish(out),
@@ -209,7 +232,7 @@ impl Answer {
 
     /// The answer was cut: what is held is given masked as the beginning of anything.
     pub fn abort(&mut self, out: &mut Vec<u8>) {
-        match &mut self.0 {
+        match &mut self.kind {
             Kind::Events(stream) => stream.abort(out),
             Kind::Lines(lines) => lines.abort(out),
             Kind::Json(elements) => elements.abort(out),

@@ -195,6 +195,7 @@ fn an_approval_for_masked_answers_is_none_for_unmasked_ones() {
             fields: [].into(),
             request: false,
             unknown: mask::Unknown::Refuse,
+            analyser: None,
         }),
         ..model("m", "http://127.0.0.1:1")
     };

@@ -1,5 +1,6 @@
 //! Whole exchanges, from the bytes of a stream to those of a server on loopback and back.
 
+mod analysing;
 mod approving;
 mod bodies;
 mod corners;

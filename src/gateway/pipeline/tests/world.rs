@@ -41,6 +41,7 @@ use crate::{
             doubles::{MemoryJournal, MemoryLedger},
         },
         identity::{Caller, Lease},
+        mask,
         policy::{ModelFacts, Policies},
         respond::Dialect,
         upstream,
@@ -172,8 +173,16 @@ impl World {
         let policies = Arc::new(ArcSwap::from_pointee(policies));
         let (limits, hand) = uncounted().await;
         let approvals = approval::doubles::office(Arc::clone(&policies), clock.clone()).await;
-        let pipeline =
-            Pipeline::new(models, policies, approvals.clone(), scribe.clone(), limits, clock).unwrap();
+        let pipeline = Pipeline::new(
+            models,
+            policies,
+            approvals.clone(),
+            scribe.clone(),
+            limits,
+            mask::Keys::new(&[0; 32]),
+            clock,
+        )
+        .unwrap();
         Self { pipeline, approvals, journal, scribe, hand }
     }
 
