@@ -12,6 +12,7 @@ use hoopctl::{
         ClientError, FirstTrust, Laptop, Link, LinkEvent, Machine, Method, Settings, StoreChoice, Talk,
     },
     clock::Clock,
+    tunnel::Transport,
 };
 use http_body_util::{BodyExt, Empty};
 use hyper::Request;
@@ -110,18 +111,28 @@ async fn link(world: &World, who: &str) -> Link {
 }
 
 async fn connect((laptop, machine): (Arc<Laptop>, Machine), ca: PathBuf) -> Link {
+    connected(&laptop, machine, ca).await
+}
+
+/// A laptop's connection, after its login.
+pub async fn connected(laptop: &Arc<Laptop>, machine: Machine, ca: PathBuf) -> Link {
     laptop.login(FirstTrust::File(ca), Method::Machine(machine), &Nobody).await.unwrap();
     laptop.link().await.unwrap_or_else(|error: ClientError| panic!("{error}"))
 }
 
 fn laptop(world: &World, who: &str) -> (Arc<Laptop>, Machine) {
+    laptop_on(world, who, None)
+}
+
+/// A laptop that is not logged in, and that uses just this carrier, if one is named.
+pub fn laptop_on(world: &World, who: &str, transport: Option<Transport>) -> (Arc<Laptop>, Machine) {
     let home = world.home(who);
     let machine = Machine::token(world.token_of(who, Duration::from_secs(3600)).into());
     let settings = Settings {
         gateway: Some(world.url()),
         profile: "default".to_owned(),
         credential_store: Some(StoreChoice::Memory),
-        transport: None,
+        transport,
         config_dir: home.join("config"),
         state_dir: home.join("state"),
         clock: Clock::system(),

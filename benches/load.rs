@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Full};
-use hyper::{Request, client::conn::http1, client::conn::http1::SendRequest};
+use hyper::{Method, Request, client::conn::http1, client::conn::http1::SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -27,9 +27,18 @@ pub struct Ingress {
     pub token: String,
 }
 
-type Sender = SendRequest<Empty<Bytes>>;
+/// A connection on which requests without a body are sent.
+pub type Sender = SendRequest<Empty<Bytes>>;
 
-async fn connect(target: &Target) -> Sender {
+/// A connection to the door.
+pub async fn connect(target: &Target) -> Sender {
+    connect_for(target).await
+}
+
+async fn connect_for<B>(target: &Target) -> SendRequest<B>
+where
+    B: http_body::Body<Data = Bytes, Error = std::convert::Infallible> + Send + Unpin + 'static,
+{
     let stream = TcpStream::connect(("127.0.0.1", target.port)).await.unwrap();
     stream.set_nodelay(true).unwrap();
     match &target.tls {
@@ -42,24 +51,41 @@ async fn connect(target: &Target) -> Sender {
     }
 }
 
-async fn handshake<T>(io: T) -> Sender
+async fn handshake<T, B>(io: T) -> SendRequest<B>
 where
     T: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    B: http_body::Body<Data = Bytes, Error = std::convert::Infallible> + Send + Unpin + 'static,
 {
     let (sender, connection) = http1::handshake(io).await.unwrap();
     tokio::spawn(connection);
     sender
 }
 
-async fn get(sender: &mut Sender, target: &Target, path: &str) -> hyper::body::Incoming {
+/// The body of an answer.
+pub async fn get(sender: &mut Sender, target: &Target, path: &str) -> hyper::body::Incoming {
+    ask(sender, target, Method::GET, path, Empty::new()).await
+}
+
+async fn ask<B>(
+    sender: &mut SendRequest<B>,
+    target: &Target,
+    method: Method,
+    path: &str,
+    body: B,
+) -> hyper::body::Incoming
+where
+    B: http_body::Body<Data = Bytes, Error = std::convert::Infallible> + Send + Unpin + 'static,
+{
     sender.ready().await.unwrap();
     let host = format!("127.0.0.1:{}", target.port);
+    let request = Request::builder().method(method);
     let request = match &target.ingress {
-        None => Request::get(path),
-        Some(ingress) => Request::get(format!("{}{path}", ingress.prefix))
+        None => request.uri(path),
+        Some(ingress) => request
+            .uri(format!("{}{path}", ingress.prefix))
             .header("authorization", format!("Bearer {}", ingress.token)),
     };
-    let request = request.header("host", host).body(Empty::new()).unwrap();
+    let request = request.header("host", host).body(body).unwrap();
     let response = sender.send_request(request).await.unwrap();
     assert_eq!(response.status(), 200, "{path} through port {}: {:?}", target.port, response.headers());
     response.into_body()
@@ -143,6 +169,66 @@ pub async fn new_connections(target: &Target, count: usize) {
     for _ in 0..count {
         let mut sender = connect(target).await;
         get(&mut sender, target, "/small").await.collect().await.unwrap();
+    }
+}
+
+/// `count` uploads of a body, all at once, each on a connection of its own.
+pub async fn uploads(target: &Target, count: usize, body: &Bytes) {
+    let mut all = tokio::task::JoinSet::new();
+    for _ in 0..count {
+        let (target, body) = (target.clone(), body.clone());
+        all.spawn(async move {
+            let mut sender = connect_for(&target).await;
+            ask(&mut sender, &target, Method::POST, "/small", Full::new(body)).await.collect().await.unwrap();
+        });
+    }
+    all.join_all().await;
+}
+
+/// A download whose every byte is looked at.
+pub async fn pattern(target: &Target, bytes: u64) -> Duration {
+    let mut sender = connect(target).await;
+    let start = Instant::now();
+    let mut body = get(&mut sender, target, &format!("/pattern/{bytes}")).await;
+    let mut check = Check::default();
+    while let Some(frame) = body.frame().await {
+        check.read(frame.unwrap().data_ref().unwrap());
+    }
+    assert_eq!(check.read, bytes);
+    start.elapsed()
+}
+
+/// An upload of which the model looks at every byte.
+pub async fn upload_pattern(target: &Target, bytes: u64) -> Duration {
+    let mut sender = connect_for(target).await;
+    let start = Instant::now();
+    let path = format!("/check/{bytes}");
+    ask(&mut sender, target, Method::POST, &path, crate::model::pattern(bytes))
+        .await
+        .collect()
+        .await
+        .unwrap();
+    start.elapsed()
+}
+
+/// Reads the pattern.
+#[derive(Default)]
+pub struct Check {
+    pub read: u64,
+}
+
+impl Check {
+    /// Stops at the first byte that is another one.
+    pub fn read(&mut self, bytes: &[u8]) {
+        let mut expected = vec![0; bytes.len()];
+        crate::model::fill(self.read, &mut expected);
+        assert!(
+            bytes == expected,
+            "other bytes came between {} and {}",
+            self.read,
+            self.read + bytes.len() as u64
+        );
+        self.read += bytes.len() as u64;
     }
 }
 

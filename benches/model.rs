@@ -1,4 +1,5 @@
-//! The model of the benchmark: TLS, HTTP/1.1, fixed answers. `/small`, `/bulk/N`, `/sse/N` (an event every 10 ms with its time).
+//! The model of the benchmark: TLS, HTTP/1.1, fixed answers. `/small`, `/bulk/N`, `/sse/N` (an event every 10 ms with its time),
+//! `/ticks/S` (numbered, for so many seconds), `/pattern/N` and `/check/N` (bytes that differ at every place, down and up).
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -39,11 +40,25 @@ pub fn now() -> u64 {
 
 async fn answer(request: Request<Incoming>) -> Result<Response<BoxBody<Bytes, Infallible>>, Infallible> {
     let path = request.uri().path().to_owned();
-    let _ = request.into_body().collect().await;
+    let mut sent = request.into_body();
+    if let Some(count) = path.strip_prefix("/check/").and_then(|n| n.parse::<u64>().ok()) {
+        let mut check = crate::load::Check::default();
+        while let Some(Ok(frame)) = sent.frame().await {
+            check.read(frame.data_ref().map_or(&[][..], Bytes::as_ref));
+        }
+        assert_eq!(check.read, count, "the upload is not whole");
+    } else {
+        // Read, not kept: what is measured are other people's memories.
+        while let Some(Ok(_)) = sent.frame().await {}
+    }
     let body = if let Some(count) = path.strip_prefix("/bulk/").and_then(|n| n.parse().ok()) {
         bulk(count)
     } else if let Some(count) = path.strip_prefix("/sse/").and_then(|n| n.parse().ok()) {
         sse(count)
+    } else if let Some(seconds) = path.strip_prefix("/ticks/").and_then(|n| n.parse().ok()) {
+        ticks(Duration::from_secs(seconds))
+    } else if let Some(count) = path.strip_prefix("/pattern/").and_then(|n| n.parse().ok()) {
+        BodyExt::boxed(pattern(count))
     } else {
         Full::new(Bytes::from_static(&[b'x'; 200])).boxed()
     };
@@ -72,4 +87,45 @@ fn sse(count: usize) -> BoxBody<Bytes, Infallible> {
             Some(Ok(Frame::data(Bytes::from(format!("data: {:020}\n\n", now())))))
         })
     })))
+}
+
+/// An event every 10 ms, or as soon as it is taken.
+fn ticks(length: Duration) -> BoxBody<Bytes, Infallible> {
+    let mut ticks = tokio::time::interval(Duration::from_millis(10));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let end = tokio::time::Instant::now() + length;
+    let mut number = 0_u64;
+    BodyExt::boxed(StreamBody::new(futures_util::stream::poll_fn(move |context| {
+        if tokio::time::Instant::now() >= end {
+            return std::task::Poll::Ready(None);
+        }
+        ticks.poll_tick(context).map(|_| {
+            let event = format!("data: {number} {}\n\n", now());
+            number += 1;
+            Some(Ok(Frame::data(Bytes::from(event))))
+        })
+    })))
+}
+
+/// So many bytes that differ at every place.
+pub fn pattern(
+    count: u64,
+) -> impl http_body::Body<Data = Bytes, Error = Infallible> + Send + Sync + Unpin + 'static {
+    let mut at = 0;
+    StreamBody::new(futures_util::stream::poll_fn(move |_| {
+        let mut piece = vec![0; usize::try_from((count - at).min(64 * 1024)).unwrap()];
+        fill(at, &mut piece);
+        at += piece.len() as u64;
+        std::task::Poll::Ready((!piece.is_empty()).then(|| Ok(Frame::data(Bytes::from(piece)))))
+    }))
+}
+
+/// The pattern from a place on: each eight bytes are a mix of their place.
+pub fn fill(from: u64, into: &mut [u8]) {
+    let mut at = from;
+    for byte in into {
+        let mixed = (at / 8).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        *byte = (mixed ^ (mixed >> 29)).to_le_bytes()[(at % 8) as usize];
+        at += 1;
+    }
 }

@@ -1,4 +1,4 @@
-//! The policy decision alone: one caller, one model, and one or a thousand policies.
+//! The policy decision alone: one model, one or a thousand policies, and callers who come for the first time or again.
 
 use std::{
     fmt::Write,
@@ -17,8 +17,9 @@ use hoopctl::{
 
 const DECISIONS: u32 = 20_000;
 
-/// Microseconds of this thread's processor time that a decision takes among so many policies, of which one permits.
-pub fn decision_micros(policies: usize) -> f64 {
+/// Microseconds of this thread's processor time that a decision takes among so many policies, of which one permits. A caller who comes
+/// `again` is one whose decision is remembered.
+pub fn decision_micros(policies: usize, again: bool) -> f64 {
     let mut text = r#"@id("yes") permit(principal in Group::"ml", action == Action::"invoke", resource)
         unless { resource.hasTag("risk") && resource.getTag("risk") == "high" };"#
         .to_owned();
@@ -29,7 +30,7 @@ pub fn decision_micros(policies: usize) -> f64 {
     let facts =
         ModelFacts { name: "m".into(), dialect: "openai".into(), tls: "required".into(), labels: [].into() };
     let policies = Policies::parse(&[(PathBuf::from("bench.cedar"), text)], &[facts]).unwrap();
-    let caller = Caller {
+    let mut caller = Caller {
         subject: "42".into(),
         email: Some("alice@example.test".into()),
         name: Some("Alice".into()),
@@ -38,21 +39,27 @@ pub fn decision_micros(policies: usize) -> f64 {
         workload: false,
         session: "ses".into(),
     };
-    let question = Question {
-        caller: &caller,
-        action: Action::Invoke,
-        resource: Resource::Model("m"),
-        context: Context {
-            transport: Some(Transport::Quic),
-            upstream_encrypted: true,
-            source_ip: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-            now: clock::from_unix_millis(1_800_000_000_000),
-            method: "POST",
-            path: "/v1/chat/completions",
-            requested_model: None,
-        },
+    let mut decide = || {
+        if !again {
+            let number = caller.subject.parse::<u32>().unwrap() + 1;
+            caller.subject = number.to_string();
+        }
+        let question = Question {
+            caller: &caller,
+            action: Action::Invoke,
+            resource: Resource::Model("m"),
+            context: Context {
+                transport: Some(Transport::Quic),
+                upstream_encrypted: true,
+                source_ip: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+                now: clock::from_unix_millis(1_800_000_000_000),
+                method: "POST",
+                path: "/v1/chat/completions",
+                requested_model: None,
+            },
+        };
+        assert_eq!(policies.decide(&question, false).outcome, Outcome::Permit);
     };
-    let decide = || assert_eq!(policies.decide(&question, false).outcome, Outcome::Permit);
     (0..DECISIONS / 10).for_each(|_| decide());
     let start = processor_nanos();
     (0..DECISIONS).for_each(|_| decide());

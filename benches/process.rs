@@ -57,8 +57,20 @@ impl Process {
     }
 
     pub fn resident_kib(&self) -> f64 {
-        self.ids().into_iter().map(resident_of).sum()
+        self.ids().into_iter().map(|id| memory_of(id, "VmRSS:")).sum()
     }
+
+    /// The most it ever had.
+    pub fn peak_kib(&self) -> f64 {
+        self.ids().into_iter().map(|id| memory_of(id, "VmHWM:")).sum()
+    }
+}
+
+/// As many descriptors as the system gives us, and those we start: thousands of connections have two ends here.
+pub fn raise_limits() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let most = getrlimit(Resource::Nofile).maximum;
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most });
 }
 
 /// From the scheduler's own nanosecond account of every thread: `stat` counts in ticks of 10 ms.
@@ -72,12 +84,9 @@ fn cpu_of(id: u32) -> f64 {
     nanos as f64 / 1e9
 }
 
-fn resident_of(id: u32) -> f64 {
+fn memory_of(id: u32, what: &str) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-    status
-        .lines()
-        .find_map(|l| l.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok())
-        .unwrap_or(0.0)
+    status.lines().find_map(|l| l.strip_prefix(what)?.split_whitespace().next()?.parse().ok()).unwrap_or(0.0)
 }
 
 impl Drop for Process {

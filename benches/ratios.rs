@@ -1,6 +1,7 @@
 //! One command, one table: hoopctl against direct TLS, a bare tunnel, haproxy and nginx in the same two-leg shape
 //! (local port → TLS → gateway → TLS → model), interleaved in one run. `cargo bench`, or `cargo bench -- --quick`;
-//! `cargo bench -- policy` measures the policy decision alone, `cargo bench -- callers` logins, renewals and revocations.
+//! Words behind `--` measure one thing: `policy`, `callers`, `masking`, `requests`, `memory`, `streams`, `soak`, `round-trips`, `loss`
+//! (see docs/benchmarks.md).
 #![allow(
     missing_docs,
     unreachable_pub,
@@ -18,14 +19,22 @@
 
 mod bare;
 mod callers;
+mod far;
 #[path = "../tests/world/issuer.rs"]
 mod issuer;
 mod load;
+mod masking;
+mod memory;
 mod model;
 mod policy;
 mod process;
+#[path = "../tests/world/relay.rs"]
+#[allow(dead_code, reason = "the tests' weather has more of it")]
+mod relay;
 mod report;
 mod shapes;
+mod soak;
+mod streams;
 
 use std::time::Duration;
 
@@ -34,6 +43,7 @@ use shapes::Shape;
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    process::raise_limits();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     match args.first().map(String::as_str) {
         // The benchmark starts itself in these parts, so that the processor time of each is its own.
@@ -45,10 +55,57 @@ fn main() {
         // The decision alone, in seconds rather than minutes.
         Some("policy") => {
             for policies in [1, 100, 1_000] {
-                println!("{policies:>5} policies: {:.1} µs a decision", policy::decision_micros(policies));
+                let [first, again] = [false, true].map(|again| policy::decision_micros(policies, again));
+                println!(
+                    "{policies:>5} policies: {first:.1} µs for a new caller, {again:.2} µs for the same again"
+                );
             }
         }
+        // The engine and the lanes alone.
+        Some("masking") => masking::measure(),
+        // Small requests alone: what a change of the path costs or saves.
+        Some("requests") => requests(&runtime, number(&args, 1, 10_000), number(&args, 2, 5)),
+        Some("memory") => memory::measure(&runtime),
+        Some("streams") => streams::measure(&runtime, number(&args, 1, 2_000), number(&args, 2, 60)),
+        Some("soak") => soak::measure(&runtime, number(&args, 1, 20.0)),
+        Some("round-trips") => far::round_trips(&runtime),
+        Some("loss") => far::loss(&runtime, number(&args, 1, 1024)),
         _ => measure(&runtime, args.iter().any(|a| a == "--quick")),
+    }
+}
+
+/// A number among the words, or what is usual.
+fn number<T: std::str::FromStr>(args: &[String], at: usize, usual: T) -> T {
+    match args.get(at) {
+        None => usual,
+        Some(word) => word.parse().unwrap_or_else(|_| panic!("`{word}` is no number")),
+    }
+}
+
+/// Small requests, 32 at once: processor time of each process, per 10,000.
+fn requests(runtime: &tokio::runtime::Runtime, total: usize, rounds: usize) {
+    let world = shapes::World::start();
+    let shapes = world.shapes();
+    let mut spent = vec![Vec::new(); shapes.len()];
+    for round in 0..rounds {
+        for at in (0..shapes.len()).map(|n| (n + round) % shapes.len()) {
+            let shape = &shapes[at];
+            let target = runtime.block_on(shape.target());
+            runtime.block_on(load::requests(&target, 32, total / 10));
+            let cpu = |shape: &Shape| shape.processes().iter().map(process::Process::cpu).collect::<Vec<_>>();
+            let before = cpu(shape);
+            runtime.block_on(load::requests(&target, 32, total));
+            let per = |(after, before): (f64, f64)| (after - before) * 10_000.0 / total as f64;
+            spent[at].push(cpu(shape).into_iter().zip(before).map(per).collect::<Vec<_>>());
+        }
+    }
+    println!(
+        "small requests, 32 at once, CPU s per 10 k, median of {rounds} rounds: near process, far process"
+    );
+    for (shape, rounds) in shapes.iter().zip(&spent) {
+        let parts = (0..shape.processes().len())
+            .map(|part| median(&rounds.iter().map(|round| round[part]).collect::<Vec<_>>()));
+        println!("{:<14}{}", shape.name, parts.map(|part| format!("{part:>8.2}")).collect::<String>());
     }
 }
 
@@ -110,12 +167,17 @@ fn measure(runtime: &tokio::runtime::Runtime, quick: bool) {
     }
     let cold: Vec<f64> = (0..size.rounds.max(3)).map(|_| world.cold_start_cpu_ms()).collect();
     report.add_single("connect: cold start to first byte, CPU ms", median(&cold));
-    for (row, policies) in
-        [("policy decision, 1 policy, µs", 1), ("policy decision, 1,000 policies, µs", 1_000)]
-    {
-        let rounds: Vec<f64> = (0..size.rounds.max(3)).map(|_| policy::decision_micros(policies)).collect();
+    for (row, policies, again) in [
+        ("policy decision, 1 policy, µs", 1, false),
+        ("policy decision, 1,000 policies, µs", 1_000, false),
+        ("policy decision of a caller who comes again, µs", 1_000, true),
+    ] {
+        let rounds: Vec<f64> =
+            (0..size.rounds.max(3)).map(|_| policy::decision_micros(policies, again)).collect();
         report.add_single(row, median(&rounds));
     }
+    let ingress = report.median("small requests, 32 at once, pair CPU s per 10 k", "ingress").unwrap();
+    report.add_single("direct ingress: CPU µs per request", ingress * 100.0);
     report.load_after(&process::load());
     println!("{report}");
 }

@@ -38,7 +38,8 @@ impl Report {
         self.singles.push((row, value));
     }
 
-    fn median(&self, row: &'static str, shape: &'static str) -> Option<f64> {
+    /// One cell.
+    pub fn median(&self, row: &'static str, shape: &'static str) -> Option<f64> {
         self.cells.get(&(row, shape)).map(|values| median(values))
     }
 }

@@ -17,6 +17,7 @@ use crate::{
     issuer::Issuer,
     load::{Ingress, Target},
     process::Process,
+    relay::Relay,
 };
 
 /// One way: where the application connects, and the processes between it and the model (laptop first).
@@ -31,12 +32,17 @@ pub struct Shape {
 impl Shape {
     /// The door, with a fresh token where it needs one.
     pub async fn target(&self) -> Target {
-        let mut target = self.target.clone();
-        if let Some(subject) = &self.subject {
-            let token = crate::load::token(&target, subject).await;
-            target.ingress = Some(Ingress { prefix: "/models/m", token });
-        }
-        target
+        self.ticket().target().await
+    }
+
+    /// The laptop, where there is one, then the gateway.
+    pub fn processes(&self) -> &[Process] {
+        &self.pair
+    }
+
+    /// The door alone, for a task of its own.
+    pub fn ticket(&self) -> Ticket {
+        Ticket { target: self.target.clone(), subject: self.subject.clone() }
     }
 
     pub fn cpu(&self) -> f64 {
@@ -53,6 +59,24 @@ impl Shape {
 
     pub fn is_pair(&self) -> bool {
         self.pair.len() == 2
+    }
+}
+
+/// Where a way begins, without its processes.
+pub struct Ticket {
+    target: Target,
+    subject: Option<String>,
+}
+
+impl Ticket {
+    /// The door, with a fresh token where it needs one.
+    pub async fn target(&self) -> Target {
+        let mut target = self.target.clone();
+        if let Some(subject) = &self.subject {
+            let token = crate::load::token(&target, subject).await;
+            target.ingress = Some(Ingress { prefix: "/models/m", token });
+        }
+        target
     }
 }
 
@@ -78,6 +102,21 @@ impl World {
         let mut world = Self::before_gateway();
         world.start_gateway("");
         world
+    }
+
+    /// A world whose gateway is reached through something that stands before its port.
+    pub fn behind(stand: impl FnOnce(u16) -> Relay) -> (Self, Relay) {
+        let mut world = Self::before_gateway();
+        let port = free_port();
+        let relay = stand(port);
+        world.url = format!("https://localhost:{}", relay.port);
+        world.start_gateway_on(port, "");
+        (world, relay)
+    }
+
+    /// Our ways to the model: over QUIC, over TLS, and direct ingress.
+    pub fn ours(&self) -> Vec<Shape> {
+        vec![self.hoopctl("hoopctl quic", "quic"), self.hoopctl("hoopctl tls", "tcp"), self.ingress()]
     }
 
     /// The gateway's address.
@@ -130,10 +169,8 @@ impl World {
             Shape { name: "direct", target: direct, pair: Vec::new(), subject: None },
             self.bare("bare quic", "quic"),
             self.bare("bare tls", "tcp"),
-            self.hoopctl("hoopctl quic", "quic"),
-            self.hoopctl("hoopctl tls", "tcp"),
-            self.ingress(),
         ];
+        shapes.extend(self.ours());
         for (name, program) in [("haproxy", "/usr/sbin/haproxy"), ("nginx", "/usr/sbin/nginx")] {
             if Path::new(program).exists() {
                 shapes.push(self.peer(name, program));
@@ -176,6 +213,12 @@ impl World {
     }
 
     fn start_gateway(&mut self, more: &str) {
+        let port = free_port();
+        self.url = format!("https://localhost:{port}");
+        self.start_gateway_on(port, more);
+    }
+
+    fn start_gateway_on(&mut self, port: u16, more: &str) {
         let issuer = &self.issuer;
         fs::create_dir_all(self.file("policies")).unwrap();
         fs::write(self.file("jwks.json"), issuer.jwks()).unwrap();
@@ -185,8 +228,6 @@ impl World {
             r#"@id("ml") permit(principal in Group::"ml", action, resource);"#,
         )
         .unwrap();
-        let port = free_port();
-        self.url = format!("https://localhost:{port}");
         fs::write(
             self.file("gateway.toml"),
             format!(
@@ -247,7 +288,8 @@ impl World {
         other
     }
 
-    fn connect(&self, carrier: &str, home: &str) -> (Process, Target) {
+    /// A laptop's local port, and its process.
+    pub fn connect(&self, carrier: &str, home: &str) -> (Process, Target) {
         let home = self.file(home);
         let laptop = || {
             let mut command = hoopctl();
@@ -324,8 +366,10 @@ fn myself() -> Command {
     Command::new(std::env::current_exe().unwrap())
 }
 
+/// Another build of it, to compare, with `HOOPCTL_BENCH_BINARY`.
 fn hoopctl() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_hoopctl"))
+    let other = std::env::var_os("HOOPCTL_BENCH_BINARY");
+    Command::new(other.as_deref().unwrap_or(env!("CARGO_BIN_EXE_hoopctl").as_ref()))
 }
 
 /// The number at the end of a line such as `port 4711` or `http://127.0.0.1:4711`.

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use aws_lc_rs::rand;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::SecretString;
+use uuid::Uuid;
 
 use crate::clock::unix_millis;
 
@@ -12,7 +13,8 @@ use crate::clock::unix_millis;
 pub fn new(prefix: &str, now: SystemTime) -> String {
     let millis = u64::try_from(unix_millis(now)).unwrap_or(0);
     let uuid = uuid::Builder::from_unix_timestamp_millis(millis, &random()).into_uuid();
-    format!("{prefix}_{}", uuid.simple())
+    let mut digits = Uuid::encode_buffer();
+    [prefix, "_", uuid.simple().encode_lower(&mut digits)].concat()
 }
 
 /// An unguessable URL-safe token of 32 random bytes.

@@ -21,6 +21,9 @@ pub enum BindError {
     /// The certificate or a root is unusable.
     #[error("the listeners' TLS cannot be set up: {0}")]
     Tls(TrustError),
+    /// The system has no thread for connections.
+    #[error("the threads that serve connections cannot be started: {0}")]
+    Threads(io::Error),
     /// The port is not ours.
     #[error("the gateway cannot listen on {address} ({leg}): {cause}")]
     Port {
@@ -36,8 +39,12 @@ pub enum BindError {
 impl BindError {
     /// The next step.
     pub fn remedy(&self) -> String {
-        let Self::Port { address, leg, cause } = self else {
-            return "check [tls] with `hoopctl gateway check`".to_owned();
+        let (address, leg, cause) = match self {
+            Self::Port { address, leg, cause } => (address, leg, cause),
+            Self::Tls(_) => return "check [tls] with `hoopctl gateway check`".to_owned(),
+            Self::Threads(_) => {
+                return "raise the limits of processes and open files (`ulimit -u`, `ulimit -n`)".to_owned();
+            }
         };
         let port = address.port();
         let flags = if *leg == "UDP" { "-lnup" } else { "-lntp" };

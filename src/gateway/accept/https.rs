@@ -38,7 +38,7 @@ use super::attempts::Attempts;
 use crate::{
     clock::Clock,
     gateway::{
-        framing::{Guard, MAX_FIELDS, MAX_HEAD, Malformed, Requests},
+        framing::{Guard, MAX_HEAD, Malformed, Requests},
         pipeline::Answer,
         respond::{Problem, Voice},
         session::{Ingress, Passed, Phases, Visit},
@@ -204,7 +204,6 @@ fn http1_builder() -> http1::Builder {
     builder
         // Hyper's deadline would also end connections that rest between requests; `Activity` has one of its own.
         .header_read_timeout(None)
-        .max_headers(MAX_FIELDS)
         .max_header_size(MAX_HEAD)
         .max_buf_size(MOST_HELD);
     builder

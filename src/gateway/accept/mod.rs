@@ -3,6 +3,7 @@
 mod attempts;
 mod bind;
 pub(in crate::gateway) mod https;
+mod lanes;
 mod meters;
 mod plaintext;
 mod quic;
@@ -17,7 +18,12 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{attempts::Attempts, ration::Ration, tcp::Profiles};
+use self::{
+    attempts::Attempts,
+    lanes::{Lanes, Threads},
+    ration::Ration,
+    tcp::Profiles,
+};
 use crate::{
     clock::Clock,
     gateway::{
@@ -68,6 +74,7 @@ pub struct Listeners {
     profiles: Profiles,
     address: SocketAddr,
     certified: Option<Certified>,
+    lanes: (Lanes, Threads),
 }
 
 impl Listeners {
@@ -75,7 +82,7 @@ impl Listeners {
     /// certificates must come from a root of its own CA that it believes at that moment.
     ///
     /// # Errors
-    /// When either port is taken or not ours to take, or a root is unusable.
+    /// When either port is taken or not ours to take, a root is unusable, or no thread can be had.
     pub async fn bind(config: &Config, certificates: &Certificates) -> Result<Self, BindError> {
         let (key, roots) = (certificates.key(), &certificates.authority().client_roots());
         let profiles = Profiles::new(key, roots, certificates.challenges()).map_err(BindError::Tls)?;
@@ -84,7 +91,8 @@ impl Listeners {
             Some(listen) => Some(bind::certified(listen, key, roots)?),
             None => None,
         };
-        Ok(Self { tcp, quic, profiles, address, certified })
+        let lanes = Lanes::start().map_err(BindError::Threads)?;
+        Ok(Self { tcp, quic, profiles, address, certified, lanes })
     }
 
     /// The address where client certificates are asked for.
@@ -100,7 +108,8 @@ impl Listeners {
     /// Accepts and serves until `phases` drain, then only serves; resolves when the last connection has ended,
     /// which stopping forces within [`GOODBYE`].
     pub async fn serve(self, reception: Reception, phases: Phases) {
-        let hall = Hall::new(reception, phases);
+        let (lanes, _threads) = self.lanes;
+        let hall = Hall::new(reception, phases, lanes);
         let over = CancellationToken::new();
         tokio::join!(
             quic::accept(self.quic, hall.clone(), over.clone()),
@@ -156,10 +165,11 @@ struct Hall {
     ration: Ration,
     phases: Phases,
     visits: TaskTracker,
+    lanes: Lanes,
 }
 
 impl Hall {
-    fn new(reception: Reception, phases: Phases) -> Self {
+    fn new(reception: Reception, phases: Phases, lanes: Lanes) -> Self {
         Self {
             sessions: reception.sessions,
             router: reception.router,
@@ -172,18 +182,23 @@ impl Hall {
             ration: Ration::new(),
             phases,
             visits: TaskTracker::new(),
+            lanes,
         }
     }
 
-    /// Runs one connection, no longer than [`GOODBYE`] after the gateway was told to stop.
+    /// Runs one connection on a lane, no longer than [`GOODBYE`] after the gateway was told to stop.
     fn spawn(&self, visit: impl Future<Output = ()> + Send + 'static) {
+        // There is always one: a machine has a core.
+        let Some((lane, share)) = self.lanes.next() else { return };
         let phases = self.phases.clone();
-        self.visits.spawn(async move {
+        let visit = async move {
+            let _share = share;
             tokio::select! {
                 () = visit => {}
                 () = async { phases.stopping().await; tokio::time::sleep(GOODBYE).await } => {}
             }
-        });
+        };
+        self.visits.spawn_on(visit, lane);
     }
 
     async fn serve_tunnel(&self, connection: Connection) {

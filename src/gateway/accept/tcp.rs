@@ -77,13 +77,17 @@ pub(super) async fn accept(listener: TcpListener, profiles: Profiles, hall: Hall
     }
 }
 
-async fn next(listener: &TcpListener, hall: &Hall) -> Option<io::Result<(TcpStream, SocketAddr, Place)>> {
+/// A connection that no thread hears of yet.
+type Caller = (std::net::TcpStream, SocketAddr, Place);
+
+async fn next(listener: &TcpListener, hall: &Hall) -> Option<io::Result<Caller>> {
     let place = hall.ration.place().await?;
-    Some(listener.accept().await.map(|(stream, peer)| (stream, peer, place)))
+    let accepted = listener.accept().await;
+    Some(accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer, place))))
 }
 
 async fn visit(
-    stream: TcpStream,
+    stream: std::net::TcpStream,
     peer: SocketAddr,
     place: Place,
     handshaker: Handshaker,
@@ -91,10 +95,14 @@ async fn visit(
     hall: Hall,
 ) {
     let _place = place;
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%peer, %error, "a connection was gone before it began");
-        return;
-    }
+    // Here, on the connection's own thread, which is to hear of its bytes.
+    let stream = match stream.set_nodelay(true).and_then(|()| TcpStream::from_std(stream)) {
+        Ok(stream) => stream,
+        Err(error) => {
+            tracing::debug!(%peer, %error, "a connection was gone before it began");
+            return;
+        }
+    };
     let mut first = [0];
     match timeout(HANDSHAKE_WITHIN, stream.peek(&mut first)).await {
         Ok(Ok(1)) if first == [TLS] => {}

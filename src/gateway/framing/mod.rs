@@ -27,8 +27,9 @@ pub(in crate::gateway) use guard::{Answers, Guard, Requests, refused_by};
 
 /// Longest head of a message, and longest trailer section, bytes.
 pub(in crate::gateway) const MAX_HEAD: usize = 64 * 1024;
-/// Most fields in a head, or in a trailer section.
-pub(in crate::gateway) const MAX_FIELDS: usize = 128;
+/// Most fields in a head, or in a trailer section. As many as hyper's parser has room for without asking for memory: where it is told
+/// any number, it allocates for all of them with each head.
+pub(in crate::gateway) const MAX_FIELDS: usize = 100;
 /// Longest target of a request, bytes: four times what RFC 9110 §4.1 wants everybody to take.
 pub(in crate::gateway) const MAX_TARGET: usize = 32 * 1024;
 /// Longest line before a chunk, bytes, its extensions included.

@@ -43,6 +43,12 @@ impl Masking {
         Self { names: Some(Asking::new(names)), ..self }
     }
 
+    /// Whether somebody is asked for names, so that whatever masks a text may block.
+    #[must_use]
+    pub fn asks_for_names(&self) -> bool {
+        self.names.is_some()
+    }
+
     /// Whether all that was asked for names has been answered. If not, some of a text is missing, and no more of the exchange may go on.
     ///
     /// # Errors
@@ -57,7 +63,7 @@ impl Masking {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A short text that stands by itself, masked.
+    /// A short text that stands by itself, masked. May block where names are looked for.
     #[must_use]
     pub fn text(&self, text: &str) -> String {
         let (mut masker, mut masked) = (self.masker(), String::with_capacity(text.len()));
@@ -67,7 +73,8 @@ impl Masking {
         masked
     }
 
-    /// The beginning of a text for the audit log, masked and not counted; `whole`: it is all of the text.
+    /// The beginning of a text for the audit log, masked and not counted; `whole`: it is all of the text. May block where names are
+    /// looked for.
     #[must_use]
     pub fn excerpt(&self, text: &str, whole: bool) -> String {
         let (mut masker, mut masked) = (self.masker(), String::with_capacity(text.len()));

@@ -200,7 +200,7 @@ impl Draft {
         figures: Figures,
         grant: Option<Grant>,
     ) -> Result<Exchange, Problem> {
-        show(&mut self.event, self.asked.as_ref(), self.masking.as_deref());
+        show(&mut self.event, self.asked.as_ref(), self.masking.as_ref()).await;
         let intent = way.stages.scribe.intend(self.event.clone()).await.inspect_err(
             |error| tracing::error!(exchange = self.id(), %error, "an exchange was refused: its intent cannot be written"),
         )?;
@@ -235,7 +235,7 @@ impl Draft {
             return;
         }
         let mut event = self.event.clone();
-        show(&mut event, self.asked.as_ref(), self.masking.as_deref());
+        show(&mut event, self.asked.as_ref(), self.masking.as_ref()).await;
         event.detail = Some(format!("{}: {}", problem.code(), problem.message()));
         event.response = Some(event::Response {
             status: problem.http_status().as_u16(),
@@ -386,7 +386,9 @@ impl Exchange {
             Some(sent) => (sent, None),
             None => (self.figures.bytes(), self.figures.sha256().map(|sha256| hex(sha256))),
         };
-        show(&mut event, self.asked.as_ref(), self.masking.as_deref());
+        if self.masking.as_ref().is_none_or(|masking| !masking.asks_for_names()) {
+            show_now(&mut event, self.asked.as_ref(), self.masking.as_deref());
+        }
         let complete = outcome == Outcome::Complete;
         let tokens = self.reading.take().and_then(|reading| reading.tokens(bytes, complete));
         if let Some(admitted) = self.admitted.take()
@@ -443,8 +445,21 @@ pub(super) async fn ended(grant: Option<&Grant>) {
     }
 }
 
+/// What is known of the request by now, masked beside this thread where that may block.
+async fn show(event: &mut Event, asked: Option<&Asked>, masking: Option<&Arc<Masking>>) {
+    let (Some(asked), Some(masking)) = (asked, masking.filter(|masking| masking.asks_for_names())) else {
+        return show_now(event, asked, masking.map(AsRef::as_ref));
+    };
+    let (beside, masking) = (asked.clone(), Arc::clone(masking));
+    let input = tokio::task::spawn_blocking(move || beside.input(&masking)).await;
+    show_now(event, Some(asked), None);
+    if let (Some(request), Ok(input)) = (&mut event.request, input) {
+        request.input = input;
+    }
+}
+
 /// What is known of the request by now.
-fn show(event: &mut Event, asked: Option<&Asked>, masking: Option<&Masking>) {
+fn show_now(event: &mut Event, asked: Option<&Asked>, masking: Option<&Masking>) {
     if let Some(request) = &mut event.request
         && let Some(asked) = asked
     {

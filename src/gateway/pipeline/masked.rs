@@ -1,6 +1,8 @@
 //! An answer's body masked while it streams: read as it comes, its texts replaced, its end told truly.
 
 use std::{
+    borrow::Cow,
+    future::poll_fn,
     mem,
     pin::Pin,
     sync::Arc,
@@ -11,9 +13,13 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use http_body::{Body as _, Frame};
 
-use super::{exchange::Exchange, headers};
+use super::{
+    engine::{End, Engine},
+    exchange::Exchange,
+    headers,
+};
 use crate::gateway::{
-    mask::{self, Decoder, Form, Masking, NotUnderstood},
+    mask::{Decoder, Form, Masking, NotUnderstood},
     upstream::{self, BodyError},
 };
 
@@ -21,12 +27,10 @@ use crate::gateway::{
 pub(super) struct Masked {
     masking: Arc<Masking>,
     decoder: Option<Decoder>,
-    answer: mask::Answer,
+    engine: Engine,
     form: Form,
     /// The caller reads what was masked in a trailer.
     trailers: bool,
-    /// What may go on.
-    out: Vec<u8>,
     state: State,
 }
 
@@ -57,14 +61,9 @@ impl Masked {
         masking: &Arc<Masking>,
         trailers: bool,
     ) -> Self {
-        let answer = mask::Answer::new(form, interface, masking);
+        let engine = Engine::new(form, interface, masking);
         let masking = Arc::clone(masking);
-        Self { masking, decoder, answer, form, trailers, out: Vec::new(), state: State::Flowing }
-    }
-
-    /// For what the caller says in a conversation.
-    pub(super) fn asked(masking: &Arc<Masking>) -> Self {
-        Self::new(Form::WebSocketAsked, true, None, masking, false)
+        Self { masking, decoder, engine, form, trailers, state: State::Flowing }
     }
 
     /// Whether it is one document, whose beginning tells whether it can be read at all.
@@ -84,44 +83,31 @@ impl Masked {
         exchange: &mut Exchange,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        while self.out.is_empty() && matches!(self.state, State::Flowing) {
+        loop {
+            ready!(self.poll_masked(cx));
+            if !self.engine.out.is_empty() || !matches!(self.state, State::Flowing) {
+                return Poll::Ready(self.give(exchange));
+            }
             self.take(ready!(Pin::new(&mut *body).poll_frame(cx)), body.is_end_stream(), exchange);
         }
-        Poll::Ready(self.give(exchange))
     }
 
     /// Takes the beginning of a body before anything is given of it.
     ///
     /// # Errors
     /// When that cannot be read.
-    pub(super) fn begin(
+    pub(super) async fn begin(
         &mut self,
         frame: Option<Result<Frame<Bytes>, BodyError>>,
         last: bool,
         exchange: &mut Exchange,
     ) -> Result<(), NotUnderstood> {
         self.take(frame, last, exchange);
+        poll_fn(|cx| self.poll_masked(cx)).await;
         match &self.state {
             State::Broken(Broken::Unreadable(error)) => Err(*error),
             _ => Ok(()),
         }
-    }
-
-    /// Masks bytes that no body frames: a conversation's. What may go on is added to `out`.
-    ///
-    /// # Errors
-    /// When they cannot be read; what may go on of them was added.
-    pub(super) fn pass(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), NotUnderstood> {
-        let passed = self.answer.push(bytes, out);
-        if passed.is_err() {
-            self.answer.abort(out);
-        }
-        passed
-    }
-
-    /// Such bytes have ended, or were cut: nobody frames them.
-    pub(super) fn cut_off(&mut self, out: &mut Vec<u8>) {
-        self.answer.abort(out);
     }
 
     /// What an answer's trailers say in words, and how many values were masked.
@@ -134,55 +120,50 @@ impl Masked {
         }
     }
 
+    /// Ready when all that was taken is masked.
+    fn poll_masked(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Err(error) = ready!(self.engine.poll(cx)) {
+            self.state = State::Broken(Broken::Unreadable(error));
+        }
+        Poll::Ready(())
+    }
+
     fn take(&mut self, frame: Option<Result<Frame<Bytes>, BodyError>>, last: bool, exchange: &mut Exchange) {
-        let taken = match frame {
-            None => self.finish(None, exchange),
-            Some(Ok(frame)) => match frame.into_data() {
-                Ok(data) => self
-                    .push(&data, exchange)
-                    .and_then(|()| if last { self.finish(None, exchange) } else { Ok(()) }),
-                Err(frame) => self.finish(frame.into_trailers().ok(), exchange),
-            },
-            Some(Err(error)) => {
-                self.broken(Broken::Cut(error));
-                return;
+        let (data, end, then) = match frame.map(|frame| frame.map(Frame::into_data)) {
+            Some(Ok(Ok(data))) if !last => (data, End::No, State::Flowing),
+            Some(Ok(Ok(data))) => (data, End::Whole, State::Ended(None)),
+            Some(Ok(Err(frame))) => (Bytes::new(), End::Whole, State::Ended(frame.into_trailers().ok())),
+            None => (Bytes::new(), End::Whole, State::Ended(None)),
+            Some(Err(error)) => (Bytes::new(), End::Cut, State::Broken(Broken::Cut(error))),
+        };
+        let fed = match self.plain(&data, end) {
+            Ok(plain) => {
+                exchange.observed(&plain);
+                self.engine.feed(&plain, end)
             }
+            // What came before it goes on as of an answer that was cut.
+            Err(error) => self.engine.feed(&[], End::Cut).and(Err(error)),
         };
-        if let Err(error) = taken {
-            self.broken(Broken::Unreadable(error));
-        }
-    }
-
-    fn push(&mut self, data: &[u8], exchange: &mut Exchange) -> Result<(), NotUnderstood> {
-        let Some(decoder) = &mut self.decoder else {
-            exchange.observed(data);
-            return self.answer.push(data, &mut self.out);
+        self.state = match fed {
+            Ok(()) => then,
+            Err(error) => State::Broken(Broken::Unreadable(error)),
         };
-        let plain = decoder.push(data)?;
-        exchange.observed(&plain);
-        self.answer.push(&plain, &mut self.out)
     }
 
-    fn finish(&mut self, trailers: Option<HeaderMap>, exchange: &mut Exchange) -> Result<(), NotUnderstood> {
-        if let Some(decoder) = &mut self.decoder {
-            let plain = decoder.finish()?;
-            exchange.observed(&plain);
-            self.answer.push(&plain, &mut self.out)?;
+    /// The bytes as they are without their compression.
+    fn plain<'d>(&mut self, data: &'d [u8], end: End) -> Result<Cow<'d, [u8]>, NotUnderstood> {
+        let Some(decoder) = &mut self.decoder else { return Ok(Cow::Borrowed(data)) };
+        let mut plain = decoder.push(data)?;
+        if end == End::Whole {
+            plain.extend(decoder.finish()?);
         }
-        self.answer.finish(&mut self.out)?;
-        self.state = State::Ended(trailers);
-        Ok(())
-    }
-
-    fn broken(&mut self, why: Broken) {
-        self.answer.abort(&mut self.out);
-        self.state = State::Broken(why);
+        Ok(Cow::Owned(plain))
     }
 
     /// What is there: bytes first, then trailers or why there is no end.
     fn give(&mut self, exchange: &mut Exchange) -> Option<Result<Frame<Bytes>, Broken>> {
-        if !self.out.is_empty() {
-            let data = Bytes::from(mem::take(&mut self.out));
+        if !self.engine.out.is_empty() {
+            let data = Bytes::from(mem::take(&mut self.engine.out));
             exchange.passed(data.len() as u64);
             if let State::Ended(None) = &self.state
                 && !(self.trailers && counted(&self.masking).is_some())

@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header, requ
 
 use super::{
     dialect::{self, Call, Rpc},
+    engine::Engine,
     headers,
     masked::Masked,
     models::Model,
@@ -95,8 +96,8 @@ impl Plan {
     }
 
     /// The frames of a WebSocket towards the caller.
-    pub(super) fn socket(&self) -> Masked {
-        Masked::new(Form::WebSocket, self.interface, None, &self.masking, false)
+    pub(super) fn socket(&self) -> Engine {
+        Engine::new(Form::WebSocket, self.interface, &self.masking)
     }
 
     fn form(&self, head: &response::Parts) -> Option<(Form, Option<Decoder>)> {

@@ -12,6 +12,7 @@ mod carried;
 mod dialect;
 mod direct;
 mod door;
+mod engine;
 mod exchange;
 mod grpc;
 mod headers;

@@ -17,6 +17,7 @@ use super::{
     carried::Signals,
     dialect::{self, Call, Looked},
     door,
+    engine::Engine,
     exchange::{Draft, Exchange, Outcome},
     grpc, headers,
     masked::Masked,
@@ -31,6 +32,7 @@ use crate::{
     gateway::{
         framing::{Malformed, Requests},
         identity::Caller,
+        mask::Form,
         policy::Permit,
         respond::{Problem, Voice},
         upstream::{Answered, Meter, Outgoing, Source, Watch},
@@ -151,7 +153,10 @@ async fn walk(
     // The model's own leg: TLS, the backend's credential, and only with a permit.
     match leaving {
         Some(caller) => {
-            let veils = Veils { answer: plan, asked: asked_masked.map(|masking| Masked::asked(&masking)) };
+            let veils = Veils {
+                answer: plan,
+                asked: asked_masked.map(|masking| Engine::new(Form::WebSocketAsked, true, &masking)),
+            };
             switch::send(way, &model, &permit, request, caller, exchange, veils).await
         }
         None => send(&model, &permit, request, exchange, plan, (version, patience)).await,
@@ -315,7 +320,7 @@ pub(super) async fn masked(
             let first = exchange.unless_ended(timeout(idle, answered.body.frame())).await?;
             // One that is slow to begin is waited for further on, like any other.
             let Ok(frame) = first else { return Ok(Some(masked)) };
-            match masked.begin(frame, answered.body.is_end_stream(), exchange) {
+            match masked.begin(frame, answered.body.is_end_stream(), exchange).await {
                 Ok(()) => return Ok(Some(masked)),
                 Err(error) => Problem::answer_unreadable(&error),
             }

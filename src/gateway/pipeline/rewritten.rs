@@ -1,6 +1,7 @@
 //! A request masked before anything of it is sent on: read as the caller wrote it, written as the model may see it.
 
 use std::{
+    borrow::Cow,
     collections::VecDeque,
     mem,
     pin::Pin,
@@ -15,11 +16,12 @@ use hyper::body::Incoming;
 
 use super::{
     dialect::{Call, Rpc, rpc},
+    engine::{End, Engine},
     headers,
     models::Model,
 };
 use crate::gateway::{
-    mask::{Answer, Decoder, Form, Masking, NotUnderstood, Unknown},
+    mask::{Decoder, Form, Masking, NotUnderstood, Unknown},
     respond::Problem,
     upstream::{Fault, Rewrite, Watch, broken},
 };
@@ -32,8 +34,7 @@ pub(super) struct Rewritten {
     /// Reads what the caller wrote.
     watch: Option<Box<dyn Watch>>,
     decoder: Option<Decoder>,
-    asked: Answer,
-    out: Vec<u8>,
+    engine: Engine,
     /// `None` while the caller's bytes flow; then the trailers that follow what is left, if there are any.
     ended: Option<Option<HeaderMap>>,
 }
@@ -47,7 +48,7 @@ pub(super) fn form(
     masking: &Arc<Masking>,
     head: &mut Parts,
     unknown: Unknown,
-) -> Result<Option<(Answer, Option<Decoder>)>, Problem> {
+) -> Result<Option<(Engine, Option<Decoder>)>, Problem> {
     let call = Call::of(model.config.dialect, head);
     let Some(form) = of(head, call.is_some()) else {
         return match unknown {
@@ -76,7 +77,7 @@ pub(super) fn form(
     for name in ["content-digest", "content-md5", "digest"] {
         head.headers.remove(name);
     }
-    Ok(Some((Answer::new(form, call.is_some_and(|call| call.is_interface()), masking), decoder)))
+    Ok(Some((Engine::new(form, call.is_some_and(|call| call.is_interface()), masking), decoder)))
 }
 
 /// What a request's body is. Servers of the dialects that are understood read JSON whatever the content type says.
@@ -105,72 +106,77 @@ impl Rewritten {
         early: Vec<Frame<Bytes>>,
         body: Incoming,
         watch: Option<Box<dyn Watch>>,
-        (asked, decoder): (Answer, Option<Decoder>),
+        (engine, decoder): (Engine, Option<Decoder>),
     ) -> Self {
-        Self { early: early.into(), body, watch, decoder, asked, out: Vec::new(), ended: None }
+        Self { early: early.into(), body, watch, decoder, engine, ended: None }
     }
 
     fn take(&mut self, frame: Option<Frame<Bytes>>) -> Result<(), NotUnderstood> {
-        let trailers = match frame.map(Frame::into_data) {
-            Some(Ok(data)) => {
-                self.push(&data)?;
-                if !self.early.is_empty() || !self.body.is_end_stream() {
-                    return Ok(());
-                }
-                None
-            }
-            Some(Err(frame)) => frame.into_trailers().ok(),
-            None => None,
+        let (data, trailers) = match frame.map(Frame::into_data) {
+            Some(Ok(data)) => (data, None),
+            Some(Err(frame)) => (Bytes::new(), Some(frame.into_trailers().ok())),
+            None => (Bytes::new(), Some(None)),
         };
-        if let Some(mut decoder) = self.decoder.take() {
-            let plain = decoder.finish()?;
-            self.asked.push(&plain, &mut self.out)?;
-        }
-        self.asked.finish(&mut self.out)?;
-        self.ended = Some(trailers);
+        let over = self.early.is_empty() && self.body.is_end_stream();
+        let ended = trailers.or_else(|| over.then_some(None));
+        let end = if ended.is_some() { End::Whole } else { End::No };
+        let plain = match &mut self.decoder {
+            None => Cow::Borrowed(&data[..]),
+            Some(decoder) => {
+                let mut plain = decoder.push(&data)?;
+                if end == End::Whole {
+                    plain.extend(decoder.finish()?);
+                }
+                Cow::Owned(plain)
+            }
+        };
+        self.engine.feed(&plain, end)?;
+        self.ended = ended;
         Ok(())
     }
 
-    fn push(&mut self, data: &[u8]) -> Result<(), NotUnderstood> {
-        match &mut self.decoder {
-            None => self.asked.push(data, &mut self.out),
-            Some(decoder) => {
-                let plain = decoder.push(data)?;
-                self.asked.push(&plain, &mut self.out)
-            }
+    /// What the caller wrote next, and `None` at its end.
+    fn poll_asked(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, Fault>> {
+        if let Some(frame) = self.early.pop_front() {
+            return Poll::Ready(Ok(Some(frame)));
         }
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx)).transpose();
+        let frame = frame.map_err(|error| broken(&error))?;
+        let watched = frame.as_ref().and_then(Frame::data_ref).zip(self.watch.as_mut());
+        if watched.is_some_and(|(data, watch)| !watch.passes(data)) {
+            return Poll::Ready(Err(Fault::Ambiguous));
+        }
+        Poll::Ready(Ok(frame))
     }
 }
 
 impl Rewrite for Rewritten {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
-        while self.out.is_empty() && self.ended.is_none() {
-            let frame = match self.early.pop_front() {
-                Some(frame) => Some(frame),
-                None => match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-                    Some(Err(error)) => return Poll::Ready(Some(Err(broken(&error)))),
-                    Some(Ok(frame)) => {
-                        let watched = frame.data_ref().zip(self.watch.as_mut());
-                        if watched.is_some_and(|(data, watch)| !watch.passes(data)) {
-                            return Poll::Ready(Some(Err(Fault::Ambiguous)));
-                        }
-                        Some(frame)
-                    }
-                    None => None,
-                },
+        let unreadable = |error: NotUnderstood| {
+            tracing::debug!(%error, "a request cannot be masked");
+            Poll::Ready(Some(Err(Fault::Unreadable)))
+        };
+        loop {
+            if let Err(error) = ready!(self.engine.poll(cx)) {
+                return unreadable(error);
+            }
+            if !self.engine.out.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(mem::take(&mut self.engine.out).into()))));
+            }
+            if let Some(trailers) = &mut self.ended {
+                return Poll::Ready(trailers.take().map(|trailers| Ok(Frame::trailers(trailers))));
+            }
+            let frame = match ready!(self.poll_asked(cx)) {
+                Ok(frame) => frame,
+                Err(fault) => return Poll::Ready(Some(Err(fault))),
             };
             if let Err(error) = self.take(frame) {
-                tracing::debug!(%error, "a request cannot be masked");
-                return Poll::Ready(Some(Err(Fault::Unreadable)));
+                return unreadable(error);
             }
         }
-        if !self.out.is_empty() {
-            return Poll::Ready(Some(Ok(Frame::data(mem::take(&mut self.out).into()))));
-        }
-        Poll::Ready(self.ended.as_mut().and_then(Option::take).map(|trailers| Ok(Frame::trailers(trailers))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.out.is_empty() && matches!(self.ended, Some(None))
+        matches!(self.ended, Some(None)) && self.engine.is_idle()
     }
 }

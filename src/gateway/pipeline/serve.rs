@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     evidence::event::Leg,
-    gateway::framing::{Guard, MAX_FIELDS, MAX_HEAD, Requests},
+    gateway::framing::{Guard, MAX_HEAD, Requests},
     wire::stream::{Fin, reset},
 };
 
@@ -156,11 +156,7 @@ fn finishes(stages: &Stages, arrival: &Arrival) -> bool {
 fn http1_builder() -> http1::Builder {
     let mut builder = http1::Builder::new();
     // The head's deadline is the carried stream's: hyper's would also end connections that rest between requests.
-    builder
-        .header_read_timeout(None)
-        .max_headers(MAX_FIELDS)
-        .max_header_size(MAX_HEAD)
-        .max_buf_size(MAX_BUFFER);
+    builder.header_read_timeout(None).max_header_size(MAX_HEAD).max_buf_size(MAX_BUFFER);
     builder
 }
 

@@ -20,9 +20,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     answer::{Answer, Terms},
+    engine::Engine,
     exchange::{Exchange, Outcome, ended},
     headers,
-    masked::Masked,
     masking::Plan,
     models::Model,
     path::{self, Way, failed},
@@ -52,7 +52,7 @@ pub(super) struct Veils {
     /// What the model says.
     pub(super) answer: Option<Plan>,
     /// What the caller says, in a conversation.
-    pub(super) asked: Option<Masked>,
+    pub(super) asked: Option<Engine>,
 }
 
 impl Veils {
@@ -113,8 +113,8 @@ pub(super) async fn send(
 
 /// Carries the bytes of both sides until both have ended, or what the exchange lives by.
 async fn carry(
-    (caller, asked): (OnUpgrade, Option<Masked>),
-    (server, masked): (OnUpgrade, Option<Masked>),
+    (caller, asked): (OnUpgrade, Option<Engine>),
+    (server, masked): (OnUpgrade, Option<Engine>),
     frames: Option<Frames>,
     revoked: CancellationToken,
     mut exchange: Exchange,

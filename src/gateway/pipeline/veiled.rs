@@ -9,7 +9,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::masked::Masked;
+use super::engine::{End, Engine};
 
 /// Read at once, bytes.
 const READ: usize = 8 * 1024;
@@ -17,9 +17,8 @@ const READ: usize = 8 * 1024;
 /// A side that is read through a masking, if there is one.
 pub(super) struct Veiled<S> {
     pub(super) side: S,
-    masked: Option<Box<Masked>>,
-    /// What may go on, and how much of it has.
-    out: Vec<u8>,
+    engine: Option<Box<Engine>>,
+    /// How much of what may go on has.
     given: usize,
     /// Nothing more is to be read.
     ended: bool,
@@ -28,27 +27,26 @@ pub(super) struct Veiled<S> {
 }
 
 impl<S> Veiled<S> {
-    pub(super) fn new(side: S, masked: Option<Masked>) -> Self {
-        let masked = masked.map(Box::new);
-        Self { side, masked, out: Vec::new(), given: 0, ended: false, unreadable: false }
+    pub(super) fn new(side: S, engine: Option<Engine>) -> Self {
+        Self { side, engine: engine.map(Box::new), given: 0, ended: false, unreadable: false }
     }
 
     /// Whether it broke because something could not be masked.
     pub(super) fn is_unreadable(&self) -> bool {
         self.unreadable
     }
+}
 
-    /// Gives what is there.
-    fn give(&mut self, buf: &mut ReadBuf<'_>) {
-        let rest = self.out.get(self.given..).unwrap_or_default();
-        let giving = rest.get(..rest.len().min(buf.remaining())).unwrap_or_default();
-        buf.put_slice(giving);
-        self.given += giving.len();
-        if self.given == self.out.len() {
-            // An idle conversation holds no buffer.
-            self.given = 0;
-            drop(mem::take(&mut self.out));
-        }
+/// Gives of `out` what there is room for.
+fn give(out: &mut Vec<u8>, given: &mut usize, buf: &mut ReadBuf<'_>) {
+    let rest = out.get(*given..).unwrap_or_default();
+    let giving = rest.get(..rest.len().min(buf.remaining())).unwrap_or_default();
+    buf.put_slice(giving);
+    *given += giving.len();
+    if *given == out.len() {
+        // An idle conversation holds no buffer.
+        *given = 0;
+        drop(mem::take(out));
     }
 }
 
@@ -59,26 +57,27 @@ impl<S: AsyncRead + Unpin> AsyncRead for Veiled<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        let Some(masked) = &mut this.masked else { return Pin::new(&mut this.side).poll_read(cx, buf) };
+        let Some(engine) = &mut this.engine else { return Pin::new(&mut this.side).poll_read(cx, buf) };
         let mut raw = [0; READ];
-        while this.out.is_empty() && !this.ended {
-            let mut read = ReadBuf::new(&mut raw);
-            match ready!(Pin::new(&mut this.side).poll_read(cx, &mut read)) {
-                Ok(()) if read.filled().is_empty() => {
-                    this.ended = true;
-                    masked.cut_off(&mut this.out);
+        loop {
+            let mut masked = ready!(engine.poll(cx));
+            if masked.is_ok() && engine.out.is_empty() && !this.ended {
+                let mut read = ReadBuf::new(&mut raw);
+                ready!(Pin::new(&mut this.side).poll_read(cx, &mut read))?;
+                this.ended = read.filled().is_empty();
+                // Nobody frames a conversation's end: whatever is held may be the beginning of anything.
+                masked = engine.feed(read.filled(), if this.ended { End::Cut } else { End::No });
+                if masked.is_ok() {
+                    continue;
                 }
-                Ok(()) => {
-                    if let Err(error) = masked.pass(read.filled(), &mut this.out) {
-                        this.unreadable = true;
-                        return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
-                    }
-                }
-                Err(error) => return Poll::Ready(Err(error)),
             }
+            if let Err(error) = masked {
+                this.unreadable = true;
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
+            }
+            give(&mut engine.out, &mut this.given, buf);
+            return Poll::Ready(Ok(()));
         }
-        this.give(buf);
-        Poll::Ready(Ok(()))
     }
 }
 

@@ -18,6 +18,7 @@ use super::{
     check::approvers,
     hint,
     index::{Index, Reads, Slice, Table},
+    remembered::{self, Remembered},
     vocabulary,
 };
 use crate::{clock, gateway::identity::Caller};
@@ -117,10 +118,12 @@ pub struct Policies {
     reads_requested_model: bool,
     warnings: Vec<Mistake>,
     authorizer: Authorizer,
+    remembered: Remembered,
 }
 
 impl Policies {
-    /// Pure. `approved` is `context.approved`: whether a valid approval stands behind the question.
+    /// Pure. `approved` is `context.approved`: whether a valid approval stands behind the question. A decision that depends on nothing
+    /// but who asks for what is remembered, and evaluated once.
     ///
     /// Denied unless some permit holds; any forbid that holds denies. Only `invoke` can be an ask: denied without an
     /// approval and permitted with one. A forbid that cannot be evaluated (an overflow in its arithmetic) counts as one
@@ -129,6 +132,27 @@ impl Policies {
         let Some((resource, base)) = self.known(question.resource) else {
             return denied(Vec::new(), format!("{} is not configured", hint::subject(question.resource)));
         };
+        let shelves = self.index.table(question.action).matching(std::iter::once(resource));
+        let reads = shelves.fold(Reads::default(), |reads, shelf| reads.and(shelf.reads));
+        let Some(key) = remembered::key(question, approved, reads) else {
+            return self.judge(question, approved, resource, base);
+        };
+        if let Some(verdict) = self.remembered.get(&key) {
+            return verdict;
+        }
+        let verdict = self.judge(question, approved, resource, base);
+        self.remembered.put(key, verdict.clone());
+        verdict
+    }
+
+    /// Evaluates, whatever is remembered.
+    fn judge(
+        &self,
+        question: &Question<'_>,
+        approved: bool,
+        resource: &EntityUid,
+        base: &Entities,
+    ) -> Verdict {
         let answer = Asking::prepare(question, resource, base).and_then(|asking| {
             let first = self.evaluate(&asking, approved)?;
             let asks = question.action == Action::Invoke && !approved && !first.permitted();
@@ -231,6 +255,7 @@ impl Policies {
             gateway: store(vocabulary::gateway(), &gateway_facts())?,
             warnings,
             authorizer: Authorizer::new(),
+            remembered: Remembered::default(),
         })
     }
 
@@ -407,17 +432,17 @@ fn circumstances(
         ("source_ip", RestrictedExpression::new_ip(source.to_string()))
     });
     let now = reads.now.then(|| ("now", RestrictedExpression::new_datetime(clock::rfc3339(context.now))));
+    let method = reads.method.then(|| ("method", text(context.method)));
+    let path = reads.path.then(|| ("path", text(context.path)));
+    let requested_model =
+        reads.requested_model.then(|| ("requested_model", text(context.requested_model.unwrap_or_default())));
     [
         ("approved", RestrictedExpression::new_bool(approved)),
         ("transport", RestrictedExpression::new_string(transport)),
         ("upstream_encrypted", RestrictedExpression::new_bool(context.upstream_encrypted)),
-        ("method", text(context.method)),
-        ("path", text(context.path)),
-        ("requested_model", text(context.requested_model.unwrap_or_default())),
     ]
     .into_iter()
-    .chain(source_ip)
-    .chain(now)
+    .chain([source_ip, now, method, path, requested_model].into_iter().flatten())
     .map(|(key, value)| (key.to_owned(), value))
 }
 

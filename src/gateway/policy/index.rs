@@ -46,11 +46,14 @@ pub(super) struct Slice {
     pub(super) reads: Reads,
 }
 
-/// The fields of the context that cost the most to prepare, as Cedar takes them as text alone: given to those that read them.
+/// The fields of the context that policies read: given to those that do, and what a remembered decision is remembered by. Nothing
+/// else can depend on a field: a context is only comparable with a record that spells every one of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Reads {
     pub(super) source_ip: bool,
     pub(super) now: bool,
+    pub(super) method: bool,
+    pub(super) path: bool,
     /// Known of a request only when its body has been looked at.
     pub(super) requested_model: bool,
 }
@@ -61,12 +64,14 @@ impl Reads {
         let Some(conditions) =
             policy.to_json().ok().and_then(|json| Some(json.get("conditions")?.to_string()))
         else {
-            return Self { source_ip: true, now: true, requested_model: true };
+            return Self { source_ip: true, now: true, method: true, path: true, requested_model: true };
         };
         let spells = |field| conditions.contains(field);
         Self {
             source_ip: spells("\"source_ip\""),
             now: spells("\"now\""),
+            method: spells("\"method\""),
+            path: spells("\"path\""),
             requested_model: spells("\"requested_model\""),
         }
     }
@@ -75,6 +80,8 @@ impl Reads {
         Self {
             source_ip: self.source_ip || other.source_ip,
             now: self.now || other.now,
+            method: self.method || other.method,
+            path: self.path || other.path,
             requested_model: self.requested_model || other.requested_model,
         }
     }
@@ -84,6 +91,8 @@ impl Reads {
 #[derive(Default)]
 pub(super) struct Shelf {
     pub(super) sets: Scoped<Slice>,
+    /// What any of them reads.
+    pub(super) reads: Reads,
     /// Ids of the permits for a named principal, with the principal, in order: for hints.
     pub(super) permits: Vec<(String, EntityUid)>,
 }
@@ -106,6 +115,7 @@ impl Index {
             for (action, table) in Action::ALL.into_iter().zip(&mut index.0) {
                 if covers(&policy.action_constraint(), action) {
                     let shelf = table.slot(resource.clone());
+                    shelf.reads = shelf.reads.and(reads);
                     let slice = shelf.sets.slot(principal.clone());
                     slice.set.add(policy.clone()).map_err(|e| e.to_string())?;
                     slice.reads = slice.reads.and(reads);

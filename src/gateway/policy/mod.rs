@@ -9,6 +9,7 @@ mod folder;
 mod hint;
 mod index;
 mod question;
+mod remembered;
 mod vocabulary;
 
 use std::{

@@ -10,7 +10,10 @@ use std::{
 use http::{HeaderMap, HeaderName, Request, StatusCode, header};
 use hyper::{client::conn::http1, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
-use tokio::time::Instant;
+use tokio::{
+    runtime::{Handle, Id},
+    time::Instant,
+};
 
 use super::{
     Answered, Body, Meter, Outgoing, UpstreamError,
@@ -21,7 +24,7 @@ use super::{
 };
 use crate::{
     evidence::event::Leg,
-    gateway::framing::{Answers, Guard, MAX_FIELDS, MAX_HEAD},
+    gateway::framing::{Answers, Guard, MAX_HEAD},
 };
 
 /// Schemes that prove who calls once for a whole connection instead of for each request (RFC 4559 §6).
@@ -35,6 +38,7 @@ pub(super) struct Http1 {
     answers: Arc<Answers>,
     leg: Arc<Leg>,
     made: Instant,
+    home: Id,
     /// Somebody may have proven on it who they are: nobody else may use it.
     personal: bool,
     pub(super) fresh: bool,
@@ -42,7 +46,7 @@ pub(super) struct Http1 {
 
 fn builder() -> http1::Builder {
     let mut builder = http1::Builder::new();
-    builder.max_headers(MAX_FIELDS).max_header_size(MAX_HEAD).max_buf_size(2 * MAX_HEAD);
+    builder.max_header_size(MAX_HEAD).max_buf_size(2 * MAX_HEAD);
     builder
 }
 
@@ -60,6 +64,7 @@ impl Http1 {
             answers,
             leg: dialled.leg,
             made,
+            home: Handle::current().id(),
             personal: false,
             fresh: true,
         })
@@ -68,6 +73,11 @@ impl Http1 {
     /// When it was made.
     pub(super) fn made(&self) -> Instant {
         self.made
+    }
+
+    /// The runtime that hears of its bytes.
+    pub(super) fn home(&self) -> Id {
+        self.home
     }
 
     /// Whether it belongs to one caller.

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::{runtime::Handle, time::Instant};
 
 use super::{
     UpstreamError,
@@ -39,6 +39,9 @@ impl Default for PoolConfig {
         Self { max_idle: 256, max_age: Duration::from_mins(10), idle_timeout: Duration::from_secs(60) }
     }
 }
+
+/// How many kept connections are looked at for one of this thread.
+const NEAR: usize = 32;
 
 /// Connections to one server.
 pub(super) struct Pool {
@@ -122,10 +125,17 @@ impl Pool {
         Ok(Line::Http2(Ticket::new(connection, true)))
     }
 
-    /// The connection used last, if it still lives: what has lain longest is the likeliest to be closed by the server just now.
+    /// The connection used last, if it still lives: what has lain longest is the likeliest to be closed by the server just now. One whose
+    /// bytes this very thread hears of comes first, as those of another have to wake it.
     fn take(&self, cx: &mut Context<'_>) -> Option<Box<Http1>> {
+        let here = Handle::current().id();
         loop {
-            let mut connection = lock(&self.idle).pop_back()?.connection;
+            let mut connection = {
+                let mut idle = lock(&self.idle);
+                let last = idle.len().checked_sub(1)?;
+                let near = idle.iter().rev().take(NEAR).position(|kept| kept.connection.home() == here);
+                idle.remove(last - near.unwrap_or_default())?.connection
+            };
             if self.young(&connection) && connection.ready(cx) {
                 connection.fresh = false;
                 return Some(connection);

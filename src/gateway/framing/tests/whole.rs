@@ -106,7 +106,6 @@ async fn served(bytes: Vec<u8>, piece: usize) -> String {
     let serving = tokio::spawn(
         http1::Builder::new()
             .half_close(true)
-            .max_headers(MAX_FIELDS)
             .max_header_size(MAX_HEAD)
             .serve_connection(TokioIo::new(guard), service),
     );

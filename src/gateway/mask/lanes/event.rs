@@ -1,17 +1,37 @@
-//! One JSON event of a stream: its values in order, and the event again with some of them changed.
+//! One JSON event of a stream: its values in order, and the event again with some of them changed, every other byte as it was.
+
+use std::ops::Range;
 
 use super::{
-    json::{self, Malformed, Path, Scanner, Sink},
-    shape::Shape,
+    json::{Escapes, Malformed, Path, Scanner, Sink},
+    shape,
 };
 
-/// A value that is neither an object nor an array.
+/// Something of an event that may have to change.
 #[derive(Debug)]
 pub(super) struct Leaf {
+    /// Where it stands; of a key, nothing.
     pub(super) path: Path,
-    /// A string's text, or a number or literal as it stands.
+    /// A string's or key's text, or a number or literal as it stands.
     pub(super) text: String,
+    /// Whether it is a value in quotes.
     pub(super) is_string: bool,
+    pub(super) kind: Kind,
+    /// Its bytes in the event.
+    pub(super) at: Range<usize>,
+}
+
+/// What a leaf is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Neither an object nor an array.
+    Value,
+    /// The key of a member.
+    Key,
+    /// An object that may go as a whole.
+    Object,
+    /// An array that may.
+    Array,
 }
 
 /// What a value becomes.
@@ -19,136 +39,112 @@ pub(super) struct Leaf {
 pub(super) enum Becomes {
     Same,
     Text(String),
-    /// A number or literal.
-    Scalar(String),
+    /// A number or literal, or JSON of another kind.
+    Raw(String),
 }
 
-/// The values of an event, in its order.
-pub(super) fn leaves(event: &[u8]) -> Result<Vec<Leaf>, Malformed> {
-    let (mut scanner, mut found) = (Scanner::default(), Found(Vec::new()));
+/// The values of an event, in its order; containers that `covers` names or that may repeat the text stand before what is in them.
+pub(super) fn leaves(
+    event: &[u8],
+    escapes: &mut Escapes,
+    covers: impl Fn(&Path) -> bool,
+) -> Result<Vec<Leaf>, Malformed> {
+    let mut found = Found { leaves: Vec::new(), open: Vec::new(), covers };
+    let mut scanner = Scanner::writing_like(escapes);
     scanner.feed(event, &mut found)?;
     scanner.finish(&mut found)?;
-    Ok(found.0)
+    escapes.clone_from(scanner.escapes());
+    Ok(found.leaves)
 }
 
-/// The event with its values changed, each as `becomes` says in the same order. What `shape` drops is not in it.
-pub(super) fn rewrite(event: &[u8], becomes: Vec<Becomes>, shape: Shape) -> Vec<u8> {
-    let out = Vec::with_capacity(event.len() + 64);
-    let mut rewriting = Rewriting { out, becomes: becomes.into_iter(), shape, muted: 0, same: false };
-    // It was read before, so it is JSON.
-    let mut scanner = Scanner::default();
-    if scanner.feed(event, &mut rewriting).and_then(|()| scanner.finish(&mut rewriting)).is_err() {
-        rewriting.out.clear();
+/// The event with its leaves changed, each as `becomes` says in the same order.
+pub(super) fn rewrite(event: &[u8], leaves: &[Leaf], becomes: &[Becomes], escapes: &Escapes) -> Vec<u8> {
+    let (mut out, mut done) = (Vec::with_capacity(event.len() + 64), 0);
+    for (leaf, becomes) in leaves.iter().zip(becomes) {
+        // What lies in something that went is gone with it.
+        if *becomes == Becomes::Same || leaf.at.start < done {
+            continue;
+        }
+        out.extend_from_slice(event.get(done..leaf.at.start).unwrap_or_default());
+        done = leaf.at.end;
+        match becomes {
+            Becomes::Same => {}
+            Becomes::Raw(json) => out.extend_from_slice(json.as_bytes()),
+            Becomes::Text(text) => {
+                out.push(b'"');
+                escapes.write(text, &mut out);
+                out.push(b'"');
+            }
+        }
     }
-    rewriting.out
+    out.extend_from_slice(event.get(done..).unwrap_or_default());
+    out
 }
 
-struct Found(Vec<Leaf>);
+struct Found<C> {
+    leaves: Vec<Leaf>,
+    /// Containers under way: the leaf of each that has one.
+    open: Vec<Option<usize>>,
+    covers: C,
+}
 
-impl Sink for Found {
+impl<C> Found<C> {
+    fn begin(&mut self, path: Path, kind: Kind, at: u64) {
+        let at = usize::try_from(at).unwrap_or(usize::MAX);
+        let is_string = kind == Kind::Value;
+        self.leaves.push(Leaf { path, text: String::new(), is_string, kind, at: at..at });
+    }
+}
+
+impl<C: Fn(&Path) -> bool> Sink for Found<C> {
     fn raw(&mut self, _: &[u8]) {}
-    fn enter(&mut self, _: &Path, _: u8) {}
-    fn leave(&mut self, _: u8) {}
 
-    fn open(&mut self, path: &Path) {
-        self.0.push(Leaf { path: path.clone(), text: String::new(), is_string: true });
+    fn enter(&mut self, path: &Path, bracket: u8, at: u64) {
+        let told = shape::may_repeat(path) || (self.covers)(path);
+        self.open.push(told.then_some(self.leaves.len()));
+        if told {
+            self.begin(path.clone(), if bracket == b'[' { Kind::Array } else { Kind::Object }, at);
+        }
     }
 
-    fn text(&mut self, piece: &str) {
-        if let Some(leaf) = self.0.last_mut() {
+    fn leave(&mut self, _: u8, end: u64) {
+        if let Some(leaf) = self.open.pop().flatten().and_then(|at| self.leaves.get_mut(at)) {
+            leaf.at.end = usize::try_from(end).unwrap_or(usize::MAX);
+        }
+    }
+
+    fn open(&mut self, path: &Path, key: bool, at: u64) {
+        if key {
+            self.begin(Path::default(), Kind::Key, at);
+        } else {
+            self.begin(path.clone(), Kind::Value, at);
+        }
+    }
+
+    fn text(&mut self, piece: &str, _: &Escapes) {
+        if let Some(leaf) = self.leaves.last_mut() {
             leaf.text.push_str(piece);
         }
     }
 
-    fn close(&mut self) {}
-
-    fn scalar(&mut self, path: &Path, text: &str) {
-        self.0.push(Leaf { path: path.clone(), text: text.to_owned(), is_string: false });
-    }
-}
-
-struct Rewriting {
-    out: Vec<u8>,
-    becomes: std::vec::IntoIter<Becomes>,
-    shape: Shape,
-    /// Containers open in one that goes as a whole.
-    muted: usize,
-    /// Whether the string being read stays.
-    same: bool,
-}
-
-impl Rewriting {
-    fn write(&mut self, bytes: &[u8]) {
-        if self.muted == 0 {
-            self.out.extend_from_slice(bytes);
+    fn close(&mut self, _: &Escapes, end: u64) {
+        let plain =
+            self.leaves.last().is_some_and(|leaf| leaf.kind == Kind::Key && shape::is_plain_key(&leaf.text));
+        if plain {
+            self.leaves.pop();
+        } else if let Some(leaf) = self.leaves.last_mut() {
+            leaf.at.end = usize::try_from(end).unwrap_or(usize::MAX);
         }
     }
 
-    fn quoted(&mut self, text: &str) {
-        self.out.push(b'"');
-        json::escape(text, &mut self.out);
-        self.out.push(b'"');
-    }
-}
-
-impl Sink for Rewriting {
-    fn raw(&mut self, bytes: &[u8]) {
-        self.write(bytes);
-    }
-
-    fn enter(&mut self, path: &Path, bracket: u8) {
-        if self.muted > 0 || self.shape.drops(path) {
-            if self.muted == 0 {
-                self.out.extend_from_slice(if bracket == b'[' { b"[]" } else { b"null" });
-            }
-            self.muted += 1;
-        } else {
-            self.out.push(bracket);
-        }
-    }
-
-    fn leave(&mut self, bracket: u8) {
-        if self.muted == 0 {
-            self.out.push(bracket);
-        } else {
-            self.muted -= 1;
-        }
-    }
-
-    fn open(&mut self, _: &Path) {
-        let becomes = self.becomes.next();
-        self.same = matches!(becomes, None | Some(Becomes::Same));
-        if self.muted > 0 {
-            return;
-        }
-        match becomes {
-            None | Some(Becomes::Same) => self.out.push(b'"'),
-            Some(Becomes::Text(text)) => self.quoted(&text),
-            Some(Becomes::Scalar(text)) => self.out.extend_from_slice(text.as_bytes()),
-        }
-    }
-
-    fn text(&mut self, piece: &str) {
-        if self.same && self.muted == 0 {
-            json::escape(piece, &mut self.out);
-        }
-    }
-
-    fn close(&mut self) {
-        if self.same {
-            self.write(b"\"");
-        }
-    }
-
-    fn scalar(&mut self, _: &Path, text: &str) {
-        let becomes = self.becomes.next();
-        if self.muted > 0 {
-            return;
-        }
-        match becomes {
-            None | Some(Becomes::Same) => self.out.extend_from_slice(text.as_bytes()),
-            Some(Becomes::Text(text)) => self.quoted(&text),
-            Some(Becomes::Scalar(text)) => self.out.extend_from_slice(text.as_bytes()),
-        }
+    fn scalar(&mut self, path: &Path, text: &str, end: u64) {
+        let end = usize::try_from(end).unwrap_or(usize::MAX);
+        self.leaves.push(Leaf {
+            path: path.clone(),
+            text: text.to_owned(),
+            is_string: false,
+            kind: Kind::Value,
+            at: end.saturating_sub(text.len())..end,
+        });
     }
 }

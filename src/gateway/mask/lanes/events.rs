@@ -4,11 +4,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     NotUnderstood,
-    deltas::{self, Reading},
-    event::{self, Becomes, Leaf},
+    deltas::{self, Carrier, Reading},
+    document::LONGEST_FIELD,
+    event::{self, Becomes, Kind, Leaf},
+    json::{Escapes, Path, Step},
     lane::Lane,
-    shape::Shape,
-    whole,
+    shape, whole,
 };
 use crate::gateway::mask::Masking;
 
@@ -34,6 +35,8 @@ pub(super) struct Events {
     masking: Arc<Masking>,
     /// For copies of what was said before.
     quiet: Arc<Masking>,
+    carrier: Carrier,
+    escapes: Escapes,
     lanes: BTreeMap<String, Open>,
     /// Events that were added so far, for streams that count theirs.
     added: u64,
@@ -54,22 +57,25 @@ struct Pattern {
 }
 
 impl Events {
-    pub(super) fn new(masking: &Arc<Masking>) -> Self {
+    pub(super) fn new(masking: &Arc<Masking>, carrier: Carrier) -> Self {
         let (masking, quiet) = (Arc::clone(masking), Arc::new(masking.quiet()));
-        Self { masking, quiet, lanes: BTreeMap::new(), added: 0 }
+        Self { masking, quiet, carrier, escapes: Escapes::default(), lanes: BTreeMap::new(), added: 0 }
     }
 
-    /// Takes an event and says what to send on, in order.
+    /// Whether an event is of a known shape.
+    pub(super) fn knows(&self, json: &[u8]) -> bool {
+        let leaves = event::leaves(json, &mut Escapes::default(), |_| false);
+        leaves.is_ok_and(|leaves| deltas::read(&leaves, self.carrier).shape == shape::Shape::Interface)
+    }
+
+    /// Takes an event and says what to send on, in order; the last is the event itself.
     ///
     /// # Errors
     /// When it is no JSON, or more than is held.
     pub(super) fn event(&mut self, name: Option<&str>, json: &[u8]) -> Result<Vec<Sent>, NotUnderstood> {
-        let leaves = event::leaves(json)?;
-        let (shape, reading) = match deltas::read(&leaves) {
-            Some(reading) => (Shape::Interface, reading),
-            None => (Shape::Any, Reading::default()),
-        };
-        let mut becomes = self.whole(&leaves, &reading, shape);
+        let leaves = self.leaves(json)?;
+        let reading = deltas::read(&leaves, self.carrier);
+        let mut becomes = self.whole(json, &leaves, &reading);
         self.pieces(name, json, &leaves, &reading, &mut becomes)?;
         let mut sent = self.ended(&leaves, &reading, &mut becomes)?;
         if let Some(at) = reading.sequence
@@ -77,11 +83,10 @@ impl Events {
             && let (Some(leaf), Some(becomes)) = (leaves.get(at), becomes.get_mut(at))
             && let Ok(number) = leaf.text.parse::<u64>()
         {
-            *becomes = Becomes::Scalar(number.saturating_add(self.added).to_string());
+            *becomes = Becomes::Raw(number.saturating_add(self.added).to_string());
         }
-        let drops = leaves.iter().any(|leaf| shape.drops(&leaf.path));
-        sent.push(if drops || becomes.iter().any(|becomes| *becomes != Becomes::Same) {
-            Sent::Changed(event::rewrite(json, becomes, shape))
+        sent.push(if becomes.iter().any(|becomes| *becomes != Becomes::Same) {
+            Sent::Changed(event::rewrite(json, &leaves, &becomes, &self.escapes))
         } else {
             Sent::Same
         });
@@ -106,18 +111,43 @@ impl Events {
         Ok(sent)
     }
 
+    fn leaves(&mut self, json: &[u8]) -> Result<Vec<Leaf>, NotUnderstood> {
+        let masking = Arc::clone(&self.masking);
+        let covers = |path: &Path| shape::covered(path, masking.fields());
+        Ok(event::leaves(json, &mut self.escapes, covers)?)
+    }
+
     /// Everything that is not a piece.
-    fn whole(&self, leaves: &[Leaf], reading: &Reading, shape: Shape) -> Vec<Becomes> {
+    fn whole(&self, json: &[u8], leaves: &[Leaf], reading: &Reading) -> Vec<Becomes> {
         let masking = if reading.again { &self.quiet } else { &self.masking };
+        let fields = masking.fields();
+        // How far a container reaches that goes as a whole.
+        let mut gone = 0;
         let masked = leaves.iter().enumerate().map(|(at, leaf)| {
-            if reading.pieces.iter().any(|piece| piece.leaf == at) {
+            if leaf.at.start < gone || reading.pieces.iter().any(|piece| piece.leaf == at) {
                 return Becomes::Same;
             }
-            let treatment = shape.treat(&leaf.path, self.masking.fields());
-            let masked = if leaf.is_string {
-                whole::text(masking, treatment, &leaf.path, &leaf.text)
-            } else {
-                whole::scalar(masking, treatment, &leaf.path, &leaf.text)
+            let masked = match leaf.kind {
+                Kind::Key => whole::key(masking, &leaf.text),
+                Kind::Object | Kind::Array if shape::covered(&leaf.path, fields) => {
+                    gone = leaf.at.end;
+                    let came = json.get(leaf.at.clone()).unwrap_or_default();
+                    let came = came.get(..LONGEST_FIELD).unwrap_or(came);
+                    Some(masking.field(&String::from_utf8_lossy(came)))
+                }
+                Kind::Object | Kind::Array if reading.shape.drops(&leaf.path) => {
+                    gone = leaf.at.end;
+                    let none = if leaf.kind == Kind::Array { "[]" } else { "null" };
+                    // What is nothing already stays as it is written.
+                    let is_empty = json.get(leaf.at.clone()).is_some_and(|json| json == none.as_bytes());
+                    return if is_empty { Becomes::Same } else { Becomes::Raw(none.to_owned()) };
+                }
+                Kind::Object | Kind::Array => None,
+                Kind::Value => {
+                    let treatment = reading.shape.treat(&leaf.path, fields);
+                    let value = if leaf.is_string { whole::text } else { whole::scalar };
+                    value(masking, treatment, &leaf.path, &leaf.text)
+                }
             };
             masked.map_or(Becomes::Same, Becomes::Text)
         });
@@ -140,19 +170,18 @@ impl Events {
                 if self.lanes.len() >= MOST_LANES {
                     return Err(NotUnderstood::TooMany);
                 }
-                let lane =
-                    if piece.nested { Lane::nested(&self.masking, 1) } else { Lane::text(&self.masking) };
+                let lane = match piece.nested {
+                    _ if shape::covered(&leaf.path, self.masking.fields()) => Lane::field(&self.masking),
+                    true => Lane::nested(&self.masking, 1),
+                    false => Lane::text(&self.masking),
+                };
                 self.lanes.insert(piece.lane.clone(), Open { lane, pattern: None });
             }
             let Some(open) = self.lanes.get_mut(&piece.lane) else { continue };
             let mut text = String::new();
             open.lane.push(&leaf.text, &mut text);
             if !leaf.text.is_empty() || open.pattern.is_none() {
-                open.pattern = (json.len() <= LONGEST_PATTERN).then(|| Pattern {
-                    name: name.map(str::to_owned),
-                    json: json.to_vec(),
-                    leaf: piece.leaf,
-                });
+                open.pattern = Pattern::of(name, json, leaves, reading, piece.leaf);
             }
             if text != leaf.text {
                 *becomes = Becomes::Text(text);
@@ -178,7 +207,7 @@ impl Events {
             let Some(mut open) = self.lanes.remove(&name) else { continue };
             let mut rest = String::new();
             open.lane.finish(&mut rest);
-            let here = reading.pieces.iter().find(|piece| piece.lane == name).map(|piece| piece.leaf);
+            let here = reading.pieces.iter().rfind(|piece| piece.lane == name).map(|piece| piece.leaf);
             match here.and_then(|at| Some((leaves.get(at)?, becomes.get_mut(at)?))) {
                 Some(_) if rest.is_empty() => {}
                 Some((leaf, becomes)) => {
@@ -212,9 +241,9 @@ impl Events {
             return Ok(None);
         }
         let Pattern { name, json, leaf } = pattern.ok_or(NotUnderstood::TooLong)?;
-        let leaves = event::leaves(&json)?;
-        let reading = Reading { again: true, ..deltas::read(&leaves).unwrap_or_default() };
-        let mut becomes = self.whole(&leaves, &reading, Shape::Interface);
+        let leaves = self.leaves(&json)?;
+        let reading = Reading { again: true, ..deltas::read(&leaves, self.carrier) };
+        let mut becomes = self.whole(&json, &leaves, &reading);
         for (at, (other, becomes)) in leaves.iter().zip(&mut becomes).enumerate() {
             let is_piece = reading.pieces.iter().any(|piece| piece.leaf == at);
             if at == leaf {
@@ -222,21 +251,40 @@ impl Events {
             } else if is_piece {
                 *becomes = Becomes::Text(String::new());
             } else if reading.sequence == Some(at) {
-                let number = number.or_else(|| other.text.parse().ok()).unwrap_or_default();
-                *becomes = Becomes::Scalar(number.saturating_add(self.added).to_string());
+                let number = number.or_else(|| other.text.parse().ok().map(|n: u64| n.saturating_add(1)));
+                *becomes = Becomes::Raw(number.unwrap_or_default().saturating_add(self.added).to_string());
             } else if other.is_string && is_said_once(other) {
-                *becomes = Becomes::Scalar("null".to_owned());
+                *becomes = Becomes::Raw("null".to_owned());
             }
         }
         self.added = self.added.saturating_add(1);
-        Ok(Some(Sent::More(name, event::rewrite(&json, becomes, Shape::Interface))))
+        let alone = leaves.get(leaf).and_then(|leaf| deltas::alone(leaf, &leaves, &rest));
+        let json = alone.unwrap_or_else(|| event::rewrite(&json, &leaves, &becomes, &self.escapes));
+        Ok(Some(Sent::More(name, json)))
+    }
+}
+
+impl Pattern {
+    /// The event, or when it is long the event without the texts in it.
+    fn of(name: Option<&str>, json: &[u8], leaves: &[Leaf], reading: &Reading, leaf: usize) -> Option<Self> {
+        let json = if json.len() <= LONGEST_PATTERN {
+            json.to_vec()
+        } else {
+            let mut becomes = vec![Becomes::Same; leaves.len()];
+            for piece in &reading.pieces {
+                if let Some(becomes) = becomes.get_mut(piece.leaf) {
+                    *becomes = Becomes::Text(String::new());
+                }
+            }
+            event::rewrite(json, leaves, &becomes, &Escapes::default())
+        };
+        (json.len() <= LONGEST_PATTERN).then(|| Self { name: name.map(str::to_owned), json, leaf })
     }
 }
 
 /// What clients put together from pieces, and must not hear twice.
 fn is_said_once(leaf: &Leaf) -> bool {
-    let in_delta =
-        leaf.path.steps().iter().any(|step| matches!(step, super::json::Step::Key(key) if key == "delta"));
+    let in_delta = leaf.path.steps().iter().any(|step| matches!(step, Step::Key(key) if key == "delta"));
     match leaf.path.key() {
         Some("type") => false,
         Some("finish_reason" | "finishReason" | "stop_reason") => true,

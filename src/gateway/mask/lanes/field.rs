@@ -83,20 +83,22 @@ fn part(rest: &str) -> Result<(Part, &str), NoField> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::mask::lanes::json::{Scanner, Sink};
+    use crate::gateway::mask::lanes::json::{Escapes, Scanner, Sink};
 
     struct Covered<'a>(&'a Field, Vec<String>);
 
     impl Sink for Covered<'_> {
         fn raw(&mut self, _: &[u8]) {}
-        fn enter(&mut self, _: &Path, _: u8) {}
-        fn leave(&mut self, _: u8) {}
-        fn open(&mut self, path: &Path) {
-            self.scalar(path, "");
+        fn enter(&mut self, _: &Path, _: u8, _: u64) {}
+        fn leave(&mut self, _: u8, _: u64) {}
+        fn open(&mut self, path: &Path, key: bool, _: u64) {
+            if !key {
+                self.scalar(path, "", 0);
+            }
         }
-        fn text(&mut self, _: &str) {}
-        fn close(&mut self) {}
-        fn scalar(&mut self, path: &Path, _: &str) {
+        fn text(&mut self, _: &str, _: &Escapes) {}
+        fn close(&mut self, _: &Escapes, _: u64) {}
+        fn scalar(&mut self, path: &Path, _: &str, _: u64) {
             if self.0.covers(path) {
                 self.1.push(path.to_string());
             }

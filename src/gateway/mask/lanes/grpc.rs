@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{NotUnderstood, lane::Lane, protobuf, sse::LONGEST};
+use super::{NotUnderstood, lane::Lane, protobuf, sse::LONGEST, text::Plain};
 use crate::gateway::mask::Masking;
 
 /// Texts open at once in one stream.
@@ -11,6 +11,8 @@ const MOST_LANES: usize = 1_024;
 // `ModelStreamInferResponse`, `ModelInferResponse`, `InferOutputTensor` and `InferTensorContents` of KServe's grpc_predict_v2.proto.
 const ERROR_MESSAGE: u64 = 1;
 const INFER_RESPONSE: u64 = 2;
+const ID: u64 = 3;
+const PARAMETERS: u64 = 4;
 const OUTPUTS: u64 = 5;
 const RAW_OUTPUT_CONTENTS: u64 = 6;
 // `ModelInferRequest` has its tensors where an answer has them, and their bytes behind them.
@@ -29,7 +31,17 @@ pub(super) struct Calls {
     /// The field of the bytes that stand beside the tensors.
     raw: u64,
     held: Vec<u8>,
-    lanes: BTreeMap<(String, usize), Lane>,
+    /// Texts under way, by the response's id, the tensor's name and the element's place.
+    lanes: BTreeMap<(String, String, usize), Plain>,
+}
+
+/// What a response says before its tensors' elements.
+#[derive(Default)]
+struct Response {
+    id: String,
+    /// Whether it is the last to its request.
+    last: bool,
+    tensors: Vec<Tensor>,
 }
 
 /// What a tensor says before its elements.
@@ -53,84 +65,101 @@ impl Calls {
 
     pub(super) fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), NotUnderstood> {
         self.held.extend_from_slice(bytes);
-        while let Some((compressed, length)) = prefix(&self.held) {
+        let held = std::mem::take(&mut self.held);
+        let mut rest = held.as_slice();
+        while let Some((compressed, length, body)) = prefix(rest) {
             if length > LONGEST {
                 return Err(NotUnderstood::TooLong);
             }
             if compressed {
                 return Err(NotUnderstood::Malformed("a message of it is compressed"));
             }
-            if self.held.len() < 5 + length {
-                break;
-            }
-            let message: Vec<u8> = self.held.drain(..5 + length).skip(5).collect();
-            let message = self.message(&message)?;
+            let Some((message, after)) = body.split_at_checked(length) else { break };
+            let message = self.message(message, out)?;
             write(&message, out);
+            rest = after;
         }
+        self.held = rest.to_vec();
         Ok(())
     }
 
     /// The call's end: the rests of the texts in a message of their own.
     pub(super) fn finish(&mut self, whole: bool, out: &mut Vec<u8>) -> Result<(), NotUnderstood> {
         let cut = !std::mem::take(&mut self.held).is_empty();
-        let mut rests: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for ((name, at), mut lane) in std::mem::take(&mut self.lanes) {
-            let mut rest = String::new();
-            if whole && !cut {
+        let mut ids: Vec<String> = self.lanes.keys().map(|(id, ..)| id.clone()).collect();
+        ids.dedup();
+        for id in ids {
+            self.rests(&id, whole && !cut, out);
+        }
+        if cut { Err(NotUnderstood::Malformed("its last message is not complete")) } else { Ok(()) }
+    }
+
+    /// A message with what is held of the texts of one request.
+    fn rests(&mut self, id: &str, whole: bool, out: &mut Vec<u8>) {
+        let mut rests: BTreeMap<String, Vec<Vec<u8>>> = BTreeMap::new();
+        let (ending, others) =
+            std::mem::take(&mut self.lanes).into_iter().partition(|((of, ..), _)| of == id);
+        self.lanes = others;
+        let ending: BTreeMap<(String, String, usize), Plain> = ending;
+        for ((_, name, at), mut lane) in ending {
+            let mut rest = Vec::new();
+            if whole {
                 lane.finish(&mut rest)
             } else {
                 lane.abort(&mut rest)
             }
             let elements = rests.entry(name).or_default();
-            elements.resize(elements.len().max(at + 1), String::new());
+            elements.resize(elements.len().max(at + 1), Vec::new());
             if let Some(element) = elements.get_mut(at) {
                 *element = rest;
             }
         }
         rests.retain(|_, elements| elements.iter().any(|element| !element.is_empty()));
         if !rests.is_empty() {
-            write(&of_rests(&rests), out);
+            write(&of_rests(id, &rests), out);
         }
-        if cut { Err(NotUnderstood::Malformed("its last message is not complete")) } else { Ok(()) }
     }
 
-    fn message(&mut self, message: &[u8]) -> Result<Vec<u8>, NotUnderstood> {
+    fn message(&mut self, message: &[u8], out: &mut Vec<u8>) -> Result<Vec<u8>, NotUnderstood> {
         if !self.streams {
-            return self.response(message);
+            return self.response(message, out);
         }
         protobuf::rewrite(message, &mut |number, value| match number {
             ERROR_MESSAGE => Ok(Some(self.whole(value))),
-            INFER_RESPONSE => self.response(value).map(Some),
+            INFER_RESPONSE => self.response(value, out).map(Some),
             _ => Ok(None),
         })
     }
 
-    fn response(&mut self, message: &[u8]) -> Result<Vec<u8>, NotUnderstood> {
-        let mut tensors = Vec::new();
-        protobuf::each(message, &mut |number, value| {
-            if number == OUTPUTS {
-                tensors.push(Tensor::of(value)?);
-            }
-            Ok(())
-        })?;
-        let mut output = tensors.iter();
+    fn response(&mut self, message: &[u8], out: &mut Vec<u8>) -> Result<Vec<u8>, NotUnderstood> {
+        let response = Response::of(message)?;
+        let mut output = response.tensors.iter();
         let beside = self.raw;
-        let mut raw = tensors.iter().filter(|tensor| !tensor.has_contents);
-        protobuf::rewrite(message, &mut |number, value| match number {
+        let mut raw = response.tensors.iter().filter(|tensor| !tensor.has_contents);
+        let masked = protobuf::rewrite(message, &mut |number, value| match number {
             OUTPUTS => match output.next() {
-                Some(tensor) if tensor.is_bytes => self.contents(tensor, value).map(Some),
+                Some(tensor) if tensor.is_bytes => self.contents(&response, tensor, value).map(Some),
                 _ => Ok(None),
             },
             number if number == beside => match raw.next() {
-                Some(tensor) if tensor.is_bytes => self.raw(tensor, value).map(Some),
+                Some(tensor) if tensor.is_bytes => self.raw(&response, tensor, value).map(Some),
                 Some(_) => Ok(None),
                 None => Err(NotUnderstood::Malformed("it has more tensors than it names")),
             },
             _ => Ok(None),
-        })
+        })?;
+        if response.last {
+            self.rests(&response.id, true, out);
+        }
+        Ok(masked)
     }
 
-    fn contents(&mut self, tensor: &Tensor, value: &[u8]) -> Result<Vec<u8>, NotUnderstood> {
+    fn contents(
+        &mut self,
+        response: &Response,
+        tensor: &Tensor,
+        value: &[u8],
+    ) -> Result<Vec<u8>, NotUnderstood> {
         protobuf::rewrite(value, &mut |number, value| {
             if number != CONTENTS {
                 return Ok(None);
@@ -141,21 +170,21 @@ impl Calls {
                     return Ok(None);
                 }
                 at += 1;
-                self.element(tensor, at - 1, value).map(Some)
+                self.element(response, tensor, at - 1, value).map(Some)
             })
             .map(Some)
         })
     }
 
     /// Elements with their lengths before them, four bytes, little-endian.
-    fn raw(&mut self, tensor: &Tensor, value: &[u8]) -> Result<Vec<u8>, NotUnderstood> {
+    fn raw(&mut self, response: &Response, tensor: &Tensor, value: &[u8]) -> Result<Vec<u8>, NotUnderstood> {
         const SHORT: NotUnderstood = NotUnderstood::Malformed("a BYTES tensor of it is cut");
         let (mut rest, mut out, mut at) = (value, Vec::with_capacity(value.len()), 0);
         while !rest.is_empty() {
             let (length, after) = rest.split_first_chunk::<4>().ok_or(SHORT)?;
             let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|_| SHORT)?;
             let (element, after) = after.split_at_checked(length).ok_or(SHORT)?;
-            let element = self.element(tensor, at, element)?;
+            let element = self.element(response, tensor, at, element)?;
             let length = u32::try_from(element.len()).map_err(|_| NotUnderstood::TooLong)?;
             out.extend_from_slice(&length.to_le_bytes());
             out.extend_from_slice(&element);
@@ -165,29 +194,70 @@ impl Calls {
         Ok(out)
     }
 
-    fn element(&mut self, tensor: &Tensor, at: usize, value: &[u8]) -> Result<Vec<u8>, NotUnderstood> {
+    fn element(
+        &mut self,
+        response: &Response,
+        tensor: &Tensor,
+        at: usize,
+        value: &[u8],
+    ) -> Result<Vec<u8>, NotUnderstood> {
         // Pictures and sound come as BYTES too.
-        let Ok(text) = std::str::from_utf8(value) else { return Ok(value.to_vec()) };
-        if !self.streams {
-            return Ok(self.whole(text.as_bytes()));
+        if value.contains(&0) && std::str::from_utf8(value).is_err() {
+            return Ok(value.to_vec());
         }
-        let key = (tensor.name.clone(), at);
+        if !self.streams {
+            return Ok(self.whole(value));
+        }
+        let key = (response.id.clone(), tensor.name.clone(), at);
         if self.lanes.len() >= MOST_LANES && !self.lanes.contains_key(&key) {
             return Err(NotUnderstood::TooMany);
         }
-        let lane = self.lanes.entry(key).or_insert_with(|| Lane::text(&self.masking));
-        let mut masked = String::new();
-        lane.push(text, &mut masked);
-        Ok(masked.into_bytes())
+        let mut masked = Vec::new();
+        let lane = self.lanes.entry(key.clone()).or_insert_with(|| Plain::new(&self.masking));
+        lane.push(value, &mut masked);
+        if response.last {
+            lane.finish(&mut masked);
+            self.lanes.remove(&key);
+        }
+        Ok(masked)
     }
 
+    /// An element that stands by itself. What has nothing to mask stays as it is, were it no text at all.
     fn whole(&self, value: &[u8]) -> Vec<u8> {
-        let mut lane = Lane::nested(&self.masking, 1);
-        let mut masked = String::new();
-        lane.push(&String::from_utf8_lossy(value), &mut masked);
+        let (mut lane, mut masked) = (Lane::nested(&self.masking, 1), String::new());
+        let text = String::from_utf8_lossy(value);
+        lane.push(&text, &mut masked);
         lane.finish(&mut masked);
-        masked.into_bytes()
+        if masked == text { value.to_vec() } else { masked.into_bytes() }
     }
+}
+
+impl Response {
+    fn of(message: &[u8]) -> Result<Self, NotUnderstood> {
+        let mut response = Self::default();
+        protobuf::each(message, &mut |number, value| {
+            match number {
+                ID => response.id = String::from_utf8_lossy(value).into_owned(),
+                PARAMETERS => response.last |= is_last(value)?,
+                OUTPUTS => response.tensors.push(Tensor::of(value)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(response)
+    }
+}
+
+/// Whether a parameter says that no more comes to a request, as Triton does.
+fn is_last(parameter: &[u8]) -> Result<bool, NotUnderstood> {
+    let (mut named, mut set) = (false, false);
+    protobuf::each(parameter, &mut |number, value| {
+        named |= number == 1 && value == b"triton_final_response";
+        // Field 1, a varint: true.
+        set |= number == 2 && value == [8, 1];
+        Ok(())
+    })?;
+    Ok(named && set)
 }
 
 impl Tensor {
@@ -207,12 +277,15 @@ impl Tensor {
 }
 
 /// A `ModelStreamInferResponse` with these elements.
-fn of_rests(rests: &BTreeMap<String, Vec<String>>) -> Vec<u8> {
+fn of_rests(id: &str, rests: &BTreeMap<String, Vec<Vec<u8>>>) -> Vec<u8> {
     let mut response = Vec::new();
+    if !id.is_empty() {
+        protobuf::write(ID, id.as_bytes(), &mut response);
+    }
     for (name, elements) in rests {
         let (mut tensor, mut contents, mut shape) = (Vec::new(), Vec::new(), Vec::new());
         for element in elements {
-            protobuf::write(BYTES_CONTENTS, element.as_bytes(), &mut contents);
+            protobuf::write(BYTES_CONTENTS, element, &mut contents);
         }
         protobuf::write(NAME, name.as_bytes(), &mut tensor);
         protobuf::write(DATATYPE, b"BYTES", &mut tensor);
@@ -226,10 +299,10 @@ fn of_rests(rests: &BTreeMap<String, Vec<String>>) -> Vec<u8> {
     message
 }
 
-/// The five bytes before a message: whether it is compressed, and its length.
-fn prefix(held: &[u8]) -> Option<(bool, usize)> {
-    let [flag, a, b, c, d, ..] = held else { return None };
-    Some((*flag != 0, usize::try_from(u32::from_be_bytes([*a, *b, *c, *d])).unwrap_or(usize::MAX)))
+/// The five bytes before a message: whether it is compressed, and its length; and what follows.
+fn prefix(held: &[u8]) -> Option<(bool, usize, &[u8])> {
+    let [flag, a, b, c, d, rest @ ..] = held else { return None };
+    Some((*flag != 0, usize::try_from(u32::from_be_bytes([*a, *b, *c, *d])).unwrap_or(usize::MAX), rest))
 }
 
 fn write(message: &[u8], out: &mut Vec<u8>) {
@@ -308,9 +381,30 @@ mod tests {
         let out = run(true, &framed(&[part("to a@"), part("b.org")])).unwrap();
         let mut rest = part("");
         rest.clear();
-        let rests = BTreeMap::from([("text_output".to_owned(), vec!["[EMAIL]".to_owned()])]);
-        rest.extend(of_rests(&rests));
+        let rests = BTreeMap::from([("text_output".to_owned(), vec![b"[EMAIL]".to_vec()])]);
+        rest.extend(of_rests("", &rests));
         assert_eq!(out, framed(&[part("to "), part(""), rest]));
+    }
+
+    #[test]
+    fn the_last_answer_to_a_request_ends_its_texts() {
+        let last = field(PARAMETERS, &[field(1, b"triton_final_response"), field(2, &[8, 1])].concat());
+        let part = |id: &str, text: &str, more: &[u8]| {
+            let output = field(OUTPUTS, &tensor("text", "BYTES", &[text]));
+            field(INFER_RESPONSE, &[field(ID, id.as_bytes()), more.to_vec(), output].concat())
+        };
+        let wire = framed(&[part("1", "to a@", b""), part("2", "so b", b""), part("1", "b.org", &last)]);
+        let end = field(INFER_RESPONSE, &[field(ID, b"2"), last.clone()].concat());
+        let out = run(true, &[wire, framed(std::slice::from_ref(&end))].concat()).unwrap();
+        let rests = BTreeMap::from([("text".to_owned(), vec![b"b".to_vec()])]);
+        let expected = [
+            part("1", "to ", b""),
+            part("2", "so ", b""),
+            part("1", "[EMAIL]", &last),
+            of_rests("2", &rests),
+            end,
+        ];
+        assert_eq!(out, framed(&expected));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::document::Document;
+use super::document::{Document, LONGEST_FIELD};
 use crate::gateway::mask::{Masker, Masking};
 
 /// A text and what is held of it.
@@ -12,6 +12,8 @@ pub(super) enum Lane {
     Text(Text),
     /// Text that is JSON when it begins as an object or an array: the arguments of a tool.
     Nested(Box<Nested>),
+    /// Text that the operator named: its mask comes at its end.
+    Field(Arc<Masking>, String),
 }
 
 /// A masker and where its masks are counted.
@@ -66,9 +68,16 @@ impl Lane {
         Self::Nested(Box::new(Nested { masking, state: Inside::Before, depth, label }))
     }
 
+    /// A text that a field rule names.
+    pub(super) fn field(masking: &Arc<Masking>) -> Self {
+        Self::Field(Arc::clone(masking), String::new())
+    }
+
     /// Takes the next piece and gives what may go on.
     pub(super) fn push(&mut self, piece: &str, out: &mut String) {
         match self {
+            Self::Field(_, text) if text.len() < LONGEST_FIELD => text.push_str(piece),
+            Self::Field(..) => {}
             Self::Text(text) => text.masker.push(piece, out),
             Self::Nested(nested) => nested.push(piece, out),
         }
@@ -79,6 +88,7 @@ impl Lane {
         match self {
             Self::Text(text) => text.end(out, true),
             Self::Nested(nested) => nested.end(out, true),
+            Self::Field(masking, text) => end_field(masking, text, out),
         }
     }
 
@@ -87,7 +97,15 @@ impl Lane {
         match self {
             Self::Text(text) => text.end(out, false),
             Self::Nested(nested) => nested.end(out, false),
+            Self::Field(masking, text) => end_field(masking, text, out),
         }
+    }
+}
+
+fn end_field(masking: &Masking, text: &mut String, out: &mut String) {
+    if !text.is_empty() {
+        out.push_str(&masking.field(text));
+        text.clear();
     }
 }
 
@@ -135,8 +153,11 @@ impl Nested {
             // Models write broken JSON too: from there on it is text like any other.
             let from = usize::try_from(document.read() - before).unwrap_or(usize::MAX);
             piece = piece.get(from..).unwrap_or_default();
+            let untold = document.untold();
             self.end(out, true);
-            self.state = Inside::Text(Text::under(&self.masking, ""));
+            let mut text = Text::under(&self.masking, "");
+            text.masker.push(&untold, out);
+            self.state = Inside::Text(text);
         }
         if let Inside::Text(text) = &mut self.state {
             text.masker.push(piece, out);

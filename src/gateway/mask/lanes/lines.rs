@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     NotUnderstood,
+    deltas::Carrier,
     events::{Events, Sent},
     sse::LONGEST,
 };
@@ -14,11 +15,13 @@ use crate::gateway::mask::Masking;
 pub(super) struct Lines {
     events: Events,
     held: Vec<u8>,
+    /// The last byte that was written.
+    last: Option<u8>,
 }
 
 impl Lines {
     pub(super) fn new(masking: &Arc<Masking>) -> Self {
-        Self { events: Events::new(masking), held: Vec::new() }
+        Self { events: Events::new(masking, Carrier::Records), held: Vec::new(), last: None }
     }
 
     pub(super) fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), NotUnderstood> {
@@ -35,6 +38,7 @@ impl Lines {
             }
         }
         self.held.extend_from_slice(rest);
+        self.last = out.last().copied().or(self.last);
         if self.held.len() > LONGEST { Err(NotUnderstood::TooLong) } else { Ok(()) }
     }
 
@@ -51,39 +55,44 @@ impl Lines {
     }
 
     fn end(&mut self, whole: bool, out: &mut Vec<u8>) {
-        let more = self.events.finish(whole).unwrap_or_default();
-        more.into_iter().for_each(|sent| write(sent, &[], out));
+        for sent in self.events.finish(whole).unwrap_or_default() {
+            if let Sent::More(_, json) = sent {
+                // The last line may have come without its end.
+                if out.last().or(self.last.as_ref()).is_some_and(|last| *last != b'\n') {
+                    out.push(b'\n');
+                }
+                more(&json, out);
+            }
+        }
     }
 
     /// One line, with its line feed unless it is the last.
     fn line(&mut self, line: &[u8], out: &mut Vec<u8>) -> Result<(), NotUnderstood> {
         // RFC 7464 puts a record separator before each.
         let json = line.trim_ascii();
-        let json = json.strip_prefix(b"\x1e").unwrap_or(json);
+        let json = json.strip_prefix(b"\x1e").map_or(json, <[u8]>::trim_ascii_start);
         if json.is_empty() {
             out.extend_from_slice(line);
             return Ok(());
         }
         let sent = self.events.event(None, json)?;
-        sent.into_iter().for_each(|sent| write(sent, line, out));
+        let after = line.len() - line.trim_ascii_end().len();
+        let (rest, after) = line.split_at(line.len() - after);
+        let before = rest.strip_suffix(json).unwrap_or_default();
+        for sent in sent {
+            match sent {
+                Sent::Same => out.extend_from_slice(line),
+                Sent::Changed(json) => {
+                    [before, &json, after].iter().for_each(|part| out.extend_from_slice(part))
+                }
+                Sent::More(_, json) => more(&json, out),
+            }
+        }
         Ok(())
     }
 }
 
-fn write(sent: Sent, line: &[u8], out: &mut Vec<u8>) {
-    match sent {
-        Sent::Same => out.extend_from_slice(line),
-        Sent::Changed(json) => {
-            let separator = line.iter().take_while(|byte| **byte == 0x1e).count();
-            out.extend_from_slice(line.get(..separator).unwrap_or_default());
-            out.extend_from_slice(&json);
-            if line.ends_with(b"\n") {
-                out.push(b'\n');
-            }
-        }
-        Sent::More(_, json) => {
-            out.extend_from_slice(&json);
-            out.push(b'\n');
-        }
-    }
+fn more(json: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(json);
+    out.push(b'\n');
 }

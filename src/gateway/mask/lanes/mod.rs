@@ -7,6 +7,7 @@
 mod decode;
 mod deltas;
 mod document;
+mod elements;
 mod event;
 mod events;
 mod field;
@@ -31,7 +32,7 @@ pub use decode::Decoder;
 pub use field::{Field, NoField};
 
 use self::{
-    document::Document, grpc::Calls, json::Malformed, lines::Lines, shape::Shape, stream::Stream,
+    elements::Elements, grpc::Calls, json::Malformed, lines::Lines, shape::Shape, stream::Stream,
     text::Plain, websocket::Messages,
 };
 use crate::gateway::mask::{Masking, NoAnswer};
@@ -149,7 +150,7 @@ pub struct Answer {
 enum Kind {
     Events(Stream),
     Lines(Lines),
-    Json(Box<Document>),
+    Json(Box<Elements>),
     Text(Plain),
     Binary,
     Inference(Calls),
@@ -167,7 +168,7 @@ impl Answer {
         let kind = match form {
             Form::Events => Kind::Events(Stream::new(masking)),
             Form::Lines => Kind::Lines(Lines::new(masking)),
-            Form::Json | Form::Asked => Kind::Json(Box::new(Document::new(masking, shape))),
+            Form::Json | Form::Asked => Kind::Json(Box::new(Elements::new(masking, shape))),
             Form::Text => Kind::Text(Plain::new(masking)),
             Form::Binary => Kind::Binary,
             Form::Inference { streams } => Kind::Inference(Calls::new(masking, streams)),
@@ -191,7 +192,7 @@ impl Answer {
         match &mut self.kind {
             Kind::Events(stream) => stream.push(bytes, out),
             Kind::Lines(lines) => lines.push(bytes, out),
-            Kind::Json(document) => Ok(document.push(bytes, out)?),
+            Kind::Json(elements) => elements.push(bytes, out),
             Kind::Text(plain) => {
                 plain.push(bytes, out);
                 Ok(())
@@ -218,7 +219,7 @@ impl Answer {
         match &mut self.kind {
             Kind::Events(stream) => stream.finish(out),
             Kind::Lines(lines) => lines.finish(out),
-            Kind::Json(document) => Ok(document.finish(out)?),
+            Kind::Json(elements) => elements.finish(out),
             Kind::Text(plain) => {
                 plain.finish(out);
                 Ok(())
@@ -234,7 +235,7 @@ impl Answer {
         match &mut self.kind {
             Kind::Events(stream) => stream.abort(out),
             Kind::Lines(lines) => lines.abort(out),
-            Kind::Json(document) => document.release(false, out),
+            Kind::Json(elements) => elements.abort(out),
             Kind::Text(plain) => plain.abort(out),
             Kind::Binary => {}
             // A call that was cut has no complete message to wait for.

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     NotUnderstood,
+    deltas::Carrier,
     events::{Events, Sent},
     lane::Lane,
     sse::{self, Block, Blocks},
@@ -21,19 +22,26 @@ pub(super) struct Stream {
     masking: Arc<Masking>,
     blocks: Blocks,
     events: Events,
-    /// Events whose data is plain text are pieces of one text for each name.
+    /// Events whose data is plain text are pieces of one text for each name. What began as text is text to its end.
     plain: BTreeMap<Option<String>, Lane>,
+    /// Whether an event was JSON.
+    has_json: bool,
 }
 
 impl Stream {
     pub(super) fn new(masking: &Arc<Masking>) -> Self {
-        let events = Events::new(masking);
-        Self { masking: Arc::clone(masking), blocks: Blocks::default(), events, plain: BTreeMap::new() }
+        Self {
+            masking: Arc::clone(masking),
+            blocks: Blocks::default(),
+            events: Events::new(masking, Carrier::Events),
+            plain: BTreeMap::new(),
+            has_json: false,
+        }
     }
 
     pub(super) fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), NotUnderstood> {
-        self.blocks.push(bytes)?;
-        while let Some(block) = self.blocks.next() {
+        self.blocks.push(bytes);
+        while let Some(block) = self.blocks.next()? {
             self.block(&block, out)?;
         }
         Ok(())
@@ -82,8 +90,9 @@ impl Stream {
                 self.end(true, out);
                 None
             }
-            Some(data) if data.trim_start().starts_with(['{', '[']) => {
+            Some(data) if self.is_json(block.name.as_ref(), data) => {
                 let mut sent = self.events.event(block.name.as_deref(), data.as_bytes())?;
+                self.has_json = true;
                 let last = sent.pop();
                 more(sent, out);
                 match last {
@@ -100,12 +109,19 @@ impl Stream {
             lane.finish(&mut masked);
             masked
         };
-        if data.is_none() && !block.bytes.starts_with(b":") && !contains_comment(&block.bytes) {
+        if data.is_none() && !block.has_other() {
             out.extend_from_slice(&block.bytes);
         } else {
             block.with(data.as_deref(), comment, out);
         }
         Ok(())
+    }
+
+    /// Whether data is JSON. A stream of text has brackets, too: one that begins as text is text, and so is a bracket by itself.
+    fn is_json(&self, name: Option<&String>, data: &str) -> bool {
+        let data = data.trim();
+        let begins = data.starts_with(['{', '[']);
+        begins && !self.plain.contains_key(&name.cloned()) && (self.has_json || data.len() > 1)
     }
 
     fn text(&mut self, name: Option<String>, data: &str) -> Result<String, NotUnderstood> {
@@ -117,10 +133,6 @@ impl Stream {
         lane.push(data, &mut text);
         Ok(text)
     }
-}
-
-fn contains_comment(bytes: &[u8]) -> bool {
-    bytes.windows(2).any(|pair| matches!(pair, b"\n:" | b"\r:"))
 }
 
 fn more(sent: Vec<Sent>, out: &mut Vec<u8>) {

@@ -4,6 +4,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use super::{
     NotUnderstood,
+    deltas::Carrier,
     events::{Events, Sent},
     lane::Lane,
     sse::LONGEST,
@@ -26,8 +27,8 @@ pub(super) struct Messages {
     held: Vec<u8>,
     /// Bytes of a binary frame that still have to pass.
     passing: u64,
-    /// The text message so far.
-    text: Option<Vec<u8>>,
+    /// The message so far that is looked at, and its opcode.
+    message: Option<(u8, Vec<u8>)>,
     closed: bool,
 }
 
@@ -45,30 +46,33 @@ struct Head {
 
 impl Messages {
     pub(super) fn new(masking: &Arc<Masking>, of_client: bool) -> Self {
-        let events = Events::new(masking);
-        let key = of_client.then_some([0; 4]);
         Self {
             masking: Arc::clone(masking),
-            key,
-            events,
+            key: of_client.then_some([0; 4]),
+            events: Events::new(masking, Carrier::Records),
             held: Vec::new(),
             passing: 0,
-            text: None,
+            message: None,
             closed: false,
         }
     }
 
     pub(super) fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), NotUnderstood> {
         self.held.extend_from_slice(bytes);
+        let held = std::mem::take(&mut self.held);
+        let mut rest = held.as_slice();
         loop {
-            let pass = usize::try_from(self.passing).unwrap_or(usize::MAX).min(self.held.len());
-            out.extend(self.held.drain(..pass));
+            let pass = usize::try_from(self.passing).unwrap_or(usize::MAX).min(rest.len());
+            let (passed, after) = rest.split_at(pass);
+            out.extend_from_slice(passed);
             self.passing -= pass as u64;
-            if self.passing > 0 {
-                return Ok(());
-            }
-            let Some(head) = head(&self.held, self.key.is_some())? else { return Ok(()) };
-            if head.opcode == BINARY || (head.opcode == CONTINUATION && self.text.is_none()) {
+            rest = after;
+            let Some(head) = head(rest, self.key.is_some())? else { break };
+            let first = rest.get(head.size).map(|byte| byte ^ head.key.map_or(0, |[key, ..]| key));
+            let in_bytes = head.opcode == CONTINUATION && self.message.is_none();
+            if in_bytes
+                || head.opcode == BINARY && (head.length == 0 || first.is_some_and(|b| !begins_json(b)))
+            {
                 self.passing = (head.size as u64).saturating_add(head.length);
                 continue;
             }
@@ -76,12 +80,12 @@ impl Messages {
                 return Err(NotUnderstood::TooLong);
             }
             let end = head.size + usize::try_from(head.length).unwrap_or(usize::MAX);
-            if self.held.len() < end {
-                return Ok(());
-            }
-            let frame: Vec<u8> = self.held.drain(..end).collect();
-            self.frame(&head, &frame, out)?;
+            let Some((frame, after)) = rest.split_at_checked(end) else { break };
+            self.frame(&head, frame, out)?;
+            rest = after;
         }
+        self.held = rest.to_vec();
+        Ok(())
     }
 
     /// The end of the connection; a server that closed in order has said so before.
@@ -95,14 +99,14 @@ impl Messages {
 
     pub(super) fn abort(&mut self, out: &mut Vec<u8>) {
         self.held.clear();
-        self.text = None;
+        self.message = None;
         self.end(false, out);
     }
 
     fn end(&mut self, whole: bool, out: &mut Vec<u8>) {
         if !self.closed {
             let more = self.events.finish(whole).unwrap_or_default();
-            more.into_iter().for_each(|sent| write(sent, &[], self.key, out));
+            more.into_iter().for_each(|sent| write(TEXT, sent, &[], self.key, out));
         }
     }
 
@@ -111,15 +115,16 @@ impl Messages {
         let payload = keyed(payload, head.key);
         self.key = head.key;
         match head.opcode {
-            TEXT | CONTINUATION => {
-                let text = self.text.get_or_insert_default();
-                text.extend_from_slice(&payload);
-                if text.len() > LONGEST {
+            TEXT | BINARY | CONTINUATION => {
+                let (_, message) = self.message.get_or_insert_with(|| (head.opcode, Vec::new()));
+                message.extend_from_slice(&payload);
+                if message.len() > LONGEST {
                     return Err(NotUnderstood::TooLong);
                 }
-                if head.fin {
-                    let text = self.text.take().unwrap_or_default();
-                    self.message(&text, out)?;
+                if head.fin
+                    && let Some((opcode, message)) = self.message.take()
+                {
+                    self.message(opcode, &message, out)?;
                 }
             }
             CLOSE => {
@@ -132,21 +137,38 @@ impl Messages {
         Ok(())
     }
 
-    fn message(&mut self, text: &[u8], out: &mut Vec<u8>) -> Result<(), NotUnderstood> {
-        let text = std::str::from_utf8(text)
-            .map_err(|_| NotUnderstood::Malformed("a text message of it is no UTF-8"))?;
+    fn message(&mut self, opcode: u8, message: &[u8], out: &mut Vec<u8>) -> Result<(), NotUnderstood> {
+        let text = match std::str::from_utf8(message) {
+            Ok(text) => text,
+            // Bytes that begin like JSON and are not.
+            Err(_) if opcode == BINARY => {
+                write_message(opcode, message, self.key, out);
+                return Ok(());
+            }
+            Err(_) => return Err(NotUnderstood::Malformed("a text message of it is no UTF-8")),
+        };
         if text.trim_start().starts_with(['{', '[']) {
-            let sent = self.events.event(None, text.as_bytes())?;
-            sent.into_iter().for_each(|sent| write(sent, text.as_bytes(), self.key, out));
-            return Ok(());
+            match self.events.event(None, message) {
+                Ok(sent) => {
+                    sent.into_iter().for_each(|sent| write(opcode, sent, message, self.key, out));
+                    return Ok(());
+                }
+                Err(error) if opcode == TEXT && text.trim_start().starts_with('{') => return Err(error),
+                // Text in brackets, or bytes that look like it.
+                Err(_) => {}
+            }
         }
-        let mut masked = String::new();
-        let mut lane = Lane::text(&self.masking);
+        let (mut lane, mut masked) = (Lane::text(&self.masking), String::new());
         lane.push(text, &mut masked);
         lane.finish(&mut masked);
-        write_text(masked.as_bytes(), self.key, out);
+        write_message(opcode, masked.as_bytes(), self.key, out);
         Ok(())
     }
+}
+
+/// Whether bytes may be JSON: some servers send theirs in binary messages.
+fn begins_json(byte: u8) -> bool {
+    matches!(byte, b'{' | b'[')
 }
 
 /// A payload without a client's key, or with it: the same.
@@ -186,17 +208,17 @@ fn head(bytes: &[u8], of_client: bool) -> Result<Option<Head>, NotUnderstood> {
     Ok(key.map(|key| Head { fin, opcode, size: size + 4, length, key: Some(key) }))
 }
 
-fn write(sent: Sent, came: &[u8], key: Option<[u8; 4]>, out: &mut Vec<u8>) {
+fn write(opcode: u8, sent: Sent, came: &[u8], key: Option<[u8; 4]>, out: &mut Vec<u8>) {
     match sent {
-        Sent::Same => write_text(came, key, out),
-        Sent::Changed(json) | Sent::More(_, json) => write_text(&json, key, out),
+        Sent::Same => write_message(opcode, came, key, out),
+        Sent::Changed(json) | Sent::More(_, json) => write_message(opcode, &json, key, out),
     }
 }
 
-/// One unfragmented text message.
-fn write_text(text: &[u8], key: Option<[u8; 4]>, out: &mut Vec<u8>) {
+/// One unfragmented message.
+fn write_message(opcode: u8, text: &[u8], key: Option<[u8; 4]>, out: &mut Vec<u8>) {
     let client = if key.is_some() { 0x80 } else { 0 };
-    out.push(0x80 | TEXT);
+    out.push(0x80 | opcode);
     let length = text.len();
     match (u8::try_from(length), u16::try_from(length)) {
         (Ok(short @ 0..126), _) => out.push(client | short),

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{json::Path, lane::Lane, shape::Treatment};
+use super::{
+    json::Path,
+    lane::Lane,
+    shape::{self, Treatment},
+};
 use crate::gateway::mask::Masking;
 
 /// Fewer digits are nothing that a number could hide.
@@ -13,7 +17,7 @@ pub(super) fn text(masking: &Arc<Masking>, treatment: Treatment, path: &Path, te
     let mut lane = match treatment {
         Treatment::Keep => return None,
         Treatment::Gone => return Some(String::new()),
-        Treatment::Field => return Some(masking.field(text)),
+        Treatment::Field => return (!text.is_empty()).then(|| masking.field(text)),
         Treatment::Nested => Lane::nested(masking, 1),
         Treatment::Text { labelled: true } => Lane::labelled(masking, path.key().unwrap_or_default()),
         Treatment::Text { labelled: false } => Lane::text(masking),
@@ -33,7 +37,7 @@ pub(super) fn scalar(
 ) -> Option<String> {
     match treatment {
         Treatment::Field if text != "null" => Some(masking.field(text)),
-        Treatment::Text { labelled } if text.bytes().filter(u8::is_ascii_digit).count() >= FEW_DIGITS => {
+        Treatment::Text { labelled } if may_hide(text) => {
             let key = path.key().filter(|_| labelled).unwrap_or_default();
             let (mut lane, mut masked) = (Lane::labelled(masking, key), String::new());
             lane.push(text, &mut masked);
@@ -42,4 +46,26 @@ pub(super) fn scalar(
         }
         _ => None,
     }
+}
+
+/// Whether a number may be a value written as one. Fractions are measurements, but for those of no worth, as tables write whole numbers.
+fn may_hide(text: &str) -> bool {
+    let digits = text.bytes().filter(u8::is_ascii_digit).count() >= FEW_DIGITS;
+    let is_number = text.starts_with(|c: char| c == '-' || c.is_ascii_digit());
+    let whole = match text.split_once('.') {
+        Some((_, fraction)) => fraction.bytes().all(|b| b == b'0'),
+        None => !text.contains(['e', 'E']),
+    };
+    digits && (whole || !is_number)
+}
+
+/// What a key becomes, when it does not stay: maps are keyed by addresses, too.
+pub(super) fn key(masking: &Arc<Masking>, key: &str) -> Option<String> {
+    if shape::is_plain_key(key) {
+        return None;
+    }
+    let (mut lane, mut masked) = (Lane::text(masking), String::new());
+    lane.push(key, &mut masked);
+    lane.finish(&mut masked);
+    (masked != key).then_some(masked)
 }

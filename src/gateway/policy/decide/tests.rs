@@ -14,7 +14,8 @@ const DESIGN: &str = r#"
 permit(principal in Group::"ml-engineers", action == Action::"invoke", resource == Model::"fraud-detector") when { context.approved };
 "#;
 
-const EVERYTHING: Reads = Reads { source_ip: true, now: true, requested_model: true };
+const EVERYTHING: Reads =
+    Reads { source_ip: true, now: true, method: true, path: true, requested_model: true };
 
 fn facts(name: &str, labels: &[(&str, &str)]) -> ModelFacts {
     ModelFacts {
@@ -436,6 +437,99 @@ proptest! {
                 }
             }
         }
+    }
+}
+
+/// A condition over one circumstance, or over none.
+fn any_condition() -> impl Strategy<Value = &'static str> {
+    prop_oneof![
+        3 => Just(""),
+        1 => Just(" when { context.approved }"),
+        1 => Just(" when { context.transport == \"quic\" }"),
+        1 => Just(" when { context.upstream_encrypted }"),
+        1 => Just(" when { context.method == \"GET\" }"),
+        1 => Just(" when { context.path like \"/v1/*\" }"),
+        1 => Just(" when { context has requested_model && context.requested_model == \"gpt-mini\" }"),
+        1 => Just(" when { context.source_ip.isInRange(ip(\"10.0.0.0/8\")) }"),
+        1 => Just(" when { context.now < datetime(\"2026-11-23T07:15:46Z\") }"),
+        1 => Just(" when { principal has name && principal.name == \"Alice\" }"),
+        1 => Just(" when { principal.workload }"),
+    ]
+}
+
+/// Who asks, and how: the parts that a question varies by.
+type Varied = ((u8, u8, bool, bool), (bool, bool, bool, bool, bool, u8, bool));
+
+fn any_question() -> impl Strategy<Value = Varied> {
+    let caller = (0..4_u8, 0..3_u8, any::<bool>(), any::<bool>());
+    let flag = any::<bool>;
+    (caller, (flag(), flag(), flag(), flag(), flag(), 0..3_u8, flag()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// One set of policies is asked many different questions, most of them more than once: what it remembers of one must never answer
+    /// another.
+    #[test]
+    fn what_is_remembered_is_what_an_evaluation_would_say(
+        sources in proptest::collection::vec((any_policy(), any_condition()), 0..8),
+        questions in proptest::collection::vec(any_question(), 1..40),
+    ) {
+        let text: String = sources
+            .iter()
+            .enumerate()
+            .map(|(n, (policy, condition))| {
+                let scope = policy.trim_end_matches(';');
+                let condition = if scope.ends_with('}') { "" } else { condition };
+                format!("@id(\"p{n}\") {scope}{condition};\n")
+            })
+            .collect();
+        let policies = policies(&text);
+        for ((groups, who, named, workload), (quic, encrypted, get, v1, inside, when, approved)) in questions {
+            let caller = Caller {
+                subject: format!("s{who}"),
+                email: (who == 1).then(|| "alice@example.test".to_owned()),
+                name: named.then(|| "Alice".to_owned()),
+                groups: (0..groups).map(|g| format!("g{g}")).collect(),
+                workload,
+                ..caller(&[])
+            };
+            for (action, model) in [(Action::Invoke, "gpt"), (Action::List, "fraud-detector")] {
+                let mut question = question(&caller, action, Resource::Model(model));
+                question.context.transport = Some(if quic { Transport::Quic } else { Transport::Tcp });
+                question.context.upstream_encrypted = encrypted;
+                question.context.method = if get { "GET" } else { "POST" };
+                question.context.path = if v1 { "/v1/x" } else { "/x" };
+                question.context.source_ip = (if inside { "10.0.0.1" } else { "192.0.2.1" }).parse().ok();
+                question.context.requested_model = v1.then_some("gpt-mini");
+                question.context.now = clock::from_unix_millis(1_795_418_145_000 + 1_000 * i64::from(when));
+                let (uid, base) = &policies.models[model];
+                let afresh = policies.judge(&question, approved, uid, base);
+                prop_assert_eq!(&policies.decide(&question, approved), &afresh);
+                prop_assert_eq!(&policies.decide(&question, approved), &afresh, "remembered");
+            }
+        }
+    }
+}
+
+#[test]
+fn only_what_does_not_change_with_every_request_is_remembered() {
+    let caller = caller(&["a"]);
+    for (condition, remembered) in [
+        ("true", 1),
+        ("context.source_ip.isInRange(ip(\"10.0.0.0/8\"))", 1),
+        ("context.method == \"POST\"", 1),
+        ("context.now > datetime(\"2026-01-01\")", 0),
+        ("context.path like \"/v1/*\"", 0),
+        ("context.requested_model == \"gpt-mini\"", 0),
+    ] {
+        let policies = policies(&format!("permit(principal, action, resource) when {{ {condition} }};"));
+        for _ in 0..2 {
+            let asked = question(&caller, Action::Invoke, Resource::Model("gpt"));
+            assert_eq!(policies.decide(&asked, false).outcome, Outcome::Permit, "{condition}");
+        }
+        assert_eq!(policies.remembered.len(), remembered, "{condition}");
     }
 }
 

@@ -2,14 +2,25 @@
 
 use std::sync::Arc;
 
-use super::{Answer, Field, Form};
+use super::{Answer, Field, Form, NotUnderstood};
 use crate::gateway::mask::{Key, Masking, Rules, Style};
+
+mod cuts;
+mod fuzz;
+mod hostile;
+mod wires;
 
 /// Everything is masked, and one field.
 pub(super) fn masking() -> Arc<Masking> {
     let fields = Arc::from([Field::parse("$.customer.ssn").unwrap()]);
     let rules = Arc::new(Rules::everything(Style::Label));
     Arc::new(Masking::new(rules, fields, Arc::new(Key::new(&[7; 32]))))
+}
+
+/// Everything is masked, and no field.
+fn labelled() -> Arc<Masking> {
+    let rules = Arc::new(Rules::everything(Style::Label));
+    Arc::new(Masking::new(rules, Arc::from([]), Arc::new(Key::new(&[7; 32]))))
 }
 
 fn run(form: Form, interface: bool, pieces: &[&[u8]]) -> String {
@@ -119,7 +130,7 @@ fn a_block_of_anthropics_ends_with_its_rest() {
     let wire = "event: content_block_delta\r\ndata: {\"type\":\"content_block_delta\",\"index\":2,\"delta\":{\"type\":\"text_delta\",\"text\":\"to é@x.org\"}}\r\n\r\n: ping a@b.org\n\nevent: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":2}\n\n";
     assert_eq!(
         masked(Form::Events, true, wire),
-        "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":2,\"delta\":{\"type\":\"text_delta\",\"text\":\"to \"}}\n\n: ping [EMAIL]\n\nevent: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":2,\"delta\":{\"type\":\"text_delta\",\"text\":\"[EMAIL]\"}}\n\nevent: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":2}\n\n"
+        "event: content_block_delta\r\ndata: {\"type\":\"content_block_delta\",\"index\":2,\"delta\":{\"type\":\"text_delta\",\"text\":\"to \"}}\r\n\r\n: ping [EMAIL]\n\nevent: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":2,\"delta\":{\"type\":\"text_delta\",\"text\":\"[EMAIL]\"}}\n\nevent: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":2}\n\n"
     );
 }
 
