@@ -1,7 +1,5 @@
 //! Many streams at once: each event of the model arrives, in its order, as the frame it was written as.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http_body_util::BodyExt;
 
