@@ -315,13 +315,11 @@ mod tests {
     #[test]
     fn a_text_without_sentences_is_cut_where_a_word_ends() {
         let names = Arc::new(Known::default());
-        let text = "wordy ".repeat(2000);
+        let text: String = (0..2000).map(|n| "wordy".repeat(n % 5 + 1) + " ").collect();
         assert_eq!(masking(names.clone(), Style::Label).text(&text), text);
         let asked = names.asked.lock().unwrap();
-        assert!(
-            asked.len() == 3
-                && asked.iter().all(|text| text.ends_with("y ") && text.len() <= LONGEST_SENTENCE)
-        );
+        assert!(asked.len() > 2 && asked.iter().all(|text| text.len() <= LONGEST_SENTENCE), "{asked:?}");
+        assert!(asked.iter().all(|text| text.ends_with(' ')), "{asked:?}");
         let one = "ü".repeat(5000);
         assert_eq!(masking(Arc::new(Known::default()), Style::Label).text(&one), one);
     }
