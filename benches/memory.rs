@@ -25,7 +25,7 @@ pub fn measure(runtime: &tokio::runtime::Runtime) {
     for shape in world.ours() {
         let before = residents(&shape);
         let target = runtime.block_on(shape.target());
-        runtime.block_on(load::uploads(&target, REQUESTS, &body));
+        let answered = runtime.block_on(load::uploads(&target, REQUESTS, &body));
         let peak: Vec<f64> = shape.processes().iter().map(Process::peak_kib).collect();
         std::thread::sleep(SETTLE);
         let after = residents(&shape);
@@ -33,7 +33,7 @@ pub fn measure(runtime: &tokio::runtime::Runtime) {
         let names = ["laptop", "gateway"];
         for (at, name) in names[names.len() - before.len()..].iter().enumerate() {
             println!(
-                "{:<14}{name:<9}{:>8.1}{:>8.1}{:>8.1}",
+                "{:<14}{name:<9}{:>8.1}{:>8.1}{:>8.1}   {answered} answered",
                 shape.name,
                 before[at] / 1024.0,
                 peak[at] / 1024.0,

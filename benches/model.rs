@@ -122,10 +122,8 @@ pub fn pattern(
 
 /// The pattern from a place on: each eight bytes are a mix of their place.
 pub fn fill(from: u64, into: &mut [u8]) {
-    let mut at = from;
-    for byte in into {
+    for (at, byte) in (from..).zip(into) {
         let mixed = (at / 8).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         *byte = (mixed ^ (mixed >> 29)).to_le_bytes()[(at % 8) as usize];
-        at += 1;
     }
 }

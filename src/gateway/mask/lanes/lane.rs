@@ -19,7 +19,7 @@ pub(super) enum Lane {
 /// A masker and where its masks are counted.
 pub(super) struct Text {
     masking: Arc<Masking>,
-    masker: Masker,
+    masker: Box<Masker>,
 }
 
 impl std::fmt::Debug for Text {
@@ -112,7 +112,7 @@ fn end_field(masking: &Masking, text: &mut String, out: &mut String) {
 impl Text {
     /// A text behind a label that may say what it is.
     fn under(masking: &Arc<Masking>, label: &str) -> Self {
-        let mut masker = masking.masker();
+        let mut masker = Box::new(masking.masker());
         if !label.is_empty() {
             masker.after(&format!("{label}: "));
         }
