@@ -27,6 +27,9 @@ const ABOUT_BYTES: [HeaderName; 7] = [
     HeaderName::from_static("content-md5"),
 ];
 
+/// KServe's extension for tensors behind their JSON: bytes that may be text, of a content type that says nothing.
+pub(super) const BINARY_TENSORS: HeaderName = HeaderName::from_static("inference-header-content-length");
+
 /// How the answer to one request is masked.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
@@ -101,6 +104,9 @@ impl Plan {
     }
 
     fn form(&self, head: &response::Parts) -> Option<(Form, Option<Decoder>)> {
+        if head.headers.contains_key(BINARY_TENSORS) {
+            return None;
+        }
         let kind = head.headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
         let form = match self.rpc {
             _ if !kind.starts_with("application/grpc") => Form::of(kind)?,

@@ -18,6 +18,7 @@ use super::{
     dialect::{Call, Rpc, rpc},
     engine::{End, Engine},
     headers,
+    masking::BINARY_TENSORS,
     models::Model,
 };
 use crate::gateway::{
@@ -85,6 +86,7 @@ fn of(head: &Parts, understood: bool) -> Option<Form> {
     let kind = head.headers.get(header::CONTENT_TYPE).map(|kind| kind.to_str().unwrap_or_default());
     let path = head.uri.path();
     match kind {
+        _ if head.headers.contains_key(BINARY_TENSORS) => None,
         Some(kind) if kind.starts_with("application/grpc") => match rpc(path) {
             Rpc::Inference { .. } => Some(Form::InferenceAsked),
             Rpc::Quiet => Some(Form::Binary),

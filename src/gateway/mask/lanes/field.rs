@@ -21,7 +21,7 @@ enum Part {
 
 /// Why a rule is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}`")]
+#[error("{0}")]
 pub struct NoField(&'static str);
 
 impl Field {

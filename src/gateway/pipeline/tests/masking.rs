@@ -153,6 +153,7 @@ async fn what_cannot_be_masked_is_refused_in_so_many_words() {
         (http("text/plain\r\ncontent-encoding: gzip, gzip", MAIL), "masked"),
         (http("text/plain", MAIL).replace("200 OK", "206 Partial Content"), "masked"),
         (http("application/grpc", MAIL), "`application/grpc`"),
+        (http("application/octet-stream\r\ninference-header-content-length: 2", MAIL), "masked"),
     ] {
         let (status, body, event) = answered(&answer).await;
         assert_eq!(status, StatusCode::BAD_GATEWAY, "{answer} {body}");
