@@ -62,7 +62,7 @@ enum Side {
 }
 
 /// Streams a connection carries at once.
-const MAX_STREAMS: u32 = 1024;
+const MAX_STREAMS: u32 = 4096;
 /// An idle connection is kept alive in the middle boxes this often.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// A peer not heard of for this long is gone.
