@@ -176,14 +176,49 @@ fn fate(shared: &Shared, pace: &mut Pace, bytes: usize) -> Option<Instant> {
     Some(at)
 }
 
-async fn send_at(at: Instant, socket: Arc<UdpSocket>, bytes: Vec<u8>, to: SocketAddr) {
-    sleep_until(at).await;
-    let _ = socket.send_to(&bytes, to).await;
+/// A datagram on its way.
+struct Flying {
+    at: Instant,
+    socket: Arc<UdpSocket>,
+    bytes: Vec<u8>,
+    to: SocketAddr,
+}
+
+impl Flying {
+    async fn arrive(self) {
+        sleep_until(self.at).await;
+        let _ = self.socket.send_to(&self.bytes, self.to).await;
+    }
+}
+
+/// One direction's datagrams: they arrive in their order, but for those that the weather lets others overtake.
+struct Lane(mpsc::UnboundedSender<Flying>);
+
+impl Lane {
+    fn new() -> Self {
+        let (offer, mut flying) = mpsc::unbounded_channel::<Flying>();
+        tokio::spawn(async move {
+            while let Some(next) = flying.recv().await {
+                next.arrive().await;
+            }
+        });
+        Self(offer)
+    }
+
+    async fn pass(&self, flying: Flying, weather: Weather) {
+        if weather.jitter > Duration::ZERO || weather.reorder > 0 {
+            tokio::spawn(flying.arrive());
+        } else if weather.delay == Duration::ZERO && flying.at <= Instant::now() {
+            flying.arrive().await;
+        } else {
+            let _ = self.0.send(flying);
+        }
+    }
 }
 
 async fn carry_datagrams(near: Arc<UdpSocket>, shared: Arc<Shared>) {
     let mut flows: HashMap<SocketAddr, Arc<UdpSocket>> = HashMap::new();
-    let mut pace = Pace::default();
+    let (mut pace, lane) = (Pace::default(), Lane::new());
     let mut home = shared.home.subscribe();
     let mut buffer = vec![0; 65_536];
     loop {
@@ -206,14 +241,16 @@ async fn carry_datagrams(near: Arc<UdpSocket>, shared: Arc<Shared>) {
             }
         };
         if let Some(at) = fate(&shared, &mut pace, count) {
-            pass(at, far, &buffer[..count], shared.target()).await;
+            let flying = Flying { at, socket: far, bytes: buffer[..count].to_vec(), to: shared.target() };
+            let weather = *shared.weather.borrow();
+            lane.pass(flying, weather).await;
         }
     }
 }
 
 /// What comes back, until the laptop has moved.
 async fn carry_back(far: Arc<UdpSocket>, near: Arc<UdpSocket>, to: SocketAddr, shared: Arc<Shared>) {
-    let mut pace = Pace::default();
+    let (mut pace, lane) = (Pace::default(), Lane::new());
     let mut home = shared.home.subscribe();
     let mut buffer = vec![0; 65_536];
     loop {
@@ -226,17 +263,10 @@ async fn carry_back(far: Arc<UdpSocket>, near: Arc<UdpSocket>, to: SocketAddr, s
             },
         };
         if let Some(at) = fate(&shared, &mut pace, count) {
-            pass(at, Arc::clone(&near), &buffer[..count], to).await;
+            let flying = Flying { at, socket: Arc::clone(&near), bytes: buffer[..count].to_vec(), to };
+            let weather = *shared.weather.borrow();
+            lane.pass(flying, weather).await;
         }
-    }
-}
-
-/// Undelayed datagrams keep their order.
-async fn pass(at: Instant, socket: Arc<UdpSocket>, bytes: &[u8], to: SocketAddr) {
-    if at <= Instant::now() {
-        let _ = socket.send_to(bytes, to).await;
-    } else {
-        tokio::spawn(send_at(at, socket, bytes.to_vec(), to));
     }
 }
 
