@@ -61,8 +61,9 @@ enum Side {
     Gateway,
 }
 
-/// Streams a connection carries at once.
-const MAX_STREAMS: u32 = 4096;
+/// Streams a connection carries at once. Whoever accepts them must serve as many: the bytes of one that nobody reads keep the others'
+/// waiting, as all share one window.
+pub const MAX_STREAMS: u32 = 4096;
 /// An idle connection is kept alive in the middle boxes this often.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// A peer not heard of for this long is gone.

@@ -21,7 +21,7 @@ use crate::{
         identity::{Identities, Lease},
         pipeline::{Arrival, Notices, Pipeline},
     },
-    tunnel::{Connection, Stream, Transport},
+    tunnel::{self, Connection, Stream, Transport},
     wire::{
         Refusal, code,
         control::{FromGateway, Notice},
@@ -41,7 +41,7 @@ const LAST_WORD: Duration = Duration::from_secs(1);
 /// For streams that a laptop opens while the news of a drain is on its way.
 const LINGER: Duration = Duration::from_secs(1);
 /// Streams of one connection at once; further ones wait in the carrier.
-const MOST_STREAMS: usize = 1024;
+const MOST_STREAMS: usize = tunnel::MAX_STREAMS as usize;
 /// Streams without a sensible preamble before the connection is closed.
 const MOST_GARBAGE: usize = 16;
 
