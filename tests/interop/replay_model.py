@@ -1,20 +1,17 @@
 """A model server that replays recorded wires with their cuts: what is asked for names one, `FORMAT:ID`.
-Usage: replay_model.py PORT CERTIFICATE KEY WIRES.tar.gz"""
+Usage: replay_model.py PORT CERTIFICATE KEY WIRES.jsonl.gz"""
 
-import io
+import gzip
 import json
 import ssl
 import sys
-import tarfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 def wires(path):
-    with tarfile.open(path) as archive:
-        for member in filter(tarfile.TarInfo.isfile, archive):
-            for line in io.TextIOWrapper(archive.extractfile(member), "utf-8"):
-                one = json.loads(line)
-                yield f"{one['format']}:{one['id']}", one
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        for one in map(json.loads, lines):
+            yield f"{one['format']}:{one['id']}", one
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -38,9 +35,9 @@ class Handler(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    port, certificate, key, archive = sys.argv[1:]
+    port, certificate, key, recorded = sys.argv[1:]
     server = ThreadingHTTPServer(("127.0.0.1", int(port)), Handler)
-    server.wires = dict(wires(archive))
+    server.wires = dict(wires(recorded))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     server.socket = context.wrap_socket(server.socket, server_side=True)

@@ -1,5 +1,5 @@
 """Recorded streams through the gateway with their cuts: masked, well-formed, and the same text as when it is masked whole.
-Data: tests/masking/dev-streams.tar.gz, synthetic."""
+Data: tests/masking/dev-streams.jsonl.gz, synthetic."""
 
 import collections
 import json
@@ -11,7 +11,7 @@ from conftest import HERE, Machine, answers, free_port, make_ca, python, wait_un
 from replay_model import wires
 from test_masking import documents, mask
 
-WIRES = HERE.parent / "masking" / "dev-streams.tar.gz"
+WIRES = HERE.parent / "masking" / "dev-streams.jsonl.gz"
 PATHS = {"anthropic": "/v1/messages", "openai_responses": "/v1/responses"}
 
 

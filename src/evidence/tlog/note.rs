@@ -188,7 +188,7 @@ impl<'a> Note<'a> {
     /// Takes a note apart.
     ///
     /// # Errors
-    /// When it is none, or longer than [`MAX_NOTE`].
+    /// When it is none, or longer than 64 KiB.
     pub fn parse(note: &'a [u8]) -> Result<Self, NoteError> {
         let note = std::str::from_utf8(note).map_err(|_| NoteError::Malformed)?;
         let control = |one: char| one < ' ' && one != '\n';
