@@ -1,6 +1,7 @@
 """A world of real counterparts on loopback, and hoopctl in the middle. Everything started here is ended here, by id."""
 
 import contextlib
+import itertools
 import json
 import os
 import pathlib
@@ -25,11 +26,17 @@ def python(environment):
     return str(CACHE / environment / "bin" / "python")
 
 
+# Of those that the system gives to no connection by itself (it takes 32768 and up) and `connect` to no model (20000 and up).
+PORTS = itertools.cycle(range(10000, 12000))
+
+
 def free_port(kind=socket.SOCK_STREAM):
     """A port nobody has now. Programs nobody here wrote cannot be asked for port 0 and the answer."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    for port in itertools.islice(PORTS, 2000):
+        with socket.socket(socket.AF_INET, kind) as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 def wait_until(what, condition, seconds=60):

@@ -4,6 +4,7 @@
 //! serve ── HTTP/1.1 or 2 on one stream ──▶ path ── one exchange through the stages ──▶ answer ── frames back as they come
 //! direct ── one request of an HTTPS client ──▶
 //!   carried (the stream)                    door, request, dialect, limits, headers    exchange (the audit event, once)
+//!                                           rewritten ──▶ engine ◀── masking, masked, veiled (what is masked on its way)
 //! ```
 
 mod answer;
