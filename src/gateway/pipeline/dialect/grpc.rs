@@ -286,16 +286,17 @@ impl Reader for Messages {
 
     fn told(&self) -> Told {
         let kept = self.kept.as_deref().filter(|kept| kept.first() == Some(&0));
-        let input = kept.and_then(|kept| tensors::shown(first_message(kept)));
-        Told { stream: None, input, whole: false }
+        let first = kept.map(first_message);
+        let input = first.and_then(|(message, _)| tensors::shown(message));
+        Told { stream: None, input, whole: first.is_some_and(|(_, whole)| whole) }
     }
 }
 
-/// What was kept of the first message, without its prefix and what follows it.
-fn first_message(kept: &[u8]) -> &[u8] {
-    let Some((prefix, rest)) = kept.split_at_checked(usize::from(PREFIX)) else { return &[] };
+/// What was kept of the first message, without its prefix and what follows it, and whether that is all of it.
+fn first_message(kept: &[u8]) -> (&[u8], bool) {
+    let Some((prefix, rest)) = kept.split_at_checked(usize::from(PREFIX)) else { return (&[], false) };
     let length = prefix.iter().skip(1).fold(0_usize, |length, byte| (length << 8) | usize::from(*byte));
-    rest.get(..length).unwrap_or(rest)
+    rest.get(..length).map_or((rest, false), |message| (message, true))
 }
 
 #[cfg(test)]

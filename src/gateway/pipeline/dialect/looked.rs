@@ -51,7 +51,7 @@ pub(super) trait Reader: Send {
 pub(super) struct Told {
     pub(super) stream: Option<bool>,
     pub(super) input: Option<String>,
-    /// The body was read to its end.
+    /// What shows the input was read to its end: the body, or of a gRPC call its first message.
     pub(super) whole: bool,
 }
 
