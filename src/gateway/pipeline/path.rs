@@ -98,9 +98,7 @@ async fn walk(
     // The model, or the name that was meant.
     let model = known(way, model, &caller)?;
     // Whatever is shown of the exchange to anybody is masked.
-    if model.config.mask.is_some() || way.stages.scribe.keeps_input() {
-        draft.masked_by(&model.masking(way.stages.mask_keys.of(&way.arrival.session)));
-    }
+    masked_by(way, &model, draft);
     // A body announced as too long is not read at all.
     let announced = body.size_hint().lower();
     body_limit(&model, announced)?;
@@ -115,6 +113,8 @@ async fn walk(
         None => asking::admit(way, model, caller, &asked, draft).await?,
     };
     draft.permitted(&permit, grant.as_ref());
+    // The model may be masked otherwise after a wait.
+    masked_by(way, &model, draft);
     // What the caller may see of the answer: all of it, where a policy says so in so many words.
     let plan = plan(way, &model, &caller, &asked, grant.is_some(), draft);
     // The model may be configured otherwise after a wait.
@@ -160,6 +160,13 @@ async fn walk(
             switch::send(way, &model, &permit, request, caller, exchange, veils).await
         }
         None => send(&model, &permit, request, exchange, plan, (version, patience)).await,
+    }
+}
+
+/// What of the exchange is masked, and shown to anybody, is masked as the model is configured now.
+fn masked_by(way: &Way, model: &Model, draft: &mut Draft) {
+    if model.config.mask.is_some() || way.stages.scribe.keeps_input() {
+        draft.masked_by(&model.masking(way.stages.mask_keys.of(&way.arrival.session)));
     }
 }
 

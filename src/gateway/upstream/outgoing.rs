@@ -181,23 +181,23 @@ impl Outgoing {
             lock(&self.flow).early.iter().filter_map(Frame::data_ref).map(|data| data.len() as u64).sum();
         // Put together: a caller's bytes may come one by one.
         let mut pending = BytesMut::new();
-        loop {
+        let gathered = loop {
             if bytes > most {
-                return Ok(Gathered::TooLong);
+                break Gathered::TooLong;
             }
             if bytes > self.meter.limit() {
                 self.meter.cut(Fault::TooLong);
                 return Err(Fault::TooLong);
             }
             if !lock(&self.flow).take_room(budget, bytes) {
-                return Ok(Gathered::NoRoom);
+                break Gathered::NoRoom;
             }
             let Ok(polled) = time::timeout(silence, gone_on()).await else {
                 self.meter.cut(Fault::Caller);
                 return Err(Fault::Caller);
             };
             match polled.map_err(|Cut(fault)| fault)?.map(Frame::into_data) {
-                None => break,
+                None => break Gathered::Whole,
                 Some(Ok(data)) => {
                     bytes += data.len() as u64;
                     pending.extend_from_slice(&data);
@@ -212,7 +212,8 @@ impl Outgoing {
                     early(trailers);
                 }
             }
-        }
+        };
+        // Also of a body that goes on without having been read to its end.
         if !pending.is_empty() {
             early(Frame::data(pending.freeze()));
         }
@@ -220,7 +221,7 @@ impl Outgoing {
         if flow.is_end_stream() {
             flow.close(&self.meter);
         }
-        Ok(Gathered::Whole)
+        Ok(gathered)
     }
 
     /// Reads a body of unknown length ahead, so that its length can be told where it is short: many servers want one.

@@ -399,6 +399,42 @@ async fn a_model_that_gets_masked_requests_alone_gets_no_value() {
 }
 
 #[tokio::test]
+async fn a_long_request_goes_on_without_a_length_and_without_a_loss() {
+    let (world, mut server) = asking_masked().await;
+    let mut client = world.connect();
+    let padding = "word ".repeat(300_000);
+    let body =
+        format!(r#"{{"model":"m","messages":[{{"role":"user","content":"{padding}alice@example.com"}}]}}"#);
+    let sent = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let reading = async {
+        let (mut line, head) = asked(&mut server).await;
+        assert!(head.contains("transfer-encoding: chunked"), "{head}");
+        let mut text = String::new();
+        loop {
+            let mut size = Vec::new();
+            while !size.ends_with(b"\r\n") {
+                size.extend(line.read(1).await);
+            }
+            let size = usize::from_str_radix(std::str::from_utf8(&size).unwrap().trim(), 16).unwrap();
+            let chunk = line.read(size + 2).await;
+            text.push_str(std::str::from_utf8(&chunk[..size]).unwrap());
+            if size == 0 {
+                break;
+            }
+        }
+        line.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+        text
+    };
+    let ((), text) = tokio::join!(client.write(sent), reading);
+    assert_eq!(text.len(), body.len() - "alice@example.com".len() + "[EMAIL]".len());
+    assert_eq!(text, body.replace("alice@example.com", "[EMAIL]"));
+    client.read_until("\r\n\r\n").await;
+}
+
+#[tokio::test]
 async fn a_request_that_cannot_be_masked_goes_nowhere() {
     for (path, kind, body) in [
         ("/v1/audio/transcriptions", "multipart/form-data; boundary=x", "--x"),
