@@ -176,7 +176,7 @@ pub async fn new_connections(target: &Target, count: usize) {
 }
 
 /// `count` uploads of a body, all at once, each on a connection of its own; how many were answered. What a busy gateway does not take within
-/// five seconds is refused at the laptop.
+/// thirty seconds is refused at the laptop.
 pub async fn uploads(target: &Target, count: usize, body: &Bytes) -> usize {
     let mut all = tokio::task::JoinSet::new();
     for _ in 0..count {

@@ -128,6 +128,9 @@ pub struct Response {
     /// Tokens of the exchange, where its dialect is understood.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<Tokens>,
+    /// The beginning of what the model said, masked, at most 2 KiB before that; only with `[audit] output = "excerpt"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
     /// From intent to the first body byte.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_byte_ms: Option<u64>,

@@ -18,7 +18,7 @@ use std::{
 
 use tokio::{
     sync::{Semaphore, broadcast, watch},
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
@@ -33,7 +33,7 @@ use crate::{
     client::{ClientError, Kind, Laptop, ModelStream, credential},
     id,
     tls::HotKey,
-    tunnel::{Connection, Stream, Transport, TunnelError, write_frame},
+    tunnel::{Connection, MAX_STREAMS, Stream, Transport, TunnelError, write_frame},
     wire::{
         control::Notice,
         stream::{Asking, Door, Fin, Preamble, Target},
@@ -82,6 +82,8 @@ const MAX_WAITERS: usize = 1024;
 const EVENTS: usize = 64;
 /// A new stream is held this long for a connection (DESIGN, Reliability 3).
 const HOLD: Duration = Duration::from_secs(5);
+/// A gateway that is connected may take so long to take a stream: the bytes of the others go before it.
+const TAKEN: Duration = Duration::from_secs(30);
 
 /// The warm connection to a gateway: reconnects for ever with jittered back-off, renews its lease at 2/3 of
 /// life. It ends when its last clone and its last stream are dropped, or [`close`](Self::close) is called.
@@ -163,8 +165,8 @@ impl Link {
     /// [`ModelStream`]. Cancel safe.
     ///
     /// # Errors
-    /// [`Kind::LoginNeeded`] when no connection can be had before a login, [`Kind::Unreachable`] when there is none within 5 s, it takes no
-    /// further stream by then, or 1024 streams wait already, [`Kind::Failed`] when the link was closed.
+    /// [`Kind::LoginNeeded`] when no connection can be had before a login, [`Kind::Unreachable`] when there is none within 5 s, it takes the
+    /// stream not within 30 s, or 1024 streams wait already, [`Kind::Failed`] when the link was closed.
     pub async fn open_model(
         &self,
         model: &str,
@@ -189,7 +191,7 @@ impl Link {
         loop {
             let line = self.core.line(until).await?;
             let open = line.streams.token();
-            match in_time(until, begin(&line.connection, &preamble), line.streams.len()).await? {
+            match in_time(begin(&line.connection, &preamble), line.streams.len()).await? {
                 Ok(stream) => return Ok(ModelStream::new(stream, self.clone(), open)),
                 // The line is broken and nothing of the caller's was sent: the next one will do.
                 Err(
@@ -230,19 +232,18 @@ impl Link {
     }
 }
 
-/// What came of opening a stream beside `open - 1` others, unless the gateway takes none until the hold is over.
+/// What came of opening a stream beside `open - 1` others, unless the gateway does not take it in time.
 async fn in_time<T>(
-    until: Instant,
     begun: impl Future<Output = Result<T, TunnelError>>,
     open: usize,
 ) -> Result<Result<T, TunnelError>, ClientError> {
-    timeout_at(until, begun).await.map_err(|_| {
+    timeout(TAKEN, begun).await.map_err(|_| {
         ClientError::unreachable(format!(
             "the gateway took no further stream within {} s; {} are open",
-            HOLD.as_secs(),
+            TAKEN.as_secs(),
             open.saturating_sub(1)
         ))
-        .remedy("try again when some have ended: a connection carries at most 1024 at once")
+        .remedy(format!("try again when some have ended: a connection carries at most {MAX_STREAMS} at once"))
     })
 }
 

@@ -171,7 +171,7 @@ fn the_least_configuration_has_the_documented_defaults() {
     assert_eq!(config.store.database, Path::new("/var/lib/hoopctl/gateway.db"));
     assert_eq!(config.policies, dir.path().join("policies"));
     assert_eq!(config.metrics, None);
-    assert!(!config.audit.power_loss && !config.audit.keeps_input);
+    assert!(!config.audit.power_loss && !config.audit.keeps_input && !config.audit.keeps_output);
     assert_eq!(config.identity.credential_life, Duration::from_mins(15));
     assert_eq!(config.identity.session_life, Duration::from_hours(12));
     let model = &config.models[0];
@@ -202,6 +202,7 @@ database = "sqlite:db/g.db"
 [audit]
 durability = "power-loss"
 input = "excerpt"
+output = "excerpt"
 [sessions]
 credential_life = "5m"
 session_life = "1h30m"
@@ -253,7 +254,7 @@ health = { failures = 3, pause = "500ms", longest_pause = "1m" }
     assert_eq!(config.store.state, at("st"));
     assert_eq!(config.store.database, at("st/db/g.db"));
     assert_eq!(config.metrics.unwrap().port(), 9464);
-    assert!(config.audit.power_loss && config.audit.keeps_input);
+    assert!(config.audit.power_loss && config.audit.keeps_input && config.audit.keeps_output);
     assert_eq!(config.identity.session_life, Duration::from_mins(90));
     let [oidc, workload, service] = &config.identity.providers[..] else {
         panic!("{:?}", config.identity.providers)

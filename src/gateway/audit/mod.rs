@@ -35,6 +35,8 @@ pub struct Config {
     pub power_loss: bool,
     /// `input = "excerpt"`: the beginning of what is asked is part of an exchange's event.
     pub keeps_input: bool,
+    /// `output = "excerpt"`: the beginning of what the model says is part of an exchange's event.
+    pub keeps_output: bool,
 }
 
 /// Which events a query wants; every condition given must hold.

@@ -42,6 +42,7 @@ struct Desk {
     groups: Option<Arc<Groups>>,
     counters: Counters,
     keeps_input: bool,
+    keeps_output: bool,
     /// The indexer, and the one who syncs.
     tasks: TaskTracker,
 }
@@ -146,14 +147,19 @@ impl Scribe {
         tasks.spawn(indexer.run(Arc::clone(&bell), sender, stop));
         tasks.close();
         let counters = Counters { interrupted: AtomicU64::new(interrupted), ..Counters::default() };
-        let keeps_input = config.keeps_input;
-        let desk = Desk { parts, writer, bell, progress, groups, counters, keeps_input, tasks };
+        let Config { keeps_input, keeps_output, .. } = config;
+        let desk = Desk { parts, writer, bell, progress, groups, counters, keeps_input, keeps_output, tasks };
         Ok(Self { desk: Arc::new(desk) })
     }
 
     /// Whether events hold the beginning of what is asked.
     pub fn keeps_input(&self) -> bool {
         self.desk.keeps_input
+    }
+
+    /// Whether the beginning of what models say is part of events.
+    pub fn keeps_output(&self) -> bool {
+        self.desk.keeps_output
     }
 
     /// Durable when it returns: only now may the exchange's first byte go upstream. Stamps schema, id and time where they are empty.

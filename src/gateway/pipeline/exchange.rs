@@ -220,6 +220,7 @@ impl Draft {
             counted: self.counted,
             asked: self.asked.take(),
             masking: self.masking.take(),
+            keeps_output: way.stages.scribe.keeps_output(),
             converses: false,
             reading: None,
             admitted: self.admitted.take(),
@@ -268,6 +269,8 @@ pub(super) struct Exchange {
     counted: Option<Work>,
     asked: Option<Asked>,
     masking: Option<Arc<Masking>>,
+    /// The beginning of what the answer says is part of its event.
+    keeps_output: bool,
     converses: bool,
     reading: Option<Box<Reading>>,
     admitted: Option<Admitted>,
@@ -325,7 +328,8 @@ impl Exchange {
         self.leg = Some(leg.clone());
         // What a model refuses or fails at costs no tokens.
         let work = self.counted.filter(|_| status.is_success());
-        self.reading = work.map(|work| Box::new(Reading::new(work, headers)));
+        let keeps = |reading: Reading| if self.keeps_output { reading.keeping() } else { reading };
+        self.reading = work.map(|work| Box::new(keeps(Reading::new(work, headers))));
     }
 
     /// The exchange leaves HTTP, for a conversation over WebSocket if the answer's headers say so.
@@ -379,6 +383,12 @@ impl Exchange {
         self.bytes += bytes;
     }
 
+    /// What the event shows of the answer. Where names are looked for, that takes too long for the end of an exchange.
+    fn shows(&self, (said, whole): (String, bool)) -> Option<String> {
+        let masking = self.masking.as_ref().filter(|masking| !masking.asks_for_names())?;
+        Some(masking.excerpt(&said, whole))
+    }
+
     /// Writes the finish; what comes later changes nothing. What left HTTP has no body, and so no digest.
     pub(super) fn finish(&mut self, outcome: Outcome) {
         let Some((intent, mut event)) = self.open.take() else { return };
@@ -390,7 +400,9 @@ impl Exchange {
             show_now(&mut event, self.asked.as_ref(), self.masking.as_deref());
         }
         let complete = outcome == Outcome::Complete;
-        let tokens = self.reading.take().and_then(|reading| reading.tokens(bytes, complete));
+        let reading = self.reading.take();
+        let tokens = reading.as_ref().and_then(|reading| reading.tokens(bytes, complete));
+        let output = reading.and_then(|reading| reading.said()).and_then(|said| self.shows(said));
         if let Some(admitted) = self.admitted.take()
             && let Some(tokens) = tokens
         {
@@ -411,6 +423,7 @@ impl Exchange {
             status: self.status,
             bytes: self.bytes,
             tokens,
+            output,
             first_byte_ms: self.first_byte,
             first_token_ms: self.first_token,
             duration_ms: millis(self.began),

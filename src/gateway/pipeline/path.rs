@@ -165,7 +165,8 @@ async fn walk(
 
 /// What of the exchange is masked, and shown to anybody, is masked as the model is configured now.
 fn masked_by(way: &Way, model: &Model, draft: &mut Draft) {
-    if model.config.mask.is_some() || way.stages.scribe.keeps_input() {
+    let shown = way.stages.scribe.keeps_input() || way.stages.scribe.keeps_output();
+    if model.config.mask.is_some() || shown {
         draft.masked_by(&model.masking(way.stages.mask_keys.of(&way.arrival.session)));
     }
 }

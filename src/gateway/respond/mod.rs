@@ -16,6 +16,9 @@ use super::{
 };
 use crate::wire::{Refusal, code};
 
+/// Longest content type that is repeated to the caller, bytes.
+const MAX_KIND: usize = 100;
+
 /// A "no" on its way to the caller: what happened, the next step, and the HTTP status it travels under.
 ///
 /// Holds only what a caller may read. Addresses, certificates and causes inside the company go to the log.
@@ -90,8 +93,10 @@ impl Problem {
 
     /// An answer of a kind, or in a compression, that cannot be masked.
     pub fn answer_unknown(kind: Option<&str>) -> Self {
-        let what =
-            kind.map_or_else(|| "of no kind at all".to_owned(), |kind| format!("of the kind `{kind}`"));
+        let what = kind.map_or_else(
+            || "of no kind at all".to_owned(),
+            |kind| format!("of the kind `{}`", kind.get(..kind.floor_char_boundary(MAX_KIND)).unwrap_or_default()),
+        );
         let message =
             format!("the model's answer is {what}, which cannot be masked, so nothing of it is passed on");
         Self::new(code::MASKING_FAILED, message).remedy(

@@ -19,11 +19,13 @@ pub(super) fn read(site: &Site<'_>) -> Option<Found> {
     {
         return Some(found);
     }
+    // A value does not begin inside a word.
+    if site.input.glued(site.at) || matches!(site.input.before(site.at), b'{' | b'<' | b'$' | b'%') {
+        return None;
+    }
     let labels = site.labels();
     let kind = secret_kind(labels);
-    // A value does not begin inside a word.
-    let inside = site.input.glued(site.at) || matches!(site.input.before(site.at), b'{' | b'<' | b'$' | b'%');
-    if inside || !labels.direct || (kind.is_none() && !labels.has(Label::Password)) {
+    if !labels.direct || (kind.is_none() && !labels.has(Label::Password)) {
         return None;
     }
     match kind {

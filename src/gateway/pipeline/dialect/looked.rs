@@ -12,7 +12,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Call, Named, Streams, grpc::Messages, raw::Beginning, requested::Finder, shown::MAX_INPUT};
+use super::{Call, Named, Streams, grpc::Messages, raw::Beginning, requested::Finder, shown::MAX_SHOWN};
 use crate::{
     gateway::{
         framing,
@@ -94,7 +94,7 @@ impl Asked {
         let told = lock(self.reader.as_ref()?).told();
         let input = told.input?;
         // What was cut may have been cut in the middle of a value.
-        let whole = told.whole && input.len() + char::MAX.len_utf8() <= MAX_INPUT;
+        let whole = told.whole && input.len() + char::MAX.len_utf8() <= MAX_SHOWN;
         Some(masking.excerpt(&input, whole))
     }
 }

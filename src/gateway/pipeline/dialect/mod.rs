@@ -7,6 +7,7 @@ mod json;
 mod looked;
 mod raw;
 mod requested;
+mod said;
 mod shown;
 mod socket;
 mod tally;

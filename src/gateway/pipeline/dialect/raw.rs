@@ -4,7 +4,7 @@ use http::HeaderMap;
 
 use super::{
     looked::{Reader, Told},
-    shown::{MAX_INPUT, text},
+    shown::{MAX_SHOWN, text},
 };
 use crate::gateway::respond::Problem;
 
@@ -20,7 +20,7 @@ pub(super) struct Beginning {
 impl Beginning {
     pub(super) fn new(headers: &HeaderMap) -> Self {
         let json = headers.get(JSON_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        Self { kept: Vec::new(), most: json.unwrap_or(MAX_INPUT).min(MAX_INPUT) }
+        Self { kept: Vec::new(), most: json.unwrap_or(MAX_SHOWN).min(MAX_SHOWN) }
     }
 }
 

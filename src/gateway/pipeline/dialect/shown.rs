@@ -2,8 +2,8 @@
 
 use super::json::{Scalar, UNKNOWN};
 
-/// Most of an input that is kept, bytes.
-pub(super) const MAX_INPUT: usize = 2048;
+/// Most of an input or an answer that is kept, bytes.
+pub(super) const MAX_SHOWN: usize = 2048;
 
 /// Longest role that is looked at, bytes.
 const MAX_ROLE: usize = 16;
@@ -70,7 +70,7 @@ impl Shown {
         match path {
             _ if !self.keeps_input => None,
             [LIST, UNKNOWN, ROLE] => Some(MAX_ROLE),
-            path if is_input(path) => Some(MAX_INPUT),
+            path if is_input(path) => Some(MAX_SHOWN),
             _ => None,
         }
     }
@@ -104,9 +104,9 @@ impl Shown {
         if !self.current.is_empty() {
             self.current.push(b'\n');
         }
-        let room = MAX_INPUT.saturating_sub(self.current.len());
+        let room = MAX_SHOWN.saturating_sub(self.current.len());
         self.current.extend_from_slice(text.get(..room).unwrap_or(text));
-        self.current.truncate(MAX_INPUT);
+        self.current.truncate(MAX_SHOWN);
     }
 }
 
@@ -124,16 +124,16 @@ fn is_input(path: &[u8]) -> bool {
     )
 }
 
-/// Bytes as text of at most [`MAX_INPUT`] bytes; `None` when there are none. A character cut at the end is left out.
+/// Bytes as text of at most [`MAX_SHOWN`] bytes; `None` when there are none. A character cut at the end is left out.
 pub(super) fn text(bytes: &[u8]) -> Option<String> {
-    let bytes = bytes.get(..MAX_INPUT).unwrap_or(bytes);
+    let bytes = bytes.get(..MAX_SHOWN).unwrap_or(bytes);
     if bytes.is_empty() {
         return None;
     }
     let mut text = String::from_utf8_lossy(bytes).into_owned();
-    if bytes.len() == MAX_INPUT {
+    if bytes.len() == MAX_SHOWN {
         text.truncate(text.trim_end_matches(char::REPLACEMENT_CHARACTER).len());
     }
-    text.truncate(text.floor_char_boundary(MAX_INPUT));
+    text.truncate(text.floor_char_boundary(MAX_SHOWN));
     Some(text)
 }

@@ -1,6 +1,9 @@
 //! What the JSON documents of an answer tell: their counts of tokens, and whether they carry anything the model has made.
 
-use super::json::{Listener, Scalar, UNKNOWN};
+use super::{
+    json::{Listener, Scalar, UNKNOWN},
+    said::Said,
+};
 
 /// Names with a meaning.
 const USAGE: u8 = 1;
@@ -20,6 +23,9 @@ const SERVER_CONTENT: u8 = 13;
 const MODEL_TURN: u8 = 14;
 const CALLS: u8 = 15;
 const PIECE: u8 = 16;
+/// What an answer in one document says.
+const ITEMS: u8 = 17;
+const INDEX: u8 = 18;
 /// Names of counts; the place in the tally is what is above this.
 const COUNTS: u8 = 32;
 pub(super) const INPUT: usize = 0;
@@ -45,12 +51,24 @@ pub(super) struct Tally {
     begun: bool,
     deltas: u64,
     untold: u64,
+    /// What the model says, where that is kept.
+    said: Option<Said>,
 }
 
 impl Tally {
     /// For conversations, whose answers are each counted for themselves.
     pub(super) fn adding() -> Self {
         Self { adds: true, ..Self::default() }
+    }
+
+    /// Keeps the beginning of what the model says; `pieces`: the documents are pieces of one text.
+    pub(super) fn keep(&mut self, pieces: bool) {
+        self.said = Some(Said::new(pieces));
+    }
+
+    /// What was kept of it, and whether that is all.
+    pub(super) fn said(&self) -> Option<(String, bool)> {
+        self.said.as_ref()?.told()
     }
 
     /// Counts as told, added up; `None` when there is none.
@@ -93,6 +111,8 @@ impl Listener for Tally {
             b"text" | b"partial_json" => TEXT,
             b"thinking" | b"text_output" => THOUGHT,
             b"parts" => PARTS,
+            b"output" => ITEMS,
+            b"index" => INDEX,
             b"serverContent" => SERVER_CONTENT,
             b"modelTurn" => MODEL_TURN,
             b"tool_calls" => CALLS,
@@ -113,11 +133,23 @@ impl Listener for Tally {
     }
 
     fn wants_text(&self, path: &[u8]) -> Option<usize> {
+        if let Some(said) = self.said.as_ref().filter(|_| is_said(path)) {
+            // Nothing of it: that it is there tells what is kept to be cut.
+            return Some(said.room().max(1));
+        }
         // Whether there is any: one byte tells.
         (!self.made && carries_text(path)).then_some(1)
     }
 
     fn value(&mut self, path: &[u8], value: Scalar<'_>) {
+        if let Some(said) = &mut self.said {
+            match value {
+                Scalar::Text(text) if is_said(path) => said.says(text, true),
+                Scalar::LongText(text) if is_said(path) => said.says(text, false),
+                Scalar::Number(index) if matches!(path, [CHOICES, UNKNOWN, INDEX]) => said.belongs(index),
+                _ => (),
+            }
+        }
         let number = match value {
             Scalar::Number(number) => number,
             Scalar::Text([_, ..]) | Scalar::LongText(_) if carries_text(path) => return self.carries(),
@@ -139,6 +171,9 @@ impl Listener for Tally {
     }
 
     fn end(&mut self) {
+        if let Some(said) = &mut self.said {
+            said.document_ends(true);
+        }
         self.documents = self.documents.saturating_add(1);
         if std::mem::take(&mut self.made) {
             self.deltas = self.deltas.saturating_add(1);
@@ -158,6 +193,9 @@ impl Listener for Tally {
     fn broken(&mut self) {
         self.pending = Default::default();
         self.made = false;
+        if let Some(said) = &mut self.said {
+            said.document_ends(false);
+        }
     }
 }
 
@@ -181,6 +219,18 @@ fn carries_text(path: &[u8]) -> bool {
             | [CHOICES, UNKNOWN, CONTENT, PARTS, UNKNOWN, TEXT]
             | [SERVER_CONTENT, MODEL_TURN, PARTS, UNKNOWN, TEXT]
     )
+}
+
+/// Whether a text at this place is shown as what the model says: its pieces, and in a document the whole.
+fn is_said(path: &[u8]) -> bool {
+    carries_text(path)
+        || matches!(
+            path,
+            // OpenAI's chat and responses; Anthropic.
+            [CHOICES, UNKNOWN, MESSAGE, CONTENT]
+                | [ITEMS, UNKNOWN, CONTENT, UNKNOWN, TEXT]
+                | [CONTENT, UNKNOWN, TEXT]
+        )
 }
 
 /// Whether a list or table that begins at this place is the model's.

@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write};
 
-use super::shown::{MAX_INPUT, text};
+use super::shown::{MAX_SHOWN, text};
 
 /// `ModelInferRequest`: tensors, and their values where those stand apart.
 const INPUTS: u64 = 5;
@@ -32,7 +32,7 @@ pub(super) fn shown(request: &[u8]) -> Option<String> {
                 words.push('\n');
             }
             tensor_in_words(tensor, &mut raw, &mut words);
-            if words.len() >= MAX_INPUT {
+            if words.len() >= MAX_SHOWN {
                 break;
             }
         }
@@ -97,7 +97,7 @@ fn untyped(datatype: &[u8], raw: &[u8], words: &mut String) {
 
 fn put<T: Display>(values: impl Iterator<Item = T>, words: &mut String) {
     for value in values {
-        if words.len() >= MAX_INPUT {
+        if words.len() >= MAX_SHOWN {
             return;
         }
         let _ = write!(words, " {value}");
@@ -211,7 +211,7 @@ mod tests {
         fn any_bytes_are_survived_within_the_bound(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let inside = [b"\x2A\xFF\x01".as_slice(), &bytes].concat();
             for request in [&bytes, &inside] {
-                assert!(shown(request).is_none_or(|words| words.len() <= MAX_INPUT));
+                assert!(shown(request).is_none_or(|words| words.len() <= MAX_SHOWN));
             }
         }
     }

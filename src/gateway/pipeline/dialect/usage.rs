@@ -44,6 +44,17 @@ impl Reading {
         Self { work, framing: framing(headers), scanner: Scanner::new(), tally: Tally::default(), bytes: 0 }
     }
 
+    /// Keeps the beginning of what the answer says.
+    pub(in crate::gateway::pipeline) fn keeping(mut self) -> Self {
+        self.tally.keep(!matches!(self.framing, Framing::Documents));
+        self
+    }
+
+    /// What was kept of what the answer says, and whether that is all of it.
+    pub(in crate::gateway::pipeline) fn said(&self) -> Option<(String, bool)> {
+        self.tally.said()
+    }
+
     /// For a conversation over WebSocket, whose messages are read if they are of a dialect that is understood.
     pub(in crate::gateway::pipeline) fn conversation(understood: bool) -> Self {
         let (framing, tally) = (Framing::Socket(Socket::new(understood)), Tally::adding());

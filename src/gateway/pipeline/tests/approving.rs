@@ -28,6 +28,19 @@ fn bob() -> Caller {
     Caller { subject: "bob".into(), email: None, groups: vec!["risk".into()], ..alice() }
 }
 
+/// A model whose answers are masked.
+fn masked(url: &str, style: mask::Style) -> ModelConfig {
+    let rules = mask::Rules::everything(style).into();
+    let config = mask::Config {
+        rules,
+        fields: [].into(),
+        request: false,
+        unknown: mask::Unknown::Refuse,
+        analyser: None,
+    };
+    ModelConfig { mask: Some(config), ..model("m", url) }
+}
+
 /// The only request, once it is there.
 async fn asked(world: &World) -> String {
     soon(async {
@@ -148,6 +161,59 @@ async fn a_body_is_held_to_the_limit_of_after_the_wait() {
 }
 
 #[tokio::test]
+async fn an_answer_is_masked_as_its_model_is_configured_after_the_wait() {
+    let mut server = Scripted::start().await;
+    let world = World::with_policy(vec![masked(&server.url, mask::Style::Label)], ASKING).await;
+    let after = masked(&server.url, mask::Style::Remove);
+    let mut http = world.connect().http1().await;
+    let waiting = tokio::spawn(http.send_request(post("/", "hello")));
+    let id = asked(&world).await;
+    world.pipeline.reload(vec![after]).unwrap();
+    world.approvals.approve(&id, Decider::from(&bob()), None, None).await.unwrap();
+    let mut line = soon(server.accept()).await;
+    line.head().await;
+    line.write(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 20\r\n\r\nto bob@example.test.",
+    )
+    .await;
+    let answer = soon(waiting).await.unwrap().unwrap();
+    assert_eq!(text(answer.into_body()).await, "to .");
+}
+
+#[tokio::test]
+async fn a_model_that_came_to_be_masked_during_the_wait_gives_nothing_away() {
+    let mut server = Scripted::start().await;
+    let world = World::with_policy(vec![model("m", &server.url)], ASKING).await;
+    let masked = masked(&server.url, mask::Style::Label);
+    let mut http = world.connect().http1().await;
+    let waiting = tokio::spawn(http.send_request(post("/", "hello")));
+    let first = asked(&world).await;
+    world.pipeline.reload(vec![masked]).unwrap();
+    // The approval was one of the model as it stood; of the masked one it is asked for anew.
+    world.approvals.approve(&first, Decider::from(&bob()), None, None).await.unwrap();
+    let second = soon(async {
+        loop {
+            let filter = Filter { limit: 3, ..Filter::default() };
+            let all = world.approvals.list(&filter).await.unwrap();
+            if let Some(other) = all.iter().find(|one| one.id != first) {
+                return other.id.clone();
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    world.approvals.approve(&second, Decider::from(&bob()), None, None).await.unwrap();
+    let mut line = soon(server.accept()).await;
+    line.head().await;
+    line.write(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 20\r\n\r\nto bob@example.test.",
+    )
+    .await;
+    let answer = soon(waiting).await.unwrap().unwrap();
+    assert_eq!(text(answer.into_body()).await, "to [EMAIL].");
+}
+
+#[tokio::test]
 async fn a_caller_waits_with_no_more_exchanges_than_it_may() {
     let server = Scripted::start().await;
     let world = World::with_policy(vec![model("m", &server.url)], ASKING).await;
@@ -189,18 +255,9 @@ async fn a_caller_who_leaves_ends_its_wait_alone() {
 
 #[test]
 fn an_approval_for_masked_answers_is_none_for_unmasked_ones() {
-    let masked = |style| ModelConfig {
-        mask: Some(mask::Config {
-            rules: mask::Rules::everything(style).into(),
-            fields: [].into(),
-            request: false,
-            unknown: mask::Unknown::Refuse,
-            analyser: None,
-        }),
-        ..model("m", "http://127.0.0.1:1")
-    };
-    let open = identity(&model("m", "http://127.0.0.1:1"));
-    let label = identity(&masked(mask::Style::Label));
+    const URL: &str = "http://127.0.0.1:1";
+    let open = identity(&model("m", URL));
+    let label = identity(&masked(URL, mask::Style::Label));
     assert_ne!(label, open);
-    assert_eq!(label, identity(&masked(mask::Style::Hash)), "how it is masked is tuning");
+    assert_eq!(label, identity(&masked(URL, mask::Style::Hash)), "how it is masked is tuning");
 }

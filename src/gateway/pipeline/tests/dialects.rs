@@ -44,12 +44,49 @@ async fn a_streams_event_tells_what_was_asked_and_when_it_began() {
     assert_eq!((request.stream, request.input.as_deref()), (Some(true), Some("what is asked")));
     let expected = Tokens { input: 21, output: 2, total: None, estimated: true };
     assert_eq!(response.tokens, Some(expected), "two of five messages carry something");
+    assert_eq!(response.output.as_deref(), Some("hi!"));
     assert!(response.first_token_ms.is_some() && response.first_token_ms >= response.first_byte_ms);
     let mut registry = prometheus_client::registry::Registry::default();
     world.pipeline.meters().register(&mut registry);
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
     assert!(text.contains("first_token_seconds_count{model=\"m\"} 1"), "{text}");
+}
+
+#[tokio::test]
+async fn what_is_said_is_shown_masked_though_the_caller_gets_it_as_it_is() {
+    let said = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"write to bob@exa\"}}]}\n\n";
+    let rest = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"mple.test now\"}}]}\n\n";
+    let other = "data: {\"choices\":[{\"index\":1,\"delta\":{\"content\":\"another\"}}]}\n\n";
+    let url = answering("text/event-stream", &[said, other, rest, "data: [DONE]\n\n"]).await;
+    let world = World::with_inputs(&url).await;
+    let answer = world.connect().ask(post("/v1/chat/completions", CHAT)).await;
+    let got = text(answer.into_body()).await;
+    assert!(got.contains("bob@exa"), "{got}");
+    let response = world.finished().await.response.unwrap();
+    assert_eq!(response.output.as_deref(), Some("write to [EMAIL] now"));
+}
+
+#[tokio::test]
+async fn documents_of_every_dialect_show_what_they_say() {
+    for (path, document, said) in [
+        (
+            "/v1/chat/completions",
+            r#"{"choices":[{"index":0,"message":{"content":"a"}},{"index":1,"message":{"content":"b"}}]}"#,
+            "a\nb",
+        ),
+        ("/v1/messages", r#"{"content":[{"type":"text","text":"c"}]}"#, "c"),
+        ("/v1/responses", r#"{"output":[{"content":[{"type":"output_text","text":"d"}]}]}"#, "d"),
+        ("/api/chat", r#"{"message":{"content":"e"},"done":true}"#, "e"),
+        ("/v1beta/models/g:generateContent", r#"{"candidates":[{"content":{"parts":[{"text":"f"}]}}]}"#, "f"),
+    ] {
+        let url = answering("application/json", &[document]).await;
+        let world = World::with_inputs(&url).await;
+        let answer = world.connect().ask(post(path, CHAT)).await;
+        soon(answer.into_body().collect()).await.unwrap();
+        let response = world.finished().await.response.unwrap();
+        assert_eq!(response.output.as_deref(), Some(said), "{path}");
+    }
 }
 
 #[tokio::test]
@@ -60,6 +97,7 @@ async fn nothing_of_the_input_is_kept_unless_the_operator_says_so() {
     soon(answer.into_body().collect()).await.unwrap();
     let event = world.finished().await;
     assert!(!serde_json::to_string(&event).unwrap().contains("what is asked"));
+    assert_eq!(event.response.as_ref().unwrap().output, None);
     assert_eq!(event.request.unwrap().stream, Some(true));
     assert_eq!(event.response.unwrap().first_token_ms, None, "the answer was no stream");
 }

@@ -137,9 +137,9 @@ impl World {
         Self::with(models, policy, Clock::system(), audit::Config::default()).await
     }
 
-    /// One model called `m`, with events that hold the beginning of what is asked.
+    /// One model called `m`, with events that hold the beginning of what is asked and said.
     pub(super) async fn with_inputs(url: &str) -> Self {
-        let config = audit::Config { keeps_input: true, ..audit::Config::default() };
+        let config = audit::Config { keeps_input: true, keeps_output: true, ..audit::Config::default() };
         Self::with(vec![model("m", url)], PERMIT_ALL, Clock::system(), config).await
     }
 
