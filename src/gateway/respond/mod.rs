@@ -95,7 +95,12 @@ impl Problem {
     pub fn answer_unknown(kind: Option<&str>) -> Self {
         let what = kind.map_or_else(
             || "of no kind at all".to_owned(),
-            |kind| format!("of the kind `{}`", kind.get(..kind.floor_char_boundary(MAX_KIND)).unwrap_or_default()),
+            |kind| {
+                format!(
+                    "of the kind `{}`",
+                    kind.get(..kind.floor_char_boundary(MAX_KIND)).unwrap_or_default()
+                )
+            },
         );
         let message =
             format!("the model's answer is {what}, which cannot be masked, so nothing of it is passed on");

@@ -14,13 +14,23 @@ pub(super) struct Said {
     another: bool,
     /// The document is of the first answer, by its own word.
     first: bool,
+    /// Something came that is no document: what comes behind it must not be read with what stands before it.
+    stopped: bool,
     /// Not all of it is here.
     cut: bool,
 }
 
 impl Said {
     pub(super) fn new(pieces: bool) -> Self {
-        Self { text: Vec::new(), pending: Vec::new(), pieces, another: false, first: false, cut: false }
+        Self {
+            text: Vec::new(),
+            pending: Vec::new(),
+            pieces,
+            another: false,
+            first: false,
+            stopped: false,
+            cut: false,
+        }
     }
 
     /// How much of the next text is wanted.
@@ -30,6 +40,7 @@ impl Said {
 
     /// A text of the model; `whole`: all of it.
     pub(super) fn says(&mut self, text: &[u8], whole: bool) {
+        self.cut |= self.stopped;
         if self.cut {
             return;
         }
@@ -54,8 +65,9 @@ impl Said {
             self.cut &= self.text.len() + self.pending.len() < MAX_SHOWN;
             self.pending.clear();
         } else if !good || (self.pieces && another) {
-            // What comes behind a hole must not be read with what stands before it.
-            self.cut = true;
+            // `[DONE]` is no document either, and nothing is missing.
+            self.cut |= !self.pending.is_empty();
+            self.stopped = true;
             self.pending.clear();
         }
         if !self.pieces && !self.text.is_empty() && !self.pending.is_empty() {
@@ -107,6 +119,21 @@ mod tests {
         said.says(b"hn", true);
         said.document_ends(true);
         assert_eq!(said.told(), None);
+        let mut said = Said::new(true);
+        for text in ["jo", "", "hn"] {
+            said.says(text.as_bytes(), true);
+            said.document_ends(!text.is_empty());
+        }
+        assert_eq!(said.told(), Some(("jo".to_owned(), false)));
+    }
+
+    #[test]
+    fn a_word_at_the_end_that_is_no_document_takes_nothing_away() {
+        let mut said = Said::new(true);
+        said.says(b"hi", true);
+        said.document_ends(true);
+        said.document_ends(false);
+        assert_eq!(said.told(), Some(("hi".to_owned(), true)));
     }
 
     #[test]

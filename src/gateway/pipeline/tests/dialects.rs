@@ -7,7 +7,7 @@ use proptest::prelude::{ProptestConfig, any, proptest};
 
 use super::{
     servers::{self, Scripted},
-    world::{TestBody, World, full, model, post, soon},
+    world::{TestBody, World, full, model, post, soon, text},
 };
 use crate::evidence::event::Tokens;
 
@@ -55,10 +55,10 @@ async fn a_streams_event_tells_what_was_asked_and_when_it_began() {
 
 #[tokio::test]
 async fn what_is_said_is_shown_masked_though_the_caller_gets_it_as_it_is() {
-    let said = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"write to bob@exa\"}}]}\n\n";
-    let rest = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"mple.test now\"}}]}\n\n";
-    let other = "data: {\"choices\":[{\"index\":1,\"delta\":{\"content\":\"another\"}}]}\n\n";
-    let url = answering("text/event-stream", &[said, other, rest, "data: [DONE]\n\n"]).await;
+    const SAID: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"write to bob@exa\"}}]}\n\n";
+    const REST: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"mple.test now\"}}]}\n\n";
+    const OTHER: &str = "data: {\"choices\":[{\"index\":1,\"delta\":{\"content\":\"another\"}}]}\n\n";
+    let url = answering("text/event-stream", &[SAID, OTHER, REST, "data: [DONE]\n\n"]).await;
     let world = World::with_inputs(&url).await;
     let answer = world.connect().ask(post("/v1/chat/completions", CHAT)).await;
     let got = text(answer.into_body()).await;
@@ -69,18 +69,23 @@ async fn what_is_said_is_shown_masked_though_the_caller_gets_it_as_it_is() {
 
 #[tokio::test]
 async fn documents_of_every_dialect_show_what_they_say() {
-    for (path, document, said) in [
+    const SAYING: [(&str, &[&str], &str); 5] = [
         (
             "/v1/chat/completions",
-            r#"{"choices":[{"index":0,"message":{"content":"a"}},{"index":1,"message":{"content":"b"}}]}"#,
+            &[r#"{"choices":[{"index":0,"message":{"content":"a"}},{"index":1,"message":{"content":"b"}}]}"#],
             "a\nb",
         ),
-        ("/v1/messages", r#"{"content":[{"type":"text","text":"c"}]}"#, "c"),
-        ("/v1/responses", r#"{"output":[{"content":[{"type":"output_text","text":"d"}]}]}"#, "d"),
-        ("/api/chat", r#"{"message":{"content":"e"},"done":true}"#, "e"),
-        ("/v1beta/models/g:generateContent", r#"{"candidates":[{"content":{"parts":[{"text":"f"}]}}]}"#, "f"),
-    ] {
-        let url = answering("application/json", &[document]).await;
+        ("/v1/messages", &[r#"{"content":[{"type":"text","text":"c"}]}"#], "c"),
+        ("/v1/responses", &[r#"{"output":[{"content":[{"type":"output_text","text":"d"}]}]}"#], "d"),
+        ("/api/chat", &[r#"{"message":{"content":"e"},"done":true}"#], "e"),
+        (
+            "/v1beta/models/g:generateContent",
+            &[r#"{"candidates":[{"content":{"parts":[{"text":"f"}]}}]}"#],
+            "f",
+        ),
+    ];
+    for (path, document, said) in SAYING {
+        let url = answering("application/json", document).await;
         let world = World::with_inputs(&url).await;
         let answer = world.connect().ask(post(path, CHAT)).await;
         soon(answer.into_body().collect()).await.unwrap();
