@@ -10,7 +10,7 @@ use super::{ApiState, Guest, allowed, body, dress::ApiError, forbidden, routes::
 use crate::{
     gateway::{policy::Action, respond::Problem},
     wire::{
-        api::{CredentialRequest, ModelTokenRequest, Revocation, Revoked},
+        api::{CredentialRequest, Lifted, ModelTokenRequest, Revocation, Revoked},
         code,
     },
 };
@@ -86,11 +86,32 @@ pub(super) async fn revocations(
     if !allowed(&state.policies.load(), &state.clock, &guest, Action::Administer, Route::Revocations) {
         return Err(forbidden(&guest.caller, Action::Administer).into());
     }
-    let Revocation { who } = body::read(request).await?;
-    if who.is_empty() || who.len() > MAX_WHO {
+    let Revocation { who } = named(request).await?;
+    let ids = state.identities.revoke(&who, guest.caller.user()).await?;
+    Ok(body::json(&Revoked { schema: 1, sessions: ids.len(), ids })?)
+}
+
+/// `POST /api/v1/suspensions/lift`.
+pub(super) async fn lift(
+    State(state): State<ApiState>,
+    guest: Guest,
+    request: Request,
+) -> Result<Response, ApiError> {
+    if !allowed(&state.policies.load(), &state.clock, &guest, Action::Administer, Route::Lift) {
+        return Err(forbidden(&guest.caller, Action::Administer).into());
+    }
+    let Revocation { who } = named(request).await?;
+    let now = state.clock.now();
+    let lifted = state.answers.lift(&who, &guest.caller, &state.scribe, now).await.map_err(Problem::from)?;
+    Ok(body::json(&Lifted { schema: 1, lifted: lifted.len() })?)
+}
+
+/// Whom a request is about.
+async fn named(request: Request) -> Result<Revocation, ApiError> {
+    let asked: Revocation = body::read(request).await?;
+    if asked.who.is_empty() || asked.who.len() > MAX_WHO {
         let wrong = format!("`who` must name a session or a user in 1 to {MAX_WHO} bytes");
         return Err(Problem::new(code::BAD_REQUEST, wrong).into());
     }
-    let ids = state.identities.revoke(&who, guest.caller.user()).await?;
-    Ok(body::json(&Revoked { schema: 1, sessions: ids.len(), ids })?)
+    Ok(asked)
 }
