@@ -90,8 +90,10 @@ async fn an_exchange_is_recorded_as_it_was_without_its_secrets_and_with_what_was
     request.headers_mut().insert("content-type", "application/json".parse().unwrap());
     let asking = world.connect().ask(request);
     let serving = async {
-        let (mut line, _) = answer(&mut server, STREAM).await;
+        let mut line = server.accept().await;
+        line.head().await;
         let body = line.read(asked.len()).await;
+        line.write(STREAM).await;
         line.write("9\r\ndata: a\n\n\r\n").await;
         (line, body)
     };
@@ -124,7 +126,13 @@ async fn an_exchange_is_recorded_as_it_was_without_its_secrets_and_with_what_was
 async fn metadata_has_sizes_and_times_and_nothing_that_was_said() {
     let (world, mut server) = world(Level::Metadata, Failure::Refuse).await;
     let asking = world.connect().ask(post("/v1/chat/completions", "hello"));
-    let serving = answer(&mut server, "HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nworld!");
+    let serving = async {
+        let mut line = server.accept().await;
+        line.head().await;
+        line.read(5).await;
+        line.write("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nworld!").await;
+        line
+    };
     let (response, _line) = tokio::join!(asking, serving);
     assert_eq!(text(response.into_body()).await, "world!");
     let (entries, event) = recording(&world).await;
