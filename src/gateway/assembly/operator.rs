@@ -19,7 +19,7 @@ use crate::{
         accept::{self, https},
         audit::{Scribe, Stats, anomalies},
         certs::Certificates,
-        pipeline,
+        pipeline, record,
         session::Phases,
     },
 };
@@ -60,7 +60,12 @@ struct Exchanges {
 
 impl Operator {
     pub(super) fn new(
-        (meters, exchanging, alarms): (&accept::Meters, &pipeline::Meters, &anomalies::Meters),
+        (meters, exchanging, recording, alarms): (
+            &accept::Meters,
+            &pipeline::Meters,
+            &record::Meters,
+            &anomalies::Meters,
+        ),
         upstreams: Upstreams,
         scribe: Scribe,
         certificates: Certificates,
@@ -72,6 +77,7 @@ impl Operator {
         meters.register(&mut registry);
         exchanging.register(&mut registry);
         alarms.register(&mut registry);
+        recording.register(&mut registry);
         registry.register_collector(Box::new(upstreams));
         let certificate_expiry = Family::<Which, Gauge>::default();
         registry.register(
