@@ -104,7 +104,8 @@ impl Lease {
         }
     }
 
-    fn interrupt(&self) {
+    /// Ends what runs under it now.
+    pub(in crate::gateway) fn interrupt(&self) {
         self.streams.swap(Arc::new(self.ended.child_token())).cancel();
     }
 

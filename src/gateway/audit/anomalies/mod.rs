@@ -13,6 +13,8 @@
 mod answers;
 mod config;
 mod detector;
+#[cfg(test)]
+pub(crate) mod doubles;
 mod exchange;
 mod follow;
 mod level;

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, Mutex},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use tokio_util::sync::CancellationToken;
@@ -13,62 +13,15 @@ use crate::{
     evidence::event::{Event, Response},
     gateway::{
         audit::{
-            self, AuditError, Entry, Ledger, Scribe,
+            self, Entry, Ledger, Scribe,
             anomalies::{
-                Anomalies, Answer, Config, Held, Interrupt, Keep, Kept, NotLifted, Rule, RuleConfig,
-                Snapshot, storage::STATE,
+                Anomalies, Answer, Config, Interrupt, Keep, NotLifted, Rule, RuleConfig, doubles::Memory,
             },
             doubles::{MemoryJournal, MemoryLedger},
         },
         identity::Caller,
     },
 };
-
-/// Keeps in memory, by the trait's contract.
-#[derive(Default)]
-struct Memory {
-    kept: Mutex<Option<Kept>>,
-    held: Mutex<Vec<(Held, bool)>>,
-}
-
-#[async_trait::async_trait]
-impl Keep for Memory {
-    async fn load(&self, _: u32) -> Result<Option<Kept>, AuditError> {
-        Ok(self.kept.lock().unwrap().clone())
-    }
-
-    async fn save(&self, version: u32, snapshot: &Snapshot) -> Result<(), AuditError> {
-        assert_eq!(version, STATE);
-        let Snapshot { cursor, callers, models, .. } = snapshot.clone();
-        *self.kept.lock().unwrap() = Some(Kept { cursor, callers, models });
-        Ok(())
-    }
-
-    async fn hold(&self, held: &Held) -> Result<bool, AuditError> {
-        let mut all = self.held.lock().unwrap();
-        let new = all.iter().all(|(known, _)| known.id != held.id);
-        if new {
-            all.push((held.clone(), true));
-        }
-        Ok(new)
-    }
-
-    async fn held(&self, now: SystemTime) -> Result<Vec<Held>, AuditError> {
-        let all = self.held.lock().unwrap();
-        Ok(all
-            .iter()
-            .filter(|(held, holds)| *holds && held.until > now)
-            .map(|(held, _)| held.clone())
-            .collect())
-    }
-
-    async fn lift(&self, ids: &[String], _: &str, _: SystemTime) -> Result<(), AuditError> {
-        for (held, holds) in self.held.lock().unwrap().iter_mut() {
-            *holds &= !ids.contains(&held.id);
-        }
-        Ok(())
-    }
-}
 
 /// A scribe on a ledger that already has events.
 struct Room {
