@@ -267,7 +267,7 @@ impl Company {
         for (nth, shift) in [0_usize, 1].into_iter().zip([0, 1]) {
             let time = |day: i64, hour: i64| (QUIET_WEEKS * 7 + day + shift) * DAY + hour * HOUR;
             let who = |first: usize| first + nth;
-            self.night(who(1).max(1) + nth, time(1, 3));
+            self.night(who(1) + nth, time(1, 3));
             self.burst(who(5), time(1, 11));
             self.network_change(who(20), time(1, 10));
             self.probing(who(22), time(1, 14));

@@ -31,7 +31,9 @@ fn the_documentations_settings_say_what_they_mean() {
 #[test]
 fn an_answer_for_all_is_that_of_each_rule_without_its_own() {
     let dir = folder();
-    let text = format!("{BASE}[anomalies]\nanswer = \"off\"\nrate = {{ answer = \"notify\" }}\nhour = {{ score = 3 }}\n");
+    let text = format!(
+        "{BASE}[anomalies]\nanswer = \"off\"\nrate = {{ answer = \"notify\" }}\nhour = {{ score = 3 }}\n"
+    );
     let config = good(&dir, &text).anomalies;
     let answers = Rule::ALL.map(|rule| config.rule(rule).answer == Answer::Off);
     assert_eq!(answers, [false, true, true, true, true, true, true, true]);

@@ -102,7 +102,8 @@ async fn whoever_needs_a_yes_gets_one_from_somebody_else_and_goes_on() {
     let requests = world.approvals.list(&filter).await.unwrap();
     let [request] = requests.as_slice() else { panic!("{requests:?}") };
     assert_eq!(request.policies(), ["all (unusual rate, ev_1)"]);
-    let (own, bob) = (alice(), Caller { subject: "bob".into(), email: None, groups: vec!["risk".into()], ..alice() });
+    let (own, bob) =
+        (alice(), Caller { subject: "bob".into(), email: None, groups: vec!["risk".into()], ..alice() });
     assert!(world.approvals.approve(&request.id, Decider::from(&own), None, None).await.is_err());
     world.approvals.approve(&request.id, Decider::from(&bob), None, None).await.unwrap();
     assert_eq!(access(), "permit");
@@ -111,6 +112,18 @@ async fn whoever_needs_a_yes_gets_one_from_somebody_else_and_goes_on() {
     line.head().await;
     line.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
     assert_eq!(text(soon(asked).await.unwrap().into_body()).await, "ok");
-    let decision = world.finished().await.decision.unwrap();
-    assert_eq!((decision.verdict.as_str(), decision.approval.as_deref()), ("permit", Some(request.id.as_str())));
+    let both = soon(async {
+        loop {
+            let events = world.events().await;
+            if events.len() == 2 {
+                return events;
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    let decision = both.await.pop().and_then(|event| event.decision).unwrap();
+    assert_eq!(
+        (decision.verdict.as_str(), decision.approval.as_deref()),
+        ("permit", Some(request.id.as_str()))
+    );
 }
