@@ -9,6 +9,7 @@
     reason = "a helper that cannot go on fails its test"
 )]
 
+mod anomalies;
 mod approvals;
 mod architecture;
 mod audit;
@@ -23,6 +24,7 @@ mod limits;
 mod masking;
 mod networks;
 mod path;
+mod recordings;
 mod schema;
 #[cfg(target_os = "linux")]
 mod secrets;

@@ -54,9 +54,12 @@ pub struct Event {
     /// For kinds other than `exchange`: what happened, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// For events without a caller: where from.
+    /// The address that an exchange came from; for events without a caller: where from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
+    /// For `anomaly`: what is unusual.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anomaly: Option<Anomaly>,
 }
 
 /// Who made the exchange.
@@ -139,7 +142,8 @@ pub struct Response {
     pub first_token_ms: Option<u64>,
     /// From intent to the end.
     pub duration_ms: u64,
-    /// `complete`, `refused`, `caller_left`, `upstream_cut`, `upstream_failed`, `revoked`, `approval_ended`, `aborted` or `interrupted`.
+    /// `complete`, `refused`, `caller_left`, `upstream_cut`, `upstream_failed`, `revoked`, `approval_ended`, `masking_failed`, `recording_failed`, `aborted` or
+    /// `interrupted`.
     pub outcome: String,
 }
 
@@ -157,6 +161,10 @@ pub struct Tokens {
     /// The server did not tell them all: these are the gateway's estimate.
     #[serde(skip_serializing_if = "is_false")]
     pub estimated: bool,
+}
+
+fn is_zero(value: &u64) -> bool {
+    *value == 0
 }
 
 fn is_false(value: &bool) -> bool {
@@ -199,14 +207,38 @@ pub struct Leg {
     pub url: Option<String>,
 }
 
+/// What is unusual about a caller's use.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Anomaly {
+    /// Which rule says so: `rate`, `volume`, `model`, `hour`, `network`, `denials`, `masked` or `extraction`.
+    pub rule: String,
+    /// What is usual for the caller.
+    pub usual: String,
+    /// What was seen.
+    pub seen: String,
+    /// How unusual it is, on the rule's own scale.
+    pub score: f64,
+    /// What followed: `notify`, `require_approval` or `suspend`.
+    pub answer: String,
+    /// Until when, unless it is lifted before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+}
+
 /// Where the recording lies.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Recording {
     /// `rec_…`.
     pub id: String,
-    /// Of the recording file, hex.
+    /// Of the recording file up to the end of its last segment, hex; absent while it is written, and where nothing of it was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
+    /// How often something is missing in it that should be there.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub gaps: u64,
+    /// Why it is not whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
 }
 
 #[cfg(test)]
@@ -256,7 +288,12 @@ mod tests {
             masked: BTreeMap::from([("EMAIL".into(), 2)]),
             unmasked: Some(Unmasked { policies: vec!["fraud-desk".into()] }),
             evidence: Some(Evidence { client: Some(Leg::default()), upstream: Some(leg) }),
-            recording: Some(Recording { id: "rec_1".into(), sha256: Some("00".into()) }),
+            recording: Some(Recording {
+                id: "rec_1".into(),
+                sha256: Some("00".into()),
+                gaps: 1,
+                failure: Some("it is full".into()),
+            }),
             ..Event::default()
         };
         let json = serde_json::to_value(&event).unwrap();
@@ -297,6 +334,8 @@ mod tests {
             "/evidence/upstream/url",
             "/recording/id",
             "/recording/sha256",
+            "/recording/gaps",
+            "/recording/failure",
         ] {
             assert!(json.pointer(pointer).is_some(), "{pointer}");
         }

@@ -52,6 +52,8 @@ impl Refusal {
 pub mod code {
     /// Policy says no. Exit code 3, HTTP 403.
     pub const DENIED: &str = "denied";
+    /// The caller is suspended because of unusual use, until an administrator lifts it or its time is over. Exit code 3, HTTP 403.
+    pub const CALLER_SUSPENDED: &str = "caller_suspended";
     /// Policy wants a person's yes first. HTTP 403; exit code 75 with `--no-wait`.
     pub const APPROVAL_REQUIRED: &str = "approval_required";
     /// A person said no, or nobody answered in time. Exit code 5.
@@ -80,6 +82,8 @@ pub mod code {
     pub const MASKING_FAILED: &str = "masking_failed";
     /// The audit log cannot be written, so nothing is forwarded. HTTP 503.
     pub const AUDIT_UNAVAILABLE: &str = "audit_unavailable";
+    /// The exchange must be recorded and cannot be, so nothing is forwarded or nothing more of it is. HTTP 503.
+    pub const RECORDING_UNAVAILABLE: &str = "recording_unavailable";
     /// A limit of the model or the gateway. HTTP 413 or 429.
     pub const LIMIT: &str = "limit";
     /// The gateway is going away; reconnect. HTTP 503.

@@ -72,10 +72,12 @@ impl World {
             scribe.clone(),
             limits,
             mask::Keys::new(&[0; 32]),
+            crate::gateway::record::doubles::unused(),
             clock.clone(),
         )
         .unwrap();
-        let state = ApiState { identities, pipeline, approvals, policies, scribe, log, clock };
+        let answers = audit::anomalies::Answers::open(store.anomalies(), clock.now()).await.unwrap();
+        let state = ApiState { identities, pipeline, approvals, policies, answers, scribe, log, clock };
         Self { state, store, _dir: dir }
     }
 }

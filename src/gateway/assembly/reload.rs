@@ -33,6 +33,7 @@ impl Gateway {
         rooms.policies.store(Arc::new(policies));
         rooms.identities.adopt(providers);
         rooms.notifier.adopt(told).await;
+        rooms.anomalies.configure(config.anomalies.clone());
         let needs_restart = needs_restart(&self.started_with, &config);
         witness::tell(&rooms.scribe, &rooms.clock, "gateway_reload", "a changed configuration was taken up");
         Ok(Reloaded { needs_restart })
@@ -58,6 +59,8 @@ fn needs_restart(running: &Config, new: &Config) -> Vec<&'static str> {
         ("sessions", sessions(running) != sessions(new)),
         ("tls", tls(running) != tls(new)),
         ("storage.database", running.store.database != new.store.database),
+        ("storage.recordings", running.recordings.folder != new.recordings.folder),
+        ("storage.recipients", running.recordings.recipients != new.recordings.recipients),
         ("approvals", running.approval_lapse != new.approval_lapse),
         ("audit", running.audit != new.audit),
     ];

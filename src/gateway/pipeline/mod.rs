@@ -5,6 +5,7 @@
 //! direct ── one request of an HTTPS client ──▶
 //!   carried (the stream)                    door, request, dialect, limits, headers    exchange (the audit event, once)
 //!                                           rewritten ──▶ engine ◀── masking, masked, veiled (what is masked on its way)
+//!                                           recorded (what of it is kept)
 //! ```
 
 mod answer;
@@ -24,6 +25,7 @@ mod meters;
 mod models;
 mod notices;
 mod path;
+mod recorded;
 mod request;
 mod rewritten;
 mod serve;
@@ -34,7 +36,11 @@ mod websocket;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+};
 
 use arc_swap::ArcSwap;
 use http::{Request, Response, request::Parts};
@@ -51,10 +57,11 @@ pub use super::respond::Dialect;
 use super::{
     analyse::AnalyserError,
     approval::{self, Approvals},
-    audit::Scribe,
+    audit::{Scribe, anomalies::Answers},
     identity::{Caller, Lease},
     mask,
     policy::{ModelFacts, Policies},
+    record::{self, Recordings},
     respond::Problem,
     upstream,
 };
@@ -87,6 +94,8 @@ pub struct ModelConfig {
     pub limits: limits::Config,
     /// How its answers are masked; `None`: they pass as they are.
     pub mask: Option<mask::Config>,
+    /// Whether its exchanges are recorded.
+    pub record: record::Terms,
 }
 
 impl ModelConfig {
@@ -135,8 +144,11 @@ struct Stages {
     scribe: Scribe,
     limits: Limits,
     mask_keys: mask::Keys,
+    recordings: Recordings,
     waiting: asking::Waiters,
     meters: Meters,
+    /// What alarms about unusual use were answered with.
+    answers: OnceLock<Answers>,
     clock: Clock,
 }
 
@@ -179,10 +191,12 @@ impl Pipeline {
         scribe: Scribe,
         limits: Limits,
         mask_keys: mask::Keys,
+        recordings: Recordings,
         clock: Clock,
     ) -> Result<Self, PipelineError> {
         let models = models::open(models, &BTreeMap::new(), &limits, &clock)?;
         approvals.models_are(models::identities(&models));
+        recordings.keep_for(models::keeps(&models));
         let models = ArcSwap::from_pointee(models);
         let waiting = asking::Waiters::default();
         let meters = Meters::default();
@@ -193,10 +207,19 @@ impl Pipeline {
             scribe,
             limits,
             mask_keys,
+            recordings,
             waiting,
             meters,
+            answers: OnceLock::new(),
             clock,
         })))
+    }
+
+    /// Says once who is suspended, and who needs a person's yes. Before that, nobody is.
+    pub fn heed(&self, answers: Answers) {
+        if self.0.answers.set(answers).is_err() {
+            tracing::error!("what alarms are answered with is decided by one alone");
+        }
     }
 
     /// What is measured of the exchanges.
@@ -211,6 +234,7 @@ impl Pipeline {
     pub fn reload(&self, models: Vec<ModelConfig>) -> Result<(), PipelineError> {
         let models = models::open(models, &self.0.models.load(), &self.0.limits, &self.0.clock)?;
         let identities = models::identities(&models);
+        self.0.recordings.keep_for(models::keeps(&models));
         self.0.models.store(Arc::new(models));
         self.0.approvals.models_are(identities);
         Ok(())
@@ -259,7 +283,7 @@ impl Pipeline {
     /// Serves HTTP/1.1 or HTTP/2 on one stream until it ends, and then ends the stream: with FIN when all is said, with a reset of
     /// [`crate::wire::stream::reset`] when the answer under way is not the whole. Dropping the future aborts what is under way.
     pub async fn serve(&self, stream: Stream, arrival: Arrival) {
-        let ended = arrival.lease.ended();
+        let ended = arrival.lease.streams();
         serve::serve(Arc::clone(&self.0), stream, arrival, ended).await;
     }
 

@@ -1,6 +1,6 @@
 //! The models that can be reached, and which of them a caller may see.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
 use aws_lc_rs::digest;
 
@@ -76,6 +76,12 @@ pub(super) fn identities(models: &BTreeMap<String, Arc<Model>>) -> BTreeMap<Stri
     models.iter().map(|(name, model)| (name.clone(), model.identity.clone())).collect()
 }
 
+/// How long recordings of each model are kept, where that is said.
+pub(super) fn keeps(models: &BTreeMap<String, Arc<Model>>) -> BTreeMap<String, Duration> {
+    let keep = |(name, model): (&String, &Arc<Model>)| Some((name.clone(), model.config.record.keep?));
+    models.iter().filter_map(keep).collect()
+}
+
 /// A hash of what people look at when they approve a model: name, server, labels, and that its answers are masked: a yes to masked
 /// answers is none to the others. Tuning its limits or what is masked makes no other model of it.
 pub(super) fn identity(config: &ModelConfig) -> String {
@@ -110,9 +116,11 @@ impl Stages {
             .filter_map(|model| {
                 let invoke = self.usual(caller, source, transport, model, Action::Invoke);
                 let access = match policies.decide(&invoke, false).outcome {
-                    Outcome::Permit => "permit",
-                    Outcome::Ask if self.usable(caller, model, &policies, &invoke).is_some() => "permit",
-                    Outcome::Ask => "ask",
+                    Outcome::Permit if self.demand(caller).is_none() => "permit",
+                    Outcome::Permit | Outcome::Ask if self.usable(model, &policies, &invoke).is_some() => {
+                        "permit"
+                    }
+                    Outcome::Permit | Outcome::Ask => "ask",
                     // Nothing to choose; `list` alone opens no door.
                     Outcome::Deny => return None,
                 };

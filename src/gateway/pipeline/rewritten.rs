@@ -18,7 +18,7 @@ use super::{
     dialect::{Call, Rpc, rpc},
     engine::{End, Engine},
     headers,
-    masking::BINARY_TENSORS,
+    masking::{BINARY_TENSORS, decoder},
     models::Model,
 };
 use crate::gateway::{
@@ -57,18 +57,13 @@ pub(super) fn form(
             Unknown::Refuse => Err(Problem::request_unreadable("nothing says of which kind its body is")),
         };
     };
-    let mut encodings = headers::tokens(&head.headers, &header::CONTENT_ENCODING)
-        .filter(|encoding| !encoding.is_empty() && !encoding.eq_ignore_ascii_case(b"identity"));
-    let decoder =
-        match (encodings.next().map(|one| std::str::from_utf8(one).map(Decoder::of)), encodings.next()) {
-            (None, _) => None,
-            (Some(Ok(Some(decoder))), None) => Some(decoder),
-            _ if unknown == Unknown::Pass => return Ok(None),
-            _ => {
-                return Err(Problem::request_unreadable("it is compressed in a way that is not undone here"));
-            }
-        };
-    drop(encodings);
+    let decoder = match decoder(&head.headers) {
+        Some(decoder) => decoder,
+        None if unknown == Unknown::Pass => return Ok(None),
+        None => {
+            return Err(Problem::request_unreadable("it is compressed in a way that is not undone here"));
+        }
+    };
     if form == Form::Binary {
         return Ok(None);
     }
@@ -82,7 +77,7 @@ pub(super) fn form(
 }
 
 /// What a request's body is. Servers of the dialects that are understood read JSON whatever the content type says.
-fn of(head: &Parts, understood: bool) -> Option<Form> {
+pub(super) fn of(head: &Parts, understood: bool) -> Option<Form> {
     let kind = head.headers.get(header::CONTENT_TYPE).map(|kind| kind.to_str().unwrap_or_default());
     let path = head.uri.path();
     match kind {

@@ -132,12 +132,17 @@ impl Problem {
             code::BAD_REQUEST => 3,
             code::UPSTREAM_TIMEOUT => 4,
             code::MODEL_UNKNOWN => 5,
-            code::DENIED | code::APPROVAL_REQUIRED | code::APPROVAL_DENIED | code::LOCAL_REFUSED => 7,
+            code::DENIED
+            | code::CALLER_SUSPENDED
+            | code::APPROVAL_REQUIRED
+            | code::APPROVAL_DENIED
+            | code::LOCAL_REFUSED => 7,
             code::LIMIT => 8,
             code::UPSTREAM_UNREACHABLE
             | code::UPSTREAM_UNTRUSTED
             | code::UPSTREAM_CREDENTIAL
             | code::AUDIT_UNAVAILABLE
+            | code::RECORDING_UNAVAILABLE
             | code::DRAINING => 14,
             code::LOGIN_REQUIRED | code::LOCAL_KEY => 16,
             _ => 13,
