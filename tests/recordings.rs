@@ -100,6 +100,12 @@ fn a_killed_gateway_leaves_recordings_that_verify_to_their_last_segment() {
     eventually("the first segment", said);
     world.kill();
     let bytes = said().unwrap();
-    assert!(matches!(check(&bytes[..]).unwrap().end, End::Cut { .. }), "the exchange was under way");
+    let checked = check(&bytes[..]).unwrap();
+    assert!(matches!(checked.end, End::Cut { .. }), "the exchange was under way");
     model.hush();
+    // The next start names it, and what is left of it.
+    world.start();
+    let event = eventually("the interrupted exchange", || laptop.exchanges().pop());
+    assert_eq!(event["response"]["outcome"], "interrupted");
+    assert_eq!(event["recording"]["sha256"], sha256_text(&checked.sha256));
 }

@@ -1,6 +1,7 @@
 //! One recording at its writer: entries become lines, lines become segments, and what cannot be kept becomes a named gap.
 
 use std::{
+    borrow::Cow,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -29,6 +30,8 @@ pub(super) struct Reel {
     exchange: String,
     metadata: bool,
     tracks: Sides<Track>,
+    /// The first lines, which stand in the first segment that is kept.
+    first: Vec<u8>,
     lines: Vec<u8>,
     /// When the first of the lines was written.
     since: Option<Instant>,
@@ -59,6 +62,7 @@ impl Reel {
             exchange,
             metadata,
             tracks: Sides { caller: Track::counted(METADATA), model: Track::counted(METADATA) },
+            first: Vec::new(),
             lines: Vec::new(),
             since: None,
             chain: None,
@@ -131,6 +135,13 @@ impl Reel {
         self.since.is_some_and(|since| now.saturating_duration_since(since) >= OLD)
     }
 
+    /// Adds one of the first entries.
+    pub(super) fn open(&mut self, what: What) {
+        self.since.get_or_insert_with(Instant::now);
+        // Never fails: see there.
+        let _ = Entry { at: 0, what }.write(&mut self.first);
+    }
+
     /// Adds an entry.
     pub(super) fn add(&mut self, entry: Entry) {
         if self.dead {
@@ -146,7 +157,7 @@ impl Reel {
     /// Seals the lines and puts them on the shelf; then they are kept, or lost and named.
     pub(super) fn flush(&mut self, shelf: &dyn Shelf, sealer: &mut Sealer, last: bool) {
         self.since = None;
-        if self.dead || (self.lines.is_empty() && !last) {
+        if self.dead || (self.first.is_empty() && self.lines.is_empty() && !last) {
             return;
         }
         let lines = std::mem::take(&mut self.lines);
@@ -164,25 +175,26 @@ impl Reel {
         }
     }
 
-    fn keep(&mut self, shelf: &dyn Shelf, sealer: &mut Sealer, lines: &[u8], last: bool) -> Result<(), String> {
+    fn keep(
+        &mut self,
+        shelf: &dyn Shelf,
+        sealer: &mut Sealer,
+        lines: &[u8],
+        last: bool,
+    ) -> Result<(), String> {
         if self.chain.is_none() {
             self.begin(shelf).map_err(|error| error.0)?;
         }
         let chain = self.chain.as_ref().ok_or("it was not begun")?;
-        let named;
-        let lines = match self.named(lines) {
-            Some(with_gaps) => {
-                named = with_gaps;
-                &named[..]
-            }
-            None => lines,
-        };
-        let sealed = sealer.seal(self.place.name(), chain.index(), lines).map_err(|e| e.to_string())?;
+        let sealed = sealer
+            .seal(self.place.name(), chain.index(), &self.with_lost(lines))
+            .map_err(|e| e.to_string())?;
         let (next, bytes) = chain.segment(&sealed, last).map_err(|e| e.to_string())?;
         shelf.append(&self.place, &bytes).map_err(|e| e.to_string())?;
         self.digest.update(&bytes);
         self.chain = Some(next);
         self.lost = Sides::default();
+        self.first.clear();
         if self.gaps == 0 {
             // It was late on the shelf, and nothing is missing.
             self.failure = None;
@@ -191,19 +203,21 @@ impl Reel {
         Ok(())
     }
 
-    /// The lines with what was lost before them, where something was.
-    fn named(&self, lines: &[u8]) -> Option<Vec<u8>> {
-        let why = self.failure.as_ref().filter(|_| self.lost.caller > 0 || self.lost.model > 0)?;
-        let mut named = Vec::new();
-        for side in [Side::Caller, Side::Model] {
-            let bytes = *self.lost.of(side);
+    /// The lines with the first ones before them, and what was lost.
+    fn with_lost<'l>(&self, lines: &'l [u8]) -> Cow<'l, [u8]> {
+        if self.first.is_empty() && self.lost.caller == 0 && self.lost.model == 0 {
+            return Cow::Borrowed(lines);
+        }
+        let mut all = self.first.clone();
+        for from in [Side::Caller, Side::Model] {
+            let bytes = *self.lost.of(from);
             if bytes > 0 {
-                let what = What::Omitted { from: side, bytes, why: why.clone() };
-                Entry { at: self.now(), what }.write(&mut named).ok()?;
+                let what = What::Omitted { from, bytes, why: self.failure.clone().unwrap_or_default() };
+                let _ = Entry { at: self.now(), what }.write(&mut all);
             }
         }
-        named.extend_from_slice(lines);
-        Some(named)
+        all.extend_from_slice(lines);
+        Cow::Owned(all)
     }
 
     /// Writes the end, and tells what became of the recording.
