@@ -20,6 +20,9 @@ use crate::evidence::recording::{Chain, Entry, Header, Outcome, SCHEMA, Sealer, 
 const LONG: usize = 128 * 1024;
 const OLD: Duration = Duration::from_secs(1);
 
+/// The most lines in one segment, bytes: what masking held back may come all at once.
+const MOST: usize = 2 * 1024 * 1024;
+
 /// Why bytes are missing that found no room in the queue.
 const SLOW: &str = "the store of recordings was too slow";
 
@@ -161,18 +164,29 @@ impl Reel {
             return;
         }
         let lines = std::mem::take(&mut self.lines);
-        match self.keep(shelf, sealer, &lines, last) {
-            Ok(()) => self.held = Sides::default(),
-            Err(why) => {
-                tracing::warn!(recording = self.place.name(), why, "a part of a recording was not kept");
-                self.gaps += 1;
-                self.meters.gap();
-                for side in [Side::Caller, Side::Model] {
-                    *self.lost.of_mut(side) += std::mem::take(self.held.of_mut(side));
-                }
-                self.fail(&why);
+        let mut rest = &lines[..];
+        loop {
+            let (now, later) = whole_lines(rest);
+            if let Err(why) = self.keep(shelf, sealer, now, last && later.is_empty()) {
+                return self.lose(&why);
+            }
+            rest = later;
+            if rest.is_empty() {
+                self.held = Sides::default();
+                return;
             }
         }
+    }
+
+    /// The lines since the last whole segment could not be kept.
+    fn lose(&mut self, why: &str) {
+        tracing::warn!(recording = self.place.name(), why, "a part of a recording was not kept");
+        self.gaps += 1;
+        self.meters.gap();
+        for side in [Side::Caller, Side::Model] {
+            *self.lost.of_mut(side) += std::mem::take(self.held.of_mut(side));
+        }
+        self.fail(why);
     }
 
     fn keep(
@@ -291,4 +305,14 @@ impl Reel {
     fn now(&self) -> u64 {
         u64::try_from(self.shared.began.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
+}
+
+/// As many lines as one segment takes, one at least, and those that follow.
+fn whole_lines(lines: &[u8]) -> (&[u8], &[u8]) {
+    let Some(most) = lines.get(..MOST) else { return (lines, &[]) };
+    let end = match most.iter().rposition(|byte| *byte == b'\n') {
+        Some(end) => Some(end),
+        None => lines.iter().position(|byte| *byte == b'\n'),
+    };
+    lines.split_at_checked(end.map_or(lines.len(), |end| end + 1)).unwrap_or((lines, &[]))
 }

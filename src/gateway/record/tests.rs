@@ -236,6 +236,38 @@ async fn what_cannot_be_masked_is_left_out_and_named() {
     assert!(text.contains("b\"xx\"") && text.contains("b\"!\""), "{text}");
 }
 
+/// Holds everything back.
+struct HoldsBack(Vec<u8>);
+
+impl Veil for HoldsBack {
+    fn push(&mut self, bytes: &[u8], _: &mut Vec<u8>) -> Result<(), String> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finish(&mut self, _: bool, out: &mut Vec<u8>) -> Result<(), String> {
+        out.append(&mut self.0);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn what_masking_held_back_for_long_is_kept_in_several_segments() {
+    let (shelf, recordings, clock, _) = world();
+    let tape = begin(&recordings, &clock, Failure::Refuse).await.unwrap();
+    let held = HoldsBack(vec![1; 3 * 1024 * 1024]);
+    tape.track(Side::Model, Track::kept(Side::Model, Some(Box::new(held)), Framing::Bytes));
+    let sealed = end(&tape);
+    assert_eq!((sealed.gaps, sealed.failure), (0, None));
+    let file = shelf.files().remove(0);
+    let said: usize = said(&file)
+        .iter()
+        .map(|what| if let What::Body { bytes, .. } = what { bytes.len() } else { 0 })
+        .sum();
+    assert_eq!(said, 3 * 1024 * 1024);
+    assert!(check(&file[..]).unwrap().segments > 3, "control characters are long as JSON");
+}
+
 #[tokio::test]
 async fn a_recording_is_found_by_its_exchange_and_room_is_there_at_once() {
     let (_, recordings, clock, _) = world();
