@@ -85,6 +85,7 @@ fn read(text: &str, report: &mut Report) -> Option<Config> {
     let database = section::storage::read(&mut root, &gateway.state, report);
     let audit = section::audit::read(&mut root, report);
     let approvals = section::approvals::read(&mut root, report);
+    let sinks = section::sink::read(&mut root, report);
     let sessions = section::sessions::read(&mut root, report);
     let providers = section::identity::read(&mut root, gateway.public_url.as_ref(), report);
     let mut customs = section::mask::Customs::read(&mut root, report);
@@ -128,6 +129,7 @@ fn read(text: &str, report: &mut Report) -> Option<Config> {
         approval_lapse: approvals.lapse,
         notify: approvals.notify,
         audit,
+        sinks,
         metrics: gateway.metrics,
     })
 }

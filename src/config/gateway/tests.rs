@@ -2,6 +2,7 @@
 
 mod cases;
 mod masks;
+mod sinks;
 mod watched;
 
 use std::{fs, time::Duration};

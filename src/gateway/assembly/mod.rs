@@ -1,5 +1,6 @@
 //! Puts the rooms together: one gateway, started, drained, stopped.
 
+mod audited;
 mod error;
 mod face;
 mod operator;
@@ -27,7 +28,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{operator::Operator, upstreams::Upstreams};
+use self::{audited::Audited, operator::Operator, upstreams::Upstreams};
 use super::{
     accept::{self, Listeners, Reception},
     api,
@@ -35,7 +36,7 @@ use super::{
         self, Approvals,
         notify::{Notifier, NotifyConfig, Surroundings},
     },
-    audit::{self, Log, Scribe},
+    audit::{self, Log, Scribe, sinks::Sinks},
     certs::{self, Certificates},
     identity::{self, Identities},
     mask,
@@ -81,6 +82,8 @@ pub struct Config {
     pub notify: NotifyConfig,
     /// How durable the audit log is.
     pub audit: audit::Config,
+    /// Where its events are shipped to.
+    pub sinks: Vec<audit::sinks::SinkConfig>,
     /// Where Prometheus metrics and health are served; never the public port.
     pub metrics: Option<SocketAddr>,
 }
@@ -129,6 +132,7 @@ struct Rooms {
     approvals: Approvals,
     pipeline: Pipeline,
     notifier: Arc<Notifier>,
+    sinks: Sinks,
 }
 
 /// Tasks beside the listeners: key rotation, metrics, the audit indexer. Ended at the latest when dropped.
@@ -346,8 +350,9 @@ impl Rooms {
         let state =
             api::ApiState { identities, pipeline, approvals, policies, scribe, log, clock: clock.clone() };
         let notifier = notifier(&config.notify, &state, background).await?;
+        let sinks = sinks(config, &state, &store, background).await?;
         let api::ApiState { identities, pipeline, approvals, policies, scribe, log, clock } = state;
-        Ok(Self { clock, store, scribe, log, identities, policies, approvals, pipeline, notifier })
+        Ok(Self { clock, store, scribe, log, identities, policies, approvals, pipeline, notifier, sinks })
     }
 
     fn reception(&self) -> Reception {
@@ -395,6 +400,27 @@ async fn notifier(
     let prepared = notifier.prepare(config).await.map_err(|e| StartError::notify(&e))?;
     notifier.adopt(prepared).await;
     Ok(notifier)
+}
+
+/// Ships audit events from here on.
+async fn sinks(
+    config: &Config,
+    state: &api::ApiState,
+    store: &Store,
+    background: &Background,
+) -> Result<Sinks, StartError> {
+    let surroundings = audit::sinks::Surroundings {
+        ledger: store.ledger(),
+        cursors: store.sinks(),
+        scribe: state.scribe.clone(),
+        clock: state.clock.clone(),
+        host: config.accept.public_url.host_str().unwrap_or("gateway").to_owned(),
+        stop: background.notices.clone(),
+    };
+    let sinks = Sinks::start(surroundings, &background.tasks);
+    let prepared = sinks.prepare(&config.sinks).await.map_err(|e| StartError::sinks(&e))?;
+    sinks.adopt(prepared).await;
+    Ok(sinks)
 }
 
 /// What the hashes of masked values are made with, kept over restarts so that a session's stay what they were.
@@ -448,8 +474,8 @@ async fn serve_operator(
     let phases = background.phases.clone();
     let upstreams = Upstreams::new(rooms.pipeline.clone());
     let measured = rooms.pipeline.meters();
-    let scribe = rooms.scribe.clone();
-    let operator = Operator::new(meters, measured, upstreams, scribe, certificates.clone(), phases.clone());
+    let audited = Audited::new(rooms.scribe.clone(), rooms.sinks.clone());
+    let operator = Operator::new(meters, measured, upstreams, audited, certificates.clone(), phases.clone());
     background.tasks.spawn(operator.serve(listener, phases, rooms.clock.clone()));
     Ok(Some(bound))
 }

@@ -12,12 +12,11 @@ use prometheus_client::{
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
-use super::upstreams::Upstreams;
+use super::{audited::Audited, upstreams::Upstreams};
 use crate::{
     clock::{self, Clock},
     gateway::{
         accept::{self, https},
-        audit::{Scribe, Stats},
         certs::Certificates,
         pipeline,
         session::Phases,
@@ -32,12 +31,10 @@ const MOST_CONNECTIONS: usize = 64;
 /// What is exported, gathered when it is asked for.
 pub(super) struct Operator {
     registry: Registry,
-    scribe: Scribe,
     certificates: Certificates,
     phases: Phases,
     certificate_expiry: Family<Which, Gauge>,
     certificates_refused: Gauge,
-    exchanges: Exchanges,
 }
 
 /// The label of a certificate.
@@ -46,24 +43,12 @@ struct Which {
     certificate: &'static str,
 }
 
-/// The scribe's own counts, read at each scrape.
-#[derive(Default)]
-struct Exchanges {
-    intended: Gauge,
-    finished: Gauge,
-    aborted: Gauge,
-    interrupted: Gauge,
-    open: Gauge,
-    failed: Gauge,
-    lag_bytes: Gauge,
-}
-
 impl Operator {
     pub(super) fn new(
         meters: &accept::Meters,
         exchanging: &pipeline::Meters,
         upstreams: Upstreams,
-        scribe: Scribe,
+        audited: Audited,
         certificates: Certificates,
         phases: Phases,
     ) -> Arc<Self> {
@@ -73,6 +58,7 @@ impl Operator {
         meters.register(&mut registry);
         exchanging.register(&mut registry);
         registry.register_collector(Box::new(upstreams));
+        registry.register_collector(Box::new(audited));
         let certificate_expiry = Family::<Which, Gauge>::default();
         registry.register(
             "certificate_expiry_timestamp_seconds",
@@ -85,17 +71,7 @@ impl Operator {
             "New certificates that could not be used or had since the start; the old ones were kept",
             certificates_refused.clone(),
         );
-        let exchanges = Exchanges::default();
-        exchanges.register(&mut registry);
-        Arc::new(Self {
-            registry,
-            scribe,
-            certificates,
-            phases,
-            certificate_expiry,
-            certificates_refused,
-            exchanges,
-        })
+        Arc::new(Self { registry, certificates, phases, certificate_expiry, certificates_refused })
     }
 
     /// Serves until the gateway stops.
@@ -128,8 +104,6 @@ impl Operator {
     }
 
     fn text(&self) -> Result<String, std::fmt::Error> {
-        let stats = self.scribe.stats();
-        self.exchanges.read(&stats);
         self.read_certificates();
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
@@ -171,37 +145,5 @@ async fn ready(State(operator): State<Arc<Operator>>) -> (StatusCode, &'static s
         (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
     } else {
         (StatusCode::OK, "ready\n")
-    }
-}
-
-impl Exchanges {
-    fn register(&self, registry: &mut Registry) {
-        let gauges = [
-            ("exchanges_intended", "Exchanges let through to a model since the start", &self.intended),
-            ("exchanges_finished", "Exchanges whose end is in the audit log", &self.finished),
-            ("exchanges_aborted", "Exchanges that ended without an end of their own", &self.aborted),
-            ("exchanges_interrupted", "Exchanges of an earlier run found without an end", &self.interrupted),
-            ("exchanges_open", "Exchanges under way", &self.open),
-            ("audit_failures", "Audit events that could not be written", &self.failed),
-            ("audit_lag_bytes", "Journal bytes that are not yet searchable", &self.lag_bytes),
-        ];
-        for (name, help, gauge) in gauges {
-            registry.register(name, help, gauge.clone());
-        }
-    }
-
-    fn read(&self, stats: &Stats) {
-        let pairs = [
-            (&self.intended, stats.intended),
-            (&self.finished, stats.finished),
-            (&self.aborted, stats.aborted),
-            (&self.interrupted, stats.interrupted),
-            (&self.open, stats.open),
-            (&self.failed, stats.failed),
-            (&self.lag_bytes, stats.lag_bytes),
-        ];
-        for (gauge, value) in pairs {
-            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-        }
     }
 }

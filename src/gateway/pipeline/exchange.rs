@@ -14,7 +14,10 @@ use super::{
 };
 use crate::{
     clock,
-    evidence::event::{self, Event, Leg},
+    evidence::{
+        event::{self, Event, Leg},
+        trace::TraceParent,
+    },
     gateway::{
         approval::Grant,
         audit::{Intent, Scribe},
@@ -98,6 +101,11 @@ impl Draft {
             request: Some(event::Request {
                 method: head.method.as_str().to_owned(),
                 path: bounded(head.uri.path()),
+                traceparent: head
+                    .headers
+                    .get("traceparent")
+                    .and_then(|value| TraceParent::parse(value.to_str().ok()?))
+                    .map(|caller| caller.to_string()),
                 ..event::Request::default()
             }),
             evidence: Some(event::Evidence { client: Some(way.leg.clone()), upstream: None }),

@@ -31,6 +31,7 @@ mod lock;
 mod log;
 mod segment;
 mod sessions;
+mod sinks;
 mod sqlite;
 
 /// Where everything lies.
@@ -151,6 +152,11 @@ impl Store {
 
     /// The searchable side of the audit log.
     pub fn ledger(&self) -> Arc<dyn audit::Ledger> {
+        Arc::new(self.clone())
+    }
+
+    /// How far the sinks of audit events have come.
+    pub fn sinks(&self) -> Arc<dyn audit::sinks::Cursors> {
         Arc::new(self.clone())
     }
 
