@@ -1,5 +1,5 @@
 """Sinks of audit events against foreign receivers: PyPI's opentelemetry-proto, Python's own TLS as a syslog server, PyPI's
-standardwebhooks, and the Prometheus client's own parsers."""
+standardwebhooks, Prometheus's promtool and its client's strict parser."""
 
 import base64
 import gzip
@@ -12,7 +12,7 @@ import subprocess
 import threading
 import urllib.request
 
-from conftest import Machine, free_port, make_ca, python, wait_until
+from conftest import CACHE, Machine, free_port, make_ca, python, wait_until
 
 # RFC 5424 §6, as a grammar of its own.
 SYSLOG = re.compile(
@@ -113,16 +113,19 @@ def test_foreign_receivers_read_what_sinks_ship(world, tmp_path):
     world.models += f"""
 [[sink]]
 name = "otel"
+from = "start"
 kind = "otlp"
 url = "{otel.url}"
 headers = {{ x-api-key = {{ env = "OTEL_KEY" }} }}
 [[sink]]
 name = "hook"
+from = "start"
 kind = "webhook"
 url = "{hook.url}/audit"
 secret = {{ env = "HOOK_SECRET" }}
 [[sink]]
 name = "logs"
+from = "start"
 kind = "syslog"
 address = "localhost:{logs.port}"
 ca = "{folder}/model-ca.pem"
@@ -182,8 +185,13 @@ facility = "local4"
     assert figures["gen_ai.client.operation.duration"]["unit"] == "s"
     assert figures["hoopctl.exchanges"]["sum"]["isMonotonic"]
 
-    # Prometheus, by its own client's parsers: OpenMetrics strictly, and no name of a caller or of what a caller wrote.
-    text = urllib.request.urlopen(f"http://127.0.0.1:{metrics}/metrics").read().decode()
+    # Prometheus, by its own linter and its own client's strict parser; no name of a caller, and nothing that a caller wrote.
+    scrape = lambda accept="text/plain": urllib.request.urlopen(urllib.request.Request(
+        f"http://127.0.0.1:{metrics}/metrics", headers={"accept": accept})).read().decode()
+    text = wait_until("every sink has sent everything", lambda: (text := scrape()).count("sink_lag_events{") == 3
+                      and len(re.findall(r"hoopctl_sink_lag_events\{sink=\"\w+\"\} 0\n", text)) == 3 and text, 20)
+    lint = subprocess.run([CACHE / "promtool" / "promtool", "check", "metrics"], input=text, capture_output=True, text=True)
+    assert lint.returncode == 0 and not lint.stderr, (lint.stdout, lint.stderr)
     read = """
 import sys, json
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as strict
@@ -192,6 +200,7 @@ families = list(strict(text))
 assert all(family.documentation for family in families), [f.name for f in families if not f.documentation]
 print(json.dumps([[s.name, s.labels, s.value] for f in families for s in f.samples]))
 """
+    text = scrape("application/openmetrics-text;version=1.0.0")
     run = subprocess.run([python("otel"), "-c", read], input=text, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     samples = json.loads(run.stdout)

@@ -2,6 +2,7 @@
 
 mod audited;
 mod error;
+mod exposition;
 mod face;
 mod operator;
 mod reload;

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::{Router, extract::State, http::header, response::IntoResponse, routing::get};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{family::Family, gauge::Gauge, info::Info},
@@ -12,7 +12,7 @@ use prometheus_client::{
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
-use super::{audited::Audited, upstreams::Upstreams};
+use super::{audited::Audited, exposition, upstreams::Upstreams};
 use crate::{
     clock::{self, Clock},
     gateway::{
@@ -23,8 +23,6 @@ use crate::{
     },
 };
 
-/// OpenMetrics 1.0, which Prometheus asks for first.
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// Connections at once; an operator needs a handful.
 const MOST_CONNECTIONS: usize = 64;
 
@@ -133,9 +131,14 @@ async fn visit(
     https::serve(stream, peer, https::Faces { router, direct: None, clock }, phases).await;
 }
 
-async fn metrics(State(operator): State<Arc<Operator>>) -> impl IntoResponse {
+async fn metrics(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> impl IntoResponse {
     match operator.text() {
-        Ok(text) => (StatusCode::OK, [(header::CONTENT_TYPE, OPEN_METRICS)], text),
+        Ok(text) if exposition::reads_open_metrics(&headers) => {
+            (StatusCode::OK, [(header::CONTENT_TYPE, exposition::OPEN_METRICS)], text)
+        }
+        Ok(text) => {
+            (StatusCode::OK, [(header::CONTENT_TYPE, exposition::CLASSIC)], exposition::classic(&text))
+        }
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, [(header::CONTENT_TYPE, "text/plain")], String::new()),
     }
 }

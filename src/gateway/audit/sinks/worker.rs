@@ -105,8 +105,10 @@ impl Worker {
                 continue;
             };
             self.ship(&parcels).await;
-            // Also past those behind the last that nobody wants.
-            self.moved(end).await;
+            if parcels.last().is_none_or(|last| last.place < end) {
+                // Past those behind the last, too, which it does not want.
+                self.moved(end).await;
+            }
             place = end;
         }
     }
@@ -184,10 +186,10 @@ impl Worker {
 
     /// The receiver has taken these.
     async fn taken(&mut self, parcels: &[Parcel]) {
+        self.figures.delivered(parcels.len());
         if let Some(last) = parcels.last() {
             self.moved(last.place).await;
         }
-        self.figures.delivered(parcels.len());
         self.aside = 0;
         self.size = self.size.saturating_mul(2).min(self.tuning.events);
         if self.told.take().is_some() {
