@@ -82,7 +82,7 @@ fn read(text: &str, report: &mut Report) -> Option<Config> {
     let mut root = reader::Table::root(document.get_ref());
     let gateway = section::gateway::read(&mut root, report);
     let tls = section::tls::read(&mut root, gateway.public_url.as_ref(), report);
-    let database = section::storage::read(&mut root, &gateway.state, report);
+    let (database, recordings) = section::storage::read(&mut root, &gateway.state, report);
     let audit = section::audit::read(&mut root, report);
     let approvals = section::approvals::read(&mut root, report);
     let sinks = section::sink::read(&mut root, report);
@@ -130,6 +130,7 @@ fn read(text: &str, report: &mut Report) -> Option<Config> {
         notify: approvals.notify,
         audit,
         sinks,
+        recordings,
         metrics: gateway.metrics,
     })
 }

@@ -18,7 +18,7 @@ use crate::{
     gateway::{
         accept::{self, https},
         certs::Certificates,
-        pipeline,
+        pipeline, record,
         session::Phases,
     },
 };
@@ -44,7 +44,7 @@ struct Which {
 impl Operator {
     pub(super) fn new(
         meters: &accept::Meters,
-        exchanging: &pipeline::Meters,
+        (exchanging, recording): (&pipeline::Meters, &record::Meters),
         upstreams: Upstreams,
         audited: Audited,
         certificates: Certificates,
@@ -55,6 +55,7 @@ impl Operator {
         registry.register("build", "This program", build);
         meters.register(&mut registry);
         exchanging.register(&mut registry);
+        recording.register(&mut registry);
         registry.register_collector(Box::new(upstreams));
         registry.register_collector(Box::new(audited));
         let certificate_expiry = Family::<Which, Gauge>::default();

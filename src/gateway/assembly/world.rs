@@ -15,7 +15,7 @@ use crate::{
         certs::{self, Authority},
         identity::{self, Caller, DevUser, ProviderConfig, ProviderKind, SessionRow},
         pipeline::ModelConfig,
-        store,
+        record, store,
     },
     tls::{CertificateDer, HotKey, Identity, Trust},
     tunnel::{Connection, Dialer, Proxies, Transport, TunnelError},
@@ -171,6 +171,7 @@ pub(in crate::gateway) fn config(folder: &Path) -> Config {
         notify: approval::notify::NotifyConfig::default(),
         audit: audit::Config::default(),
         sinks: Vec::new(),
+        recordings: record::Config { folder: folder.join("recordings"), recipients: Default::default() },
         metrics: Some((Ipv4Addr::LOCALHOST, 0).into()),
     }
 }

@@ -52,7 +52,7 @@ impl Severity {
     }
 }
 
-const ERRORS: &[&str] = &["journal_damaged", "sink_failed", "recording_failed", "audit_failed"];
+const ERRORS: &[&str] = &["journal_damaged", "sink_failed"];
 const WARNINGS: &[&str] = &[
     "login_failed",
     "plaintext_attempt",
