@@ -19,21 +19,21 @@ use crate::{
 
 /// Who takes events.
 pub(super) enum Receiver {
-    Webhook(Webhook),
-    Syslog(Syslog),
+    Webhook(Box<Webhook>),
+    Syslog(Box<Syslog>),
     Otlp(Box<Otlp>),
 }
 
 impl Receiver {
     /// Reads secrets and certificates; blocks on files and commands.
     pub(super) fn open(config: &SinkConfig, host: &str, clock: &Clock) -> Result<Self, String> {
-        match &config.receiver {
-            ReceiverConfig::Webhook(to) => Webhook::open(&config.name, to, clock.clone()).map(Self::Webhook),
-            ReceiverConfig::Syslog(to) => Syslog::open(to, host).map(Self::Syslog),
-            ReceiverConfig::Otlp(to) => {
-                Otlp::open(to, host, clock.clone()).map(|otlp| Self::Otlp(Box::new(otlp)))
+        Ok(match &config.receiver {
+            ReceiverConfig::Webhook(to) => {
+                Self::Webhook(Box::new(Webhook::open(&config.name, to, clock.clone())?))
             }
-        }
+            ReceiverConfig::Syslog(to) => Self::Syslog(Box::new(Syslog::open(to, host)?)),
+            ReceiverConfig::Otlp(to) => Self::Otlp(Box::new(Otlp::open(to, host, clock.clone())?)),
+        })
     }
 
     /// Sends a batch once.

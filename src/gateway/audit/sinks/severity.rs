@@ -21,7 +21,7 @@ impl Severity {
         match event.kind.as_str() {
             "exchange" => match outcome {
                 "complete" | "caller_left" | "" => Self::Info,
-                "masking_failed" => Self::Error,
+                "masking_failed" | "recording_failed" => Self::Error,
                 _ => Self::Warning,
             },
             "login" | "renewal" => Self::Info,
