@@ -84,6 +84,7 @@ fn read(text: &str, report: &mut Report) -> Option<Config> {
     let tls = section::tls::read(&mut root, gateway.public_url.as_ref(), report);
     let (database, recordings) = section::storage::read(&mut root, &gateway.state, report);
     let audit = section::audit::read(&mut root, report);
+    let anomalies = section::anomalies::read(&mut root, report);
     let approvals = section::approvals::read(&mut root, report);
     let sinks = section::sink::read(&mut root, report);
     let sessions = section::sessions::read(&mut root, report);
@@ -130,6 +131,7 @@ fn read(text: &str, report: &mut Report) -> Option<Config> {
         notify: approvals.notify,
         audit,
         sinks,
+        anomalies,
         recordings,
         metrics: gateway.metrics,
     })

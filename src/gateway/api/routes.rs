@@ -19,6 +19,7 @@ pub(super) enum Route {
     LogTile,
     Tokens,
     Revocations,
+    Lift,
     Approvals,
     Ask,
     Approval,
@@ -28,7 +29,7 @@ pub(super) enum Route {
 }
 
 impl Route {
-    pub(super) const ALL: [Self; 15] = [
+    pub(super) const ALL: [Self; 16] = [
         Self::Me,
         Self::Models,
         Self::Credentials,
@@ -38,6 +39,7 @@ impl Route {
         Self::LogTile,
         Self::Tokens,
         Self::Revocations,
+        Self::Lift,
         Self::Approvals,
         Self::Ask,
         Self::Approval,
@@ -53,6 +55,7 @@ impl Route {
             Self::LogKey | Self::LogCheckpoint | Self::LogTile => "GET",
             Self::Approvals | Self::Approval => "GET",
             Self::Credentials | Self::Tokens | Self::Revocations => "POST",
+            Self::Lift => "POST",
             Self::Ask | Self::Approve | Self::Deny => "POST",
         }
     }
@@ -68,6 +71,7 @@ impl Route {
             Self::LogTile => "/api/v1/audit/log/tile/{*path}",
             Self::Tokens => "/api/v1/tokens",
             Self::Revocations => "/api/v1/revocations",
+            Self::Lift => "/api/v1/suspensions/lift",
             Self::Approvals | Self::Ask => "/api/v1/approvals",
             Self::Approval => "/api/v1/approvals/{id}",
             Self::Approve => "/api/v1/approvals/{id}/approve",
@@ -87,6 +91,7 @@ impl Route {
             Self::LogTile => get(log::tile),
             Self::Tokens => post(callers::tokens),
             Self::Revocations => post(callers::revocations),
+            Self::Lift => post(callers::lift),
             Self::Approvals => get(approvals::list),
             Self::Ask => post(approvals::request),
             Self::Approval => get(approvals::show),

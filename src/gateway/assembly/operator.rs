@@ -17,6 +17,7 @@ use crate::{
     clock::{self, Clock},
     gateway::{
         accept::{self, https},
+        audit::anomalies,
         certs::Certificates,
         pipeline, record,
         session::Phases,
@@ -43,8 +44,12 @@ struct Which {
 
 impl Operator {
     pub(super) fn new(
-        meters: &accept::Meters,
-        (exchanging, recording): (&pipeline::Meters, &record::Meters),
+        (meters, exchanging, recording, alarms): (
+            &accept::Meters,
+            &pipeline::Meters,
+            &record::Meters,
+            &anomalies::Meters,
+        ),
         upstreams: Upstreams,
         audited: Audited,
         certificates: Certificates,
@@ -55,6 +60,7 @@ impl Operator {
         registry.register("build", "This program", build);
         meters.register(&mut registry);
         exchanging.register(&mut registry);
+        alarms.register(&mut registry);
         recording.register(&mut registry);
         registry.register_collector(Box::new(upstreams));
         registry.register_collector(Box::new(audited));

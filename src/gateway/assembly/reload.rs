@@ -35,6 +35,7 @@ impl Gateway {
         rooms.identities.adopt(providers);
         rooms.notifier.adopt(told).await;
         rooms.sinks.adopt(sinks).await;
+        rooms.anomalies.configure(config.anomalies.clone());
         let needs_restart = needs_restart(&self.started_with, &config);
         witness::tell(&rooms.scribe, &rooms.clock, "gateway_reload", "a changed configuration was taken up");
         Ok(Reloaded { needs_restart })

@@ -22,6 +22,7 @@ use crate::{
     secret,
 };
 
+mod anomalies;
 mod approvals;
 #[cfg(test)]
 mod crash_tests;
@@ -160,6 +161,11 @@ impl Store {
 
     /// How far the sinks of audit events have come.
     pub fn sinks(&self) -> Arc<dyn audit::sinks::Cursors> {
+        Arc::new(self.clone())
+    }
+
+    /// What is usual, and what alarms were answered with.
+    pub fn anomalies(&self) -> Arc<dyn audit::anomalies::Keep> {
         Arc::new(self.clone())
     }
 
