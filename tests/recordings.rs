@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Write,
     path::{Path, PathBuf},
 };
 
@@ -87,7 +88,7 @@ fn a_killed_gateway_leaves_recordings_that_verify_to_their_last_segment() {
     let laptop = world.logged_in("ana", &["ml"]);
     let connect = laptop.connect(&[]);
     let mut app = connect.open();
-    std::io::Write::write_all(&mut app, b"GET /sse HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n").unwrap();
+    write!(app, "GET /sse HTTP/1.1\r\nhost: 127.0.0.1:{}\r\n\r\n", connect.port()).unwrap();
     eventually("the request at the model", || (model.say(b"data: one\n\n") == 1).then_some(()));
     let folder = world.state().join("recordings");
     let key = fs::read_to_string(world.state().join("recording.key")).unwrap();
@@ -100,6 +101,12 @@ fn a_killed_gateway_leaves_recordings_that_verify_to_their_last_segment() {
     eventually("the first segment", said);
     world.kill();
     let bytes = said().unwrap();
-    assert!(matches!(check(&bytes[..]).unwrap().end, End::Cut { .. }), "the exchange was under way");
+    let checked = check(&bytes[..]).unwrap();
+    assert!(matches!(checked.end, End::Cut { .. }), "the exchange was under way");
     model.hush();
+    // The next start names it, and what is left of it.
+    world.start();
+    let event = eventually("the interrupted exchange", || laptop.exchanges().pop());
+    assert_eq!(event["response"]["outcome"], "interrupted");
+    assert_eq!(event["recording"]["sha256"], sha256_text(&checked.sha256));
 }

@@ -130,6 +130,14 @@ pub struct Gateway {
     background: Background,
 }
 
+/// What lies under the state folder, opened.
+struct Opened {
+    store: Store,
+    scribe: Scribe,
+    log: Log,
+    recordings: Recordings,
+}
+
 /// The rooms that a reload or an end has to reach.
 struct Rooms {
     clock: Clock,
@@ -211,8 +219,9 @@ impl Gateway {
     /// When anything is missing, taken or wrong: another gateway on the state folder, a port in use, a mistake in a policy.
     pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
         let background = Background::new();
-        let (store, scribe, log) = open_store(&config, &clock, &background).await?;
-        match Self::open(config, clock, (store, scribe.clone(), log.clone()), background).await {
+        let opened = open_store(&config, &clock, &background).await?;
+        let (scribe, log) = (opened.scribe.clone(), opened.log.clone());
+        match Self::open(config, clock, opened, background).await {
             Ok(gateway) => Ok(gateway),
             Err((error, background)) => {
                 background.end(None, &scribe, &log).await;
@@ -224,24 +233,22 @@ impl Gateway {
     async fn open(
         mut config: Config,
         clock: Clock,
-        (store, scribe, log): (Store, Scribe, Log),
+        opened: Opened,
         background: Background,
     ) -> Result<Self, (StartError, Background)> {
-        let opened = async {
-            let certificates = certificates(&config, &clock, &scribe, &background).await?;
+        let starting = async {
+            let certificates = certificates(&config, &clock, &opened.scribe, &background).await?;
             let listeners =
                 Listeners::bind(&config.accept, &certificates).await.map_err(|e| StartError::bind(&e))?;
             config.settle_port(listeners.address().port());
-            let rooms =
-                Rooms::open(&config, &clock, (store, scribe, log), certificates.authority(), &background)
-                    .await?;
+            let rooms = Rooms::open(&config, &clock, opened, certificates.authority(), &background).await?;
             let reception = rooms.reception();
             let metrics =
                 serve_operator(config.metrics, &reception.meters, &rooms, &certificates, &background).await?;
             Ok((certificates, listeners, rooms, reception, metrics))
         };
-        let (certificates, listeners, rooms, reception, metrics) = match opened.await {
-            Ok(opened) => opened,
+        let (certificates, listeners, rooms, reception, metrics) = match starting.await {
+            Ok(started) => started,
             Err(error) => return Err((error, background)),
         };
         let (address, certified) = (listeners.address(), listeners.certified_address());
@@ -332,7 +339,7 @@ impl Rooms {
     async fn open(
         config: &Config,
         clock: &Clock,
-        (store, scribe, log): (Store, Scribe, Log),
+        Opened { store, scribe, log, recordings }: Opened,
         authority: &Arc<certs::Authority>,
         background: &Background,
     ) -> Result<Self, StartError> {
@@ -356,7 +363,6 @@ impl Rooms {
         .await
         .map_err(|e| StartError::approvals(&e))?;
         let limits = Limits::open(store.limits(), clock.clone()).await.map_err(|e| StartError::limits(&e))?;
-        let recordings = recordings(config, &store, clock)?;
         let pipeline = Pipeline::new(
             config.models.clone(),
             Arc::clone(&policies),
@@ -509,22 +515,21 @@ fn recordings(config: &Config, store: &Store, clock: &Clock) -> Result<Recording
     Ok(Recordings::new(keys, store.recordings(folder), clock.clone()))
 }
 
-async fn open_store(
-    config: &Config,
-    clock: &Clock,
-    background: &Background,
-) -> Result<(Store, Scribe, Log), StartError> {
+async fn open_store(config: &Config, clock: &Clock, background: &Background) -> Result<Opened, StartError> {
     let store = Store::open(&config.store).await.map_err(|e| StartError::store(&config.store.state, &e))?;
     let origin = format!("{}/audit", config.accept.public_url.host_str().unwrap_or("gateway"));
     // Before the scribe: what only the log still has must be in the database when the journal is read.
     let (log, sequencer) =
         Log::open(store.log(), store.ledger(), &origin).await.map_err(|e| StartError::audit(&e))?;
-    let scribe =
-        Scribe::open(config.audit, store.journal(), store.ledger(), clock.clone(), background.scribe.clone())
-            .await
-            .map_err(|e| StartError::audit(&e))?;
+    let recordings = recordings(config, &store, clock)?;
+    // Exchanges that were under way when the process died: their events name what is left of their recordings.
+    let left = witness::of_recordings_left(recordings.clone());
+    let (journal, stop) = (store.journal(), background.scribe.clone());
+    let scribe = Scribe::open_after(config.audit, journal, store.ledger(), clock.clone(), left, stop)
+        .await
+        .map_err(|e| StartError::audit(&e))?;
     log.follow(sequencer, &scribe);
-    Ok((store, scribe, log))
+    Ok(Opened { store, scribe, log, recordings })
 }
 
 async fn certificates(

@@ -7,13 +7,16 @@ use std::{
 
 use crate::{
     clock::{Clock, rfc3339},
-    evidence::event::{self, Event, SCHEMA},
+    evidence::{
+        event::{self, Event, SCHEMA},
+        recording::sha256_text,
+    },
     gateway::{
         approval::{self, Change, Kind, State},
-        audit::Scribe,
+        audit::{self, Scribe},
         certs,
         identity::{Caller, Happening, Witness},
-        record::{RecordError, Removed},
+        record::{RecordError, Recordings, Removed},
     },
     id,
 };
@@ -70,6 +73,17 @@ pub(super) fn of_recordings(
         let event = Event { model: Some(model), detail: Some(detail), ..blank(&clock, "recording_deleted") };
         scribe.note(event).map_err(|error| RecordError(error.to_string()))
     }
+}
+
+/// Names what is on the shelf of a recording whose exchange was under way when its process died.
+pub(super) fn of_recordings_left(recordings: Recordings) -> audit::Left {
+    Arc::new(move |event: &mut Event| {
+        let (Some(exchange), Some(recording)) = (&event.exchange, &mut event.recording) else { return };
+        match recordings.found(exchange) {
+            Some(checked) => recording.sha256 = Some(sha256_text(&checked.sha256)),
+            None => recording.failure = Some("it is not there, or damaged".to_owned()),
+        }
+    })
 }
 
 fn of_certificate(happening: certs::Happening) -> (&'static str, String) {

@@ -216,11 +216,15 @@ pub trait Journal: Send + Sync {
 /// The longest record, in bytes.
 pub const MAX_RECORD: usize = 1024 * 1024;
 
+/// Adds what else is known of an exchange whose end nobody saw. May block.
+pub type Left = Arc<dyn Fn(&mut Event) + Send + Sync>;
+
 /// What a scribe works with.
 struct Parts {
     journal: Arc<dyn Journal>,
     ledger: Arc<dyn Ledger>,
     clock: crate::clock::Clock,
+    left: Option<Left>,
     tuning: Tuning,
 }
 

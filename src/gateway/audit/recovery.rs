@@ -6,7 +6,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    AuditError, Journal, Parts,
+    AuditError, Journal, Left, Parts,
     indexer::{blocking, damage},
     record::{Tag, encode, parse},
     writer::Writer,
@@ -43,7 +43,7 @@ pub(super) async fn recover(
             writer.event(&encode(Tag::Event, &damage(detail, &parts.clock))?)?;
         }
         for found in &open {
-            writer.event(&encode(Tag::Finish, &interrupted(found))?)?;
+            writer.event(&encode(Tag::Finish, &interrupted(found, parts.left.as_ref()))?)?;
         }
         Ok(open.len() as u64)
     })
@@ -75,7 +75,7 @@ fn scan(journal: &dyn Journal, batch: usize) -> Result<Vec<Found>, AuditError> {
 }
 
 /// The event of an exchange whose end nobody saw: what was intended, and that it was interrupted.
-fn interrupted(found: &Found) -> Event {
+fn interrupted(found: &Found, left: Option<&Left>) -> Event {
     let intended = parse(&found.record).and_then(|p| p.event());
     let mut event = intended.unwrap_or_else(|| Event {
         schema: SCHEMA.to_owned(),
@@ -85,5 +85,8 @@ fn interrupted(found: &Found) -> Event {
         ..Event::default()
     });
     event.response.get_or_insert_default().outcome = "interrupted".to_owned();
+    if let Some(left) = left {
+        left(&mut event);
+    }
     event
 }

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    AuditError, Config, Filter, Journal, Ledger, Page, Parts, Tuning,
+    AuditError, Config, Filter, Journal, Ledger, Left, Page, Parts, Tuning,
     groups::Groups,
     indexer::{Bell, Indexer, Progress},
     record::{Tag, encode},
@@ -94,7 +94,24 @@ impl Scribe {
         clock: Clock,
         stop: CancellationToken,
     ) -> Result<Self, AuditError> {
-        Self::open_tuned(config, Parts { journal, ledger, clock, tuning: Tuning::default() }, stop).await
+        let parts = Parts { journal, ledger, clock, left: None, tuning: Tuning::default() };
+        Self::open_tuned(config, parts, stop).await
+    }
+
+    /// [`Self::open`], with what else is known of exchanges that a former process left open.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_after(
+        config: Config,
+        journal: Arc<dyn Journal>,
+        ledger: Arc<dyn Ledger>,
+        clock: Clock,
+        left: Left,
+        stop: CancellationToken,
+    ) -> Result<Self, AuditError> {
+        let parts = Parts { journal, ledger, clock, left: Some(left), tuning: Tuning::default() };
+        Self::open_tuned(config, parts, stop).await
     }
 
     /// [`Self::open`] with journal files of another size, for other rooms' tests.
@@ -107,7 +124,7 @@ impl Scribe {
     ) -> Result<Self, AuditError> {
         let gather = std::time::Duration::from_millis(1);
         let tuning = Tuning { rotate_at, gather, ..Tuning::default() };
-        let parts = Parts { journal, ledger, clock: Clock::system(), tuning };
+        let parts = Parts { journal, ledger, clock: Clock::system(), left: None, tuning };
         Self::open_tuned(Config::default(), parts, stop).await
     }
 

@@ -43,8 +43,13 @@ impl World {
     async fn with(config: Config, tuning: Tuning, journal: MemoryJournal, ledger: MemoryLedger) -> Self {
         let (clock, hand) = Clock::manual(UNIX_EPOCH + Duration::from_secs(1_800_000_000));
         let stop = CancellationToken::new();
-        let parts =
-            Parts { journal: Arc::new(journal.clone()), ledger: Arc::new(ledger.clone()), clock, tuning };
+        let parts = Parts {
+            journal: Arc::new(journal.clone()),
+            ledger: Arc::new(ledger.clone()),
+            clock,
+            left: None,
+            tuning,
+        };
         let scribe = Scribe::open_tuned(config, parts, stop.clone()).await.unwrap();
         Self { journal, ledger, scribe, hand, stop }
     }

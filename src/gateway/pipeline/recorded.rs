@@ -1,20 +1,23 @@
 //! What of an exchange goes into its recording: heads without secrets, what is asked masked, what is answered as the caller may see it.
 
-use std::{
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, ready},
-};
+mod heads;
+mod masks;
+mod taps;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, header, request, response};
+use http::{HeaderMap, header, request, response};
 use http_body::Frame;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    runtime::Handle,
-};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 
+pub(super) use self::taps::{Hold, Tap, Taped};
+use self::{
+    heads::{asked, fields},
+    masks::Masks,
+    taps::Tapped,
+};
 use super::{
     dialect::Call,
     exchange::Draft,
@@ -32,34 +35,11 @@ use crate::{
     gateway::{
         identity::Caller,
         mask::{self, Decoder, Form, Masking, Unknown},
-        record::{About, Framing, Level, RecordError, Room, Sealed, Tape, Track, Veil},
+        record::{About, Framing, Level, RecordError, Sealed, Tape, Track, Veil},
         respond::Problem,
         upstream::Watch,
     },
 };
-
-/// What stands in place of a secret.
-const REMOVED: &str = "[removed]";
-
-/// What names of headers and of parameters say that hold secrets.
-const SECRET: [&str; 13] = [
-    "auth",
-    "cookie",
-    "token",
-    "secret",
-    "passw",
-    "api-key",
-    "apikey",
-    "api_key",
-    "credential",
-    "signature",
-    "session",
-    "access-key",
-    "accesskey",
-];
-
-/// Parameters that hold secrets though their names do not say so: Gemini's key, signed URLs, OAuth.
-const SECRET_PARAMETERS: [&str; 4] = ["key", "sig", "code", "jwt"];
 
 /// Why a side is only counted.
 const UNREADABLE: &str = "it cannot be masked";
@@ -259,227 +239,8 @@ impl Recorded {
     }
 }
 
-/// Holds an answer back.
-pub(super) struct Hold {
-    tape: Tape,
-    room: Room,
-    lost: Pin<Box<WaitForCancellationFutureOwned>>,
-}
-
-impl Hold {
-    /// Ready when the answer may go on.
-    ///
-    /// # Errors
-    /// Why it must not.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Problem>> {
-        if self.lost.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Err(unrecorded(&self.tape)));
-        }
-        self.room.poll(cx).map(Ok)
-    }
-}
-
 fn unrecorded(tape: &Tape) -> Problem {
     Problem::from(tape.lost().unwrap_or_else(|| RecordError(String::new())))
-}
-
-/// Reads a request's body on its way.
-struct Tapped {
-    tape: Tape,
-    room: Room,
-    inner: Option<Box<dyn Watch>>,
-}
-
-impl Watch for Tapped {
-    fn passes(&mut self, bytes: &[u8]) -> bool {
-        if self.inner.as_mut().is_some_and(|inner| !inner.passes(bytes)) {
-            return false;
-        }
-        self.tape.heard(Side::Caller, bytes);
-        true
-    }
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.room.poll(cx)
-    }
-
-    fn trailers(&mut self, trailers: &HeaderMap) {
-        self.tape.note(What::Trailers { from: Side::Caller, headers: fields(trailers) });
-    }
-
-    fn ends(&mut self) {
-        self.tape.over(Side::Caller, true);
-    }
-}
-
-/// Records what is read of one side.
-pub(super) struct Tap {
-    tape: Tape,
-    side: Side,
-    room: Room,
-}
-
-/// One side of a conversation, recorded as it is read where there is a tap.
-pub(super) struct Taped<S> {
-    pub(super) io: S,
-    tap: Option<Tap>,
-}
-
-impl<S> Taped<S> {
-    pub(super) fn new(io: S, tap: Option<Tap>) -> Self {
-        Self { io, tap }
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Taped<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        let this = &mut *self;
-        if let Some(tap) = &mut this.tap {
-            ready!(tap.room.poll(cx));
-        }
-        let before = buf.filled().len();
-        let read = Pin::new(&mut this.io).poll_read(cx, buf);
-        if let Some(tap) = &this.tap {
-            tap.tape.heard(tap.side, buf.filled().get(before..).unwrap_or_default());
-        }
-        read
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Taped<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[std::io::IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-}
-
-/// Masks one side for its recording alone.
-struct Masks {
-    answer: mask::Answer,
-    decoder: Option<Decoder>,
-    /// Where those are asked who find names: a writer's thread has no runtime of its own.
-    runtime: Option<Handle>,
-}
-
-impl Masks {
-    fn within<T>(
-        &mut self,
-        masks: impl FnOnce(&mut Self) -> Result<T, mask::NotUnderstood>,
-    ) -> Result<T, String> {
-        let runtime = self.runtime.clone();
-        let _within = runtime.as_ref().map(Handle::enter);
-        masks(self).map_err(|error| format!("{UNREADABLE}: {error}"))
-    }
-}
-
-impl Veil for Masks {
-    fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
-        let done = self.within(|this| match &mut this.decoder {
-            None => this.answer.push(bytes, out),
-            Some(decoder) => {
-                let plain = decoder.push(bytes)?;
-                this.answer.push(&plain, out)
-            }
-        });
-        done.inspect_err(|_| self.answer.abort(out))
-    }
-
-    fn finish(&mut self, whole: bool, out: &mut Vec<u8>) -> Result<(), String> {
-        if !whole {
-            return self.within(|this| {
-                this.answer.abort(out);
-                Ok(())
-            });
-        }
-        let done = self.within(|this| {
-            if let Some(decoder) = &mut this.decoder {
-                let plain = decoder.finish()?;
-                this.answer.push(&plain, out)?;
-            }
-            this.answer.finish(out)
-        });
-        done.inspect_err(|_| self.answer.abort(out))
-    }
-}
-
-/// The head of a request, as it came.
-fn asked(head: &request::Parts, masking: Option<&Masking>) -> What {
-    What::Request {
-        method: head.method.as_str().to_owned(),
-        path: path(head, masking),
-        version: format!("{:?}", head.version),
-        headers: fields(&head.headers),
-    }
-}
-
-/// The path, and the query without secrets and masked as texts are.
-fn path(head: &request::Parts, masking: Option<&Masking>) -> String {
-    let path = head.uri.path().to_owned();
-    let Some(query) = head.uri.query() else { return path };
-    let shown = query.split('&').map(|parameter| {
-        let Some((name, value)) = parameter.split_once('=') else { return parameter.to_owned() };
-        let lower = name.to_ascii_lowercase();
-        if is_secret(&lower) || SECRET_PARAMETERS.contains(&lower.as_str()) {
-            return format!("{name}={REMOVED}");
-        }
-        match masking {
-            // Nobody waits for names here.
-            Some(masking) if masking.asks_for_names() => format!("{name}=[MASKED]"),
-            Some(masking) => format!("{name}={}", masking.excerpt(value, true)),
-            None => parameter.to_owned(),
-        }
-    });
-    let shown: Vec<String> = shown.collect();
-    format!("{path}?{}", shown.join("&"))
-}
-
-/// Names and values of headers, without secrets.
-pub(super) fn fields(headers: &HeaderMap) -> Vec<(String, String)> {
-    let shown = headers.iter().map(|(name, value)| {
-        let value = if is_secret(name.as_str()) && !is_public(name) {
-            REMOVED.to_owned()
-        } else {
-            String::from_utf8_lossy(value.as_bytes()).into_owned()
-        };
-        (name.as_str().to_owned(), value)
-    });
-    shown.collect()
-}
-
-fn is_secret(name: &str) -> bool {
-    name.ends_with("-key") || name.ends_with("_key") || SECRET.iter().any(|part| name.contains(part))
-}
-
-/// Headers whose names sound like secrets and are none.
-fn is_public(name: &HeaderName) -> bool {
-    *name == header::WWW_AUTHENTICATE || name == "idempotency-key" || name.as_str().contains("ratelimit")
 }
 
 fn framing(headers: &HeaderMap) -> Framing {
@@ -498,42 +259,5 @@ fn of(sealed: Sealed) -> event::Recording {
         sha256: sealed.sha256.as_ref().map(sha256_text),
         gaps: sealed.gaps,
         failure: sealed.failure,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use http::Request;
-
-    use super::*;
-
-    #[test]
-    fn secrets_are_not_recorded() {
-        let secret = ["s", "3", "cret"].concat();
-        let mut request =
-            Request::post(format!("/v1/m:generate?key={secret}&alt=sse&access_token={secret}&x"));
-        for name in [
-            "authorization",
-            "proxy-authorization",
-            "cookie",
-            "x-api-key",
-            "api-key",
-            "x-goog-api-key",
-            "x-amz-security-token",
-            "x-auth-token",
-            "x-session-id",
-            "ocp-apim-subscription-key",
-        ] {
-            request = request.header(name, &secret);
-        }
-        let (head, ()) = request.header("accept", "*/*").body(()).unwrap().into_parts();
-        let What::Request { method, path, version, headers } = asked(&head, None) else { panic!() };
-        assert_eq!((method.as_str(), version.as_str()), ("POST", "HTTP/1.1"));
-        assert_eq!(path, "/v1/m:generate?key=[removed]&alt=sse&access_token=[removed]&x");
-        assert!(!format!("{headers:?}").contains(&secret), "{headers:?}");
-        assert!(headers.contains(&("accept".to_owned(), "*/*".to_owned())));
-        let mut answer = HeaderMap::new();
-        answer.insert("set-cookie", secret.parse().unwrap());
-        assert_eq!(fields(&answer), [("set-cookie".to_owned(), REMOVED.to_owned())]);
     }
 }

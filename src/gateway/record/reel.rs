@@ -1,6 +1,7 @@
 //! One recording at its writer: entries become lines, lines become segments, and what cannot be kept becomes a named gap.
 
 use std::{
+    borrow::Cow,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -19,6 +20,9 @@ use crate::evidence::recording::{Chain, Entry, Header, Outcome, SCHEMA, Sealer, 
 const LONG: usize = 128 * 1024;
 const OLD: Duration = Duration::from_secs(1);
 
+/// The most lines in one segment, bytes: what masking held back may come all at once.
+const MOST: usize = 2 * 1024 * 1024;
+
 /// Why bytes are missing that found no room in the queue.
 const SLOW: &str = "the store of recordings was too slow";
 
@@ -29,6 +33,8 @@ pub(super) struct Reel {
     exchange: String,
     metadata: bool,
     tracks: Sides<Track>,
+    /// The first lines, which stand in the first segment that is kept.
+    first: Vec<u8>,
     lines: Vec<u8>,
     /// When the first of the lines was written.
     since: Option<Instant>,
@@ -59,6 +65,7 @@ impl Reel {
             exchange,
             metadata,
             tracks: Sides { caller: Track::counted(METADATA), model: Track::counted(METADATA) },
+            first: Vec::new(),
             lines: Vec::new(),
             since: None,
             chain: None,
@@ -131,6 +138,13 @@ impl Reel {
         self.since.is_some_and(|since| now.saturating_duration_since(since) >= OLD)
     }
 
+    /// Adds one of the first entries.
+    pub(super) fn open(&mut self, what: What) {
+        self.since.get_or_insert_with(Instant::now);
+        // Never fails: see there.
+        let _ = Entry { at: 0, what }.write(&mut self.first);
+    }
+
     /// Adds an entry.
     pub(super) fn add(&mut self, entry: Entry) {
         if self.dead {
@@ -146,22 +160,33 @@ impl Reel {
     /// Seals the lines and puts them on the shelf; then they are kept, or lost and named.
     pub(super) fn flush(&mut self, shelf: &dyn Shelf, sealer: &mut Sealer, last: bool) {
         self.since = None;
-        if self.dead || (self.lines.is_empty() && !last) {
+        if self.dead || (self.first.is_empty() && self.lines.is_empty() && !last) {
             return;
         }
         let lines = std::mem::take(&mut self.lines);
-        match self.keep(shelf, sealer, &lines, last) {
-            Ok(()) => self.held = Sides::default(),
-            Err(why) => {
-                tracing::warn!(recording = self.place.name(), why, "a part of a recording was not kept");
-                self.gaps += 1;
-                self.meters.gap();
-                for side in [Side::Caller, Side::Model] {
-                    *self.lost.of_mut(side) += std::mem::take(self.held.of_mut(side));
-                }
-                self.fail(&why);
+        let mut rest = &lines[..];
+        loop {
+            let (now, later) = whole_lines(rest);
+            if let Err(why) = self.keep(shelf, sealer, now, last && later.is_empty()) {
+                return self.lose(&why);
+            }
+            rest = later;
+            if rest.is_empty() {
+                self.held = Sides::default();
+                return;
             }
         }
+    }
+
+    /// The lines since the last whole segment could not be kept.
+    fn lose(&mut self, why: &str) {
+        tracing::warn!(recording = self.place.name(), why, "a part of a recording was not kept");
+        self.gaps += 1;
+        self.meters.gap();
+        for side in [Side::Caller, Side::Model] {
+            *self.lost.of_mut(side) += std::mem::take(self.held.of_mut(side));
+        }
+        self.fail(why);
     }
 
     fn keep(
@@ -175,20 +200,15 @@ impl Reel {
             self.begin(shelf).map_err(|error| error.0)?;
         }
         let chain = self.chain.as_ref().ok_or("it was not begun")?;
-        let named;
-        let lines = match self.named(lines) {
-            Some(with_gaps) => {
-                named = with_gaps;
-                &named[..]
-            }
-            None => lines,
-        };
-        let sealed = sealer.seal(self.place.name(), chain.index(), lines).map_err(|e| e.to_string())?;
+        let sealed = sealer
+            .seal(self.place.name(), chain.index(), &self.with_lost(lines))
+            .map_err(|e| e.to_string())?;
         let (next, bytes) = chain.segment(&sealed, last).map_err(|e| e.to_string())?;
         shelf.append(&self.place, &bytes).map_err(|e| e.to_string())?;
         self.digest.update(&bytes);
         self.chain = Some(next);
         self.lost = Sides::default();
+        self.first.clear();
         if self.gaps == 0 {
             // It was late on the shelf, and nothing is missing.
             self.failure = None;
@@ -197,19 +217,21 @@ impl Reel {
         Ok(())
     }
 
-    /// The lines with what was lost before them, where something was.
-    fn named(&self, lines: &[u8]) -> Option<Vec<u8>> {
-        let why = self.failure.as_ref().filter(|_| self.lost.caller > 0 || self.lost.model > 0)?;
-        let mut named = Vec::new();
-        for side in [Side::Caller, Side::Model] {
-            let bytes = *self.lost.of(side);
+    /// The lines with the first ones before them, and what was lost.
+    fn with_lost<'l>(&self, lines: &'l [u8]) -> Cow<'l, [u8]> {
+        if self.first.is_empty() && self.lost.caller == 0 && self.lost.model == 0 {
+            return Cow::Borrowed(lines);
+        }
+        let mut all = self.first.clone();
+        for from in [Side::Caller, Side::Model] {
+            let bytes = *self.lost.of(from);
             if bytes > 0 {
-                let what = What::Omitted { from: side, bytes, why: why.clone() };
-                Entry { at: self.now(), what }.write(&mut named).ok()?;
+                let what = What::Omitted { from, bytes, why: self.failure.clone().unwrap_or_default() };
+                let _ = Entry { at: self.now(), what }.write(&mut all);
             }
         }
-        named.extend_from_slice(lines);
-        Some(named)
+        all.extend_from_slice(lines);
+        Cow::Owned(all)
     }
 
     /// Writes the end, and tells what became of the recording.
@@ -283,4 +305,14 @@ impl Reel {
     fn now(&self) -> u64 {
         u64::try_from(self.shared.began.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
+}
+
+/// As many lines as one segment takes, one at least, and those that follow.
+fn whole_lines(lines: &[u8]) -> (&[u8], &[u8]) {
+    let Some(most) = lines.get(..MOST) else { return (lines, &[]) };
+    let end = match most.iter().rposition(|byte| *byte == b'\n') {
+        Some(end) => Some(end),
+        None => lines.iter().position(|byte| *byte == b'\n'),
+    };
+    lines.split_at_checked(end.map_or(lines.len(), |end| end + 1)).unwrap_or((lines, &[]))
 }

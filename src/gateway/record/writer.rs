@@ -15,7 +15,7 @@ use super::{
     reel::Reel,
     tape::{Shared, Told, cost_of},
 };
-use crate::evidence::recording::{Entry, Sealer, Side, What};
+use crate::evidence::recording::{Sealer, Side, What};
 
 /// How often a writer looks at what is queued and at segments that have become old.
 const ROUND: Duration = Duration::from_millis(100);
@@ -138,7 +138,7 @@ impl Writer {
                 let mut reel = Reel::new(Arc::clone(shared), place, exchange, metadata, self.meters.clone());
                 let begun = reel.begin(self.shelf.as_ref());
                 for what in first {
-                    reel.add(Entry { at: 0, what });
+                    reel.open(what);
                 }
                 reels.insert(number, reel);
                 // Nobody waits where the exchange goes on in any case.

@@ -15,7 +15,6 @@ use crate::{
         recording::{Entry, Side, What, check, sha256_text},
     },
     gateway::{
-        mask::{self, Rules, Style, Unknown},
         pipeline::ModelConfig,
         record::{Failure, Level, Terms, doubles::opened},
     },
@@ -146,31 +145,6 @@ async fn metadata_has_sizes_and_times_and_nothing_that_was_said() {
 }
 
 #[tokio::test]
-async fn what_a_caller_may_see_unmasked_is_masked_in_the_recording() {
-    let mut server = Scripted::start().await;
-    let mask = mask::Config {
-        rules: Rules::everything(Style::Label).into(),
-        fields: [].into(),
-        request: false,
-        unknown: Unknown::Refuse,
-        analyser: None,
-    };
-    let model = ModelConfig { mask: Some(mask), ..recorded(&server.url, Level::Full, Failure::Refuse) };
-    let policy = r#"@id("all") permit(principal, action, resource);"#;
-    let world = World::with_policy(vec![model], policy).await;
-    let body = format!(r#"{{"to":"{MAIL}"}}"#);
-    let told = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    let (response, _line) = tokio::join!(world.connect().ask(get("/")), answer(&mut server, &told));
-    assert_eq!(text(response.into_body()).await, body, "the caller may");
-    let (entries, event) = recording(&world).await;
-    assert_eq!(said(&entries, Side::Model).0, r#"{"to":"[EMAIL]"}"#);
-    assert!(event.unmasked.is_some());
-}
-
-#[tokio::test]
 async fn what_must_be_recorded_and_cannot_be_is_refused_before_its_first_byte() {
     let (world, mut server) = world(Level::Full, Failure::Refuse).await;
     world.shelf.full(true);
@@ -215,7 +189,7 @@ async fn a_store_that_fails_in_the_middle_ends_the_answer_or_is_named() {
 }
 
 #[tokio::test]
-async fn a_caller_that_leaves_and_a_request_that_is_refused_have_the_recordings_they_should() {
+async fn a_caller_that_leaves_ends_the_recording_as_they_end_the_exchange() {
     let (world, mut server) = world(Level::Full, Failure::Refuse).await;
     let client = world.connect();
     let link = client.link();
