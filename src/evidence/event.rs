@@ -116,6 +116,9 @@ pub struct Request {
     /// Whether the answer was to come as a stream, where the dialect is understood and the request was read far enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<bool>,
+    /// The caller's place in a distributed trace (W3C Trace Context), where the request has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
     /// The beginning of what was asked, at most 2 KiB; only with `[audit] input = "excerpt"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<String>,

@@ -35,7 +35,12 @@ pub struct Oversize {
 
 /// The leaf of an event's JSON text.
 pub fn leaf(json: &str) -> Cow<'_, [u8]> {
-    if json.len() <= MAX_ENTRY {
+    within(json, MAX_ENTRY)
+}
+
+/// An event's JSON text, or what stands for it where no more than so many bytes may: a [`Stub`], of some 1,300 bytes at most.
+pub fn within(json: &str, most: usize) -> Cow<'_, [u8]> {
+    if json.len() <= most {
         return Cow::Borrowed(json.as_bytes());
     }
     /// The fields every event has.

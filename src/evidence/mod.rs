@@ -6,3 +6,4 @@ pub mod leaf;
 pub mod ocsf;
 pub mod recording;
 pub mod tlog;
+pub mod trace;

@@ -86,6 +86,7 @@ fn read(text: &str, report: &mut Report) -> Option<Config> {
     let audit = section::audit::read(&mut root, report);
     let anomalies = section::anomalies::read(&mut root, report);
     let approvals = section::approvals::read(&mut root, report);
+    let sinks = section::sink::read(&mut root, report);
     let sessions = section::sessions::read(&mut root, report);
     let providers = section::identity::read(&mut root, gateway.public_url.as_ref(), report);
     let mut customs = section::mask::Customs::read(&mut root, report);
@@ -129,6 +130,7 @@ fn read(text: &str, report: &mut Report) -> Option<Config> {
         approval_lapse: approvals.lapse,
         notify: approvals.notify,
         audit,
+        sinks,
         anomalies,
         recordings,
         metrics: gateway.metrics,

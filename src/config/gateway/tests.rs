@@ -3,6 +3,7 @@
 mod anomalies;
 mod cases;
 mod masks;
+mod sinks;
 mod watched;
 
 use std::{fs, time::Duration};
@@ -485,11 +486,17 @@ fn the_configurations_of_the_documentation_load() {
     let dir = folder();
     fs::copy(dir.path().join("cert.pem"), dir.path().join("gateway.pem")).unwrap();
     fs::copy(dir.path().join("key.pem"), dir.path().join("gateway.key")).unwrap();
-    let pages = [include_str!("../../../docs/configuration.md"), include_str!("../../../docs/masking.md")];
+    fs::copy(dir.path().join("cert.pem"), dir.path().join("logs-ca.pem")).unwrap();
+    fs::copy(dir.path().join("secret"), dir.path().join("elastic.key")).unwrap();
+    let pages = [
+        include_str!("../../../docs/configuration.md"),
+        include_str!("../../../docs/masking.md"),
+        include_str!("../../../docs/sinks.md"),
+    ];
     let blocks = pages.map(|page| {
         page.split("```toml\n").skip(1).filter_map(|block| block.split("```").next()).collect::<Vec<_>>()
     });
-    assert_eq!(blocks.each_ref().map(Vec::len), [10, 3]);
+    assert_eq!(blocks.each_ref().map(Vec::len), [11, 3, 5]);
     let blocks = blocks.concat();
     for block in blocks {
         let base = if block.contains("[gateway]") { "" } else { BASE };

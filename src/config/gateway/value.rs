@@ -20,6 +20,9 @@ const MAX_NAME: usize = 63;
 /// The longest text that is taken over as it stands, in characters.
 const MAX_TEXT: usize = 2_048;
 
+/// The longest text before a credential, in characters.
+const MAX_PREFIX: usize = 32;
+
 /// The most that can be counted.
 const MAX_COUNT: u64 = 1_000_000_000_000;
 
@@ -319,6 +322,21 @@ pub(super) fn source(table: &mut Table<'_>, report: &mut Report) -> Option<secre
         return None;
     }
     Some(secret::Source::Command(words))
+}
+
+/// What stands before a secret in a header, such as `Bearer `.
+pub(super) fn prefix(value: &Value<'_>, report: &mut Report) -> Option<String> {
+    let written = value.string(report)?;
+    let printable = written.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    if !printable || written.len() > MAX_PREFIX {
+        value.wrong(
+            "not a prefix",
+            "write a scheme such as \"Bearer \"; the secret itself comes from elsewhere",
+            report,
+        );
+        return None;
+    }
+    Some(written.to_owned())
 }
 
 #[cfg(test)]

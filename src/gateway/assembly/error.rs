@@ -5,7 +5,7 @@ use std::{fmt::Write, io, net::SocketAddr, path::Path};
 use crate::gateway::{
     accept::BindError,
     approval::notify::NotifyError,
-    audit::AuditError,
+    audit::{AuditError, sinks::SinkError},
     certs::CertsError,
     identity::{IdentityError, StoreError},
     pipeline::{PipelineError, limits},
@@ -72,6 +72,13 @@ impl StartError {
         Self::new(
             error.to_string(),
             "check `webhooks` and `slack` in [approvals], and where their secrets come from",
+        )
+    }
+
+    pub(super) fn sinks(error: &SinkError) -> Self {
+        Self::new(
+            error.to_string(),
+            "check the [[sink]] tables with `hoopctl gateway check`, and where their secrets come from",
         )
     }
 

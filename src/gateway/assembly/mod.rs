@@ -1,6 +1,8 @@
 //! Puts the rooms together: one gateway, started, drained, stopped.
 
+mod audited;
 mod error;
+mod exposition;
 mod face;
 mod operator;
 mod reload;
@@ -27,7 +29,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{operator::Operator, upstreams::Upstreams};
+use self::{audited::Audited, operator::Operator, upstreams::Upstreams};
 use super::{
     accept::{self, Listeners, Reception},
     api,
@@ -38,6 +40,7 @@ use super::{
     audit::{
         self, Log, Scribe,
         anomalies::{self, Anomalies},
+        sinks::Sinks,
     },
     certs::{self, Certificates},
     identity::{self, Identities},
@@ -88,6 +91,8 @@ pub struct Config {
     pub notify: NotifyConfig,
     /// How durable the audit log is.
     pub audit: audit::Config,
+    /// Where its events are shipped to.
+    pub sinks: Vec<audit::sinks::SinkConfig>,
     /// What is unusual, and what follows.
     pub anomalies: anomalies::Config,
     /// Where recordings lie, and who opens them.
@@ -149,6 +154,7 @@ struct Rooms {
     pipeline: Pipeline,
     recordings: Recordings,
     notifier: Arc<Notifier>,
+    sinks: Sinks,
     anomalies: Anomalies,
 }
 
@@ -380,6 +386,7 @@ impl Rooms {
         let (answers, clock) = (anomalies.answers().clone(), clock.clone());
         let state = api::ApiState { identities, pipeline, approvals, policies, answers, scribe, log, clock };
         let notifier = notifier(&config.notify, &state, background).await?;
+        let sinks = sinks(config, &state, &store, background).await?;
         let api::ApiState { identities, pipeline, approvals, policies, scribe, log, clock, .. } = state;
         Ok(Self {
             clock,
@@ -392,6 +399,7 @@ impl Rooms {
             pipeline,
             recordings,
             notifier,
+            sinks,
             anomalies,
         })
     }
@@ -442,6 +450,27 @@ async fn notifier(
     let prepared = notifier.prepare(config).await.map_err(|e| StartError::notify(&e))?;
     notifier.adopt(prepared).await;
     Ok(notifier)
+}
+
+/// Ships audit events from here on.
+async fn sinks(
+    config: &Config,
+    state: &api::ApiState,
+    store: &Store,
+    background: &Background,
+) -> Result<Sinks, StartError> {
+    let surroundings = audit::sinks::Surroundings {
+        ledger: store.ledger(),
+        cursors: store.sinks(),
+        scribe: state.scribe.clone(),
+        clock: state.clock.clone(),
+        host: config.accept.public_url.host_str().unwrap_or("gateway").to_owned(),
+        stop: background.notices.clone(),
+    };
+    let sinks = Sinks::start(surroundings, &background.tasks);
+    let prepared = sinks.prepare(&config.sinks).await.map_err(|e| StartError::sinks(&e))?;
+    sinks.adopt(prepared).await;
+    Ok(sinks)
 }
 
 /// Looks for unusual use from here on.
@@ -530,9 +559,9 @@ async fn serve_operator(
     let upstreams = Upstreams::new(rooms.pipeline.clone());
     let measured = rooms.pipeline.meters();
     let recording = rooms.recordings.meters();
-    let scribe = rooms.scribe.clone();
+    let audited = Audited::new(rooms.scribe.clone(), rooms.sinks.clone());
     let measured = (meters, measured, recording, rooms.anomalies.meters());
-    let operator = Operator::new(measured, upstreams, scribe, certificates.clone(), phases.clone());
+    let operator = Operator::new(measured, upstreams, audited, certificates.clone(), phases.clone());
     background.tasks.spawn(operator.serve(listener, phases, rooms.clock.clone()));
     Ok(Some(bound))
 }

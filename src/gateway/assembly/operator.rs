@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::{Router, extract::State, http::header, response::IntoResponse, routing::get};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{family::Family, gauge::Gauge, info::Info},
@@ -12,50 +12,34 @@ use prometheus_client::{
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
-use super::upstreams::Upstreams;
+use super::{audited::Audited, exposition, upstreams::Upstreams};
 use crate::{
     clock::{self, Clock},
     gateway::{
         accept::{self, https},
-        audit::{Scribe, Stats, anomalies},
+        audit::anomalies,
         certs::Certificates,
         pipeline, record,
         session::Phases,
     },
 };
 
-/// OpenMetrics 1.0, which Prometheus asks for first.
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// Connections at once; an operator needs a handful.
 const MOST_CONNECTIONS: usize = 64;
 
 /// What is exported, gathered when it is asked for.
 pub(super) struct Operator {
     registry: Registry,
-    scribe: Scribe,
     certificates: Certificates,
     phases: Phases,
     certificate_expiry: Family<Which, Gauge>,
     certificates_refused: Gauge,
-    exchanges: Exchanges,
 }
 
 /// The label of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Which {
     certificate: &'static str,
-}
-
-/// The scribe's own counts, read at each scrape.
-#[derive(Default)]
-struct Exchanges {
-    intended: Gauge,
-    finished: Gauge,
-    aborted: Gauge,
-    interrupted: Gauge,
-    open: Gauge,
-    failed: Gauge,
-    lag_bytes: Gauge,
 }
 
 impl Operator {
@@ -67,7 +51,7 @@ impl Operator {
             &anomalies::Meters,
         ),
         upstreams: Upstreams,
-        scribe: Scribe,
+        audited: Audited,
         certificates: Certificates,
         phases: Phases,
     ) -> Arc<Self> {
@@ -79,6 +63,7 @@ impl Operator {
         alarms.register(&mut registry);
         recording.register(&mut registry);
         registry.register_collector(Box::new(upstreams));
+        registry.register_collector(Box::new(audited));
         let certificate_expiry = Family::<Which, Gauge>::default();
         registry.register(
             "certificate_expiry_timestamp_seconds",
@@ -91,17 +76,7 @@ impl Operator {
             "New certificates that could not be used or had since the start; the old ones were kept",
             certificates_refused.clone(),
         );
-        let exchanges = Exchanges::default();
-        exchanges.register(&mut registry);
-        Arc::new(Self {
-            registry,
-            scribe,
-            certificates,
-            phases,
-            certificate_expiry,
-            certificates_refused,
-            exchanges,
-        })
+        Arc::new(Self { registry, certificates, phases, certificate_expiry, certificates_refused })
     }
 
     /// Serves until the gateway stops.
@@ -134,8 +109,6 @@ impl Operator {
     }
 
     fn text(&self) -> Result<String, std::fmt::Error> {
-        let stats = self.scribe.stats();
-        self.exchanges.read(&stats);
         self.read_certificates();
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
@@ -165,9 +138,14 @@ async fn visit(
     https::serve(stream, peer, https::Faces { router, direct: None, clock }, phases).await;
 }
 
-async fn metrics(State(operator): State<Arc<Operator>>) -> impl IntoResponse {
+async fn metrics(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> impl IntoResponse {
     match operator.text() {
-        Ok(text) => (StatusCode::OK, [(header::CONTENT_TYPE, OPEN_METRICS)], text),
+        Ok(text) if exposition::reads_open_metrics(&headers) => {
+            (StatusCode::OK, [(header::CONTENT_TYPE, exposition::OPEN_METRICS)], text)
+        }
+        Ok(text) => {
+            (StatusCode::OK, [(header::CONTENT_TYPE, exposition::CLASSIC)], exposition::classic(&text))
+        }
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, [(header::CONTENT_TYPE, "text/plain")], String::new()),
     }
 }
@@ -177,37 +155,5 @@ async fn ready(State(operator): State<Arc<Operator>>) -> (StatusCode, &'static s
         (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
     } else {
         (StatusCode::OK, "ready\n")
-    }
-}
-
-impl Exchanges {
-    fn register(&self, registry: &mut Registry) {
-        let gauges = [
-            ("exchanges_intended", "Exchanges let through to a model since the start", &self.intended),
-            ("exchanges_finished", "Exchanges whose end is in the audit log", &self.finished),
-            ("exchanges_aborted", "Exchanges that ended without an end of their own", &self.aborted),
-            ("exchanges_interrupted", "Exchanges of an earlier run found without an end", &self.interrupted),
-            ("exchanges_open", "Exchanges under way", &self.open),
-            ("audit_failures", "Audit events that could not be written", &self.failed),
-            ("audit_lag_bytes", "Journal bytes that are not yet searchable", &self.lag_bytes),
-        ];
-        for (name, help, gauge) in gauges {
-            registry.register(name, help, gauge.clone());
-        }
-    }
-
-    fn read(&self, stats: &Stats) {
-        let pairs = [
-            (&self.intended, stats.intended),
-            (&self.finished, stats.finished),
-            (&self.aborted, stats.aborted),
-            (&self.interrupted, stats.interrupted),
-            (&self.open, stats.open),
-            (&self.failed, stats.failed),
-            (&self.lag_bytes, stats.lag_bytes),
-        ];
-        for (gauge, value) in pairs {
-            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-        }
     }
 }

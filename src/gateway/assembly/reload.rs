@@ -13,7 +13,7 @@ pub struct Reloaded {
 }
 
 impl Gateway {
-    /// Takes up identity providers, models, policies and who is told of approvals of `config`: all of it, or on any mistake nothing. New exchanges are decided by the new
+    /// Takes up identity providers, models, policies, sinks and who is told of approvals of `config`: all of it, or on any mistake nothing. New exchanges are decided by the new
     /// policies from here on, also on streams that are open.
     ///
     /// # Errors
@@ -24,6 +24,7 @@ impl Gateway {
         let rooms = &self.rooms;
         let policies = policies(&config)?;
         let told = rooms.notifier.prepare(&config.notify).await.map_err(|e| ReloadError::notify(&e))?;
+        let sinks = rooms.sinks.prepare(&config.sinks).await.map_err(|e| ReloadError::sinks(&e))?;
         let providers = rooms
             .identities
             .prepare(config.identity.providers.clone())
@@ -33,6 +34,7 @@ impl Gateway {
         rooms.policies.store(Arc::new(policies));
         rooms.identities.adopt(providers);
         rooms.notifier.adopt(told).await;
+        rooms.sinks.adopt(sinks).await;
         rooms.anomalies.configure(config.anomalies.clone());
         let needs_restart = needs_restart(&self.started_with, &config);
         witness::tell(&rooms.scribe, &rooms.clock, "gateway_reload", "a changed configuration was taken up");

@@ -22,6 +22,7 @@ mod log;
 mod record;
 mod recovery;
 mod scribe;
+pub mod sinks;
 #[cfg(test)]
 mod tests;
 mod writer;

@@ -1,6 +1,8 @@
 //! Requests to services beside the models (identity providers, webhooks): TLS (or plain HTTP on loopback), bounded in time and size, redirects not followed.
 
+mod one_way;
 mod service_account;
+mod signed;
 
 use std::{
     future::Future,
@@ -14,7 +16,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, Uri, header};
+use http::{HeaderMap, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::{
@@ -33,7 +35,9 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
+pub(in crate::gateway) use one_way::OneWay;
 pub(in crate::gateway) use service_account::ServiceAccount;
+pub(in crate::gateway) use signed::SigningKeys;
 
 use crate::tls::{self, Trust};
 
@@ -41,6 +45,8 @@ use crate::tls::{self, Trust};
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest answer read, in bytes.
 const MAX_ANSWER: usize = 1024 * 1024;
+/// The longest pause that another service may ask for.
+const LONGEST_ASKED: Duration = Duration::from_hours(1);
 
 /// Why a provider could not be asked. Holds no secret and no body.
 #[derive(Debug, thiserror::Error)]
@@ -123,6 +129,12 @@ impl<'c> oauth2::AsyncHttpClient<'c> for Outbound {
     fn call(&'c self, request: oauth2::HttpRequest) -> Self::Future {
         Box::pin(self.send(request))
     }
+}
+
+/// `Retry-After` in seconds (RFC 9110 §10.2.3), at most an hour; dates are not read.
+pub(in crate::gateway) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(LONGEST_ASKED))
 }
 
 /// Whether requests may go there: https anywhere, http on loopback alone.

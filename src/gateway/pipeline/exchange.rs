@@ -20,6 +20,7 @@ use crate::{
     evidence::{
         event::{self, Event, Leg},
         recording::Side,
+        trace::TraceParent,
     },
     gateway::{
         approval::Grant,
@@ -108,6 +109,11 @@ impl Draft {
             request: Some(event::Request {
                 method: head.method.as_str().to_owned(),
                 path: bounded(head.uri.path()),
+                traceparent: head
+                    .headers
+                    .get("traceparent")
+                    .and_then(|value| TraceParent::parse(value.to_str().ok()?))
+                    .map(|caller| caller.to_string()),
                 ..event::Request::default()
             }),
             evidence: Some(event::Evidence { client: Some(way.leg.clone()), upstream: None }),

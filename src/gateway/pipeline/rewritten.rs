@@ -17,7 +17,6 @@ use hyper::body::Incoming;
 use super::{
     dialect::{Call, Rpc, rpc},
     engine::{End, Engine},
-    headers,
     masking::{BINARY_TENSORS, decoder},
     models::Model,
 };

@@ -35,6 +35,7 @@ mod log;
 mod recordings;
 mod segment;
 mod sessions;
+mod sinks;
 mod sqlite;
 
 /// Where everything lies.
@@ -155,6 +156,11 @@ impl Store {
 
     /// The searchable side of the audit log.
     pub fn ledger(&self) -> Arc<dyn audit::Ledger> {
+        Arc::new(self.clone())
+    }
+
+    /// How far the sinks of audit events have come.
+    pub fn sinks(&self) -> Arc<dyn audit::sinks::Cursors> {
         Arc::new(self.clone())
     }
 

@@ -10,5 +10,6 @@ pub(super) mod mask;
 pub(super) mod model;
 mod servers;
 pub(super) mod sessions;
+pub(super) mod sink;
 pub(super) mod storage;
 pub(super) mod tls;

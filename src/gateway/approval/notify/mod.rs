@@ -23,7 +23,6 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use http::{HeaderMap, header};
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -38,8 +37,6 @@ pub use webhook::WebhookConfig;
 const INBOX: usize = 256;
 /// How long an outcome is worth telling, when the request's own time is over before that.
 const WORTH_TELLING: Duration = Duration::from_hours(1);
-/// The longest pause that another service may ask for.
-const LONGEST_ASKED: Duration = Duration::from_hours(1);
 
 /// Whom to tell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -318,10 +315,4 @@ fn open(config: &NotifyConfig, clock: &Clock, messages: &Arc<Messages>) -> Resul
         None => None,
     };
     Ok(Prepared { targets, slack })
-}
-
-/// `Retry-After` in seconds (RFC 9110 §10.2.3), at most an hour; dates are not read.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(LONGEST_ASKED))
 }

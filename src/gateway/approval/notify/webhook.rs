@@ -1,28 +1,16 @@
 //! One webhook by the Standard Webhooks specification: signed, at least once, with an id that stays the same however often it is sent.
 
-use aws_lc_rs::hmac;
-use base64::{Engine, engine::general_purpose::STANDARD};
-use http::{HeaderName, Request, StatusCode, header};
+use http::{Request, StatusCode, header};
 use serde::Serialize;
 use url::Url;
 
-use super::{Delivered, Kind, Notice, retry_after};
+use super::{Delivered, Kind, Notice};
 use crate::{
     clock::{Clock, rfc3339},
-    gateway::outbound::{Outbound, acceptable},
-    secret::{self, ExposeSecret, SecretString},
+    gateway::outbound::{Outbound, SigningKeys, acceptable, retry_after},
+    secret,
     wire::api::Approval,
 };
-
-/// Before the key of a secret, in base64.
-const PREFIX: &str = "whsec_";
-/// Bytes a key may have.
-const KEY: std::ops::RangeInclusive<usize> = 24..=64;
-/// Keys at once: the new one and those not everybody has forgotten yet.
-const MAX_KEYS: usize = 4;
-const ID: HeaderName = HeaderName::from_static("webhook-id");
-const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
-const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
 /// One of `[approvals] webhooks`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +25,7 @@ pub struct WebhookConfig {
 /// A webhook, opened.
 pub(super) struct Webhook {
     url: Url,
-    keys: Vec<hmac::Key>,
+    keys: SigningKeys,
     outbound: Outbound,
     clock: Clock,
 }
@@ -57,11 +45,7 @@ impl Webhook {
         if !acceptable(&config.url) {
             return Err("its url must be https, or http on loopback".to_owned());
         }
-        if config.secrets.is_empty() || config.secrets.len() > MAX_KEYS {
-            return Err(format!("it needs 1 to {MAX_KEYS} secrets"));
-        }
-        let read = |source: &secret::Source| key(&source.read().map_err(|e| e.to_string())?);
-        let keys = config.secrets.iter().map(read).collect::<Result<_, String>>()?;
+        let keys = SigningKeys::read(&config.secrets)?;
         Ok(Self { url: config.url.clone(), keys, outbound: Outbound::new(None)?, clock })
     }
 
@@ -76,14 +60,13 @@ impl Webhook {
         let Ok(body) = serde_json::to_vec(&payload) else {
             return Delivered::Never("the payload cannot be written as JSON".to_owned());
         };
-        let timestamp = self.clock.unix_seconds();
-        let request = Request::post(self.url.as_str())
+        let mut request = Request::post(self.url.as_str())
             .header(header::CONTENT_TYPE, "application/json")
-            .header(header::USER_AGENT, concat!("hoopctl/", env!("CARGO_PKG_VERSION")))
-            .header(ID, &id)
-            .header(TIMESTAMP, timestamp)
-            .header(SIGNATURE, signatures(&self.keys, &id, timestamp, &body))
-            .body(body);
+            .header(header::USER_AGENT, concat!("hoopctl/", env!("CARGO_PKG_VERSION")));
+        for (name, value) in self.keys.headers(&id, self.clock.unix_seconds(), &body) {
+            request = request.header(name, value);
+        }
+        let request = request.body(body);
         let request = match request {
             Ok(request) => request,
             Err(error) => return Delivered::Never(error.to_string()),
@@ -98,70 +81,6 @@ impl Webhook {
                 after: retry_after(answer.headers()),
             },
             Err(error) => Delivered::Again { why: error.to_string(), after: None },
-        }
-    }
-}
-
-/// The signatures of a message by each key, separated by spaces.
-fn signatures(keys: &[hmac::Key], id: &str, timestamp: i64, body: &[u8]) -> String {
-    let sign = |key: &hmac::Key| {
-        let mut context = hmac::Context::with_key(key);
-        context.update(format!("{id}.{timestamp}.").as_bytes());
-        context.update(body);
-        format!("v1,{}", STANDARD.encode(context.sign()))
-    };
-    keys.iter().map(sign).collect::<Vec<_>>().join(" ")
-}
-
-fn key(secret: &SecretString) -> Result<hmac::Key, String> {
-    let wrong = || {
-        format!(
-            "a secret must be `{PREFIX}` and {} to {} bytes in base64: printf 'whsec_%s' \"$(openssl rand -base64 32)\"",
-            KEY.start(),
-            KEY.end()
-        )
-    };
-    let encoded = secret.expose_secret().strip_prefix(PREFIX).ok_or_else(wrong)?;
-    let bytes = zeroize::Zeroizing::new(STANDARD.decode(encoded).map_err(|_| wrong())?);
-    if !KEY.contains(&bytes.len()) {
-        return Err(wrong());
-    }
-    Ok(hmac::Key::new(hmac::HMAC_SHA256, &bytes))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn secret(bytes: usize) -> SecretString {
-        format!("{PREFIX}{}", STANDARD.encode(vec![7; bytes])).into()
-    }
-
-    #[test]
-    fn the_published_example_has_the_published_signature() {
-        // From the test suites of github.com/standard-webhooks.
-        let key = key(&format!("{PREFIX}{}", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").into()).unwrap();
-        let body = br#"{"test": 2432232314}"#;
-        let signed =
-            signatures(std::slice::from_ref(&key), "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, body);
-        assert_eq!(signed, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
-        let rotating = signatures(&[key.clone(), key], "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, body);
-        assert_eq!(rotating, format!("{signed} {signed}"));
-    }
-
-    #[test]
-    fn a_secret_is_marked_and_of_24_to_64_bytes() {
-        for good in [24, 32, 64] {
-            assert!(key(&secret(good)).is_ok(), "{good}");
-        }
-        for bad in [0, 23, 65] {
-            assert!(key(&secret(bad)).is_err(), "{bad}");
-        }
-        for bad in
-            ["", "whsec_", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_not base64 not base64 not base64"]
-        {
-            let error = key(&bad.to_owned().into()).unwrap_err();
-            assert!(error.contains("openssl rand") && !error.contains("not base64"), "{error}");
         }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::{
-    gateway::{approval::notify::retry_after, outbound::Outbound},
+    gateway::outbound::{Outbound, retry_after},
     secret::{ExposeSecret, SecretString},
 };
 
