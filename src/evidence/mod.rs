@@ -4,4 +4,5 @@ pub mod csv;
 pub mod event;
 pub mod leaf;
 pub mod ocsf;
+pub mod playback;
 pub mod tlog;

@@ -80,6 +80,10 @@ pub mod code {
     pub const MASKING_FAILED: &str = "masking_failed";
     /// The audit log cannot be written, so nothing is forwarded. HTTP 503.
     pub const AUDIT_UNAVAILABLE: &str = "audit_unavailable";
+    /// There is no such recording, or none any more. HTTP 404.
+    pub const RECORDING_ABSENT: &str = "recording_absent";
+    /// The recording is sealed to others than the gateway, which cannot open it. HTTP 409.
+    pub const RECORDING_SEALED: &str = "recording_sealed";
     /// A limit of the model or the gateway. HTTP 413 or 429.
     pub const LIMIT: &str = "limit";
     /// The gateway is going away; reconnect. HTTP 503.

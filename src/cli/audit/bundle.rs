@@ -63,7 +63,7 @@ impl Source<'_> {
 }
 
 /// A file of at most so many bytes; `None` when it is not there.
-pub(super) fn bounded(path: &Path, longest: u64) -> Result<Option<Vec<u8>>, Failure> {
+pub(in crate::cli) fn bounded(path: &Path, longest: u64) -> Result<Option<Vec<u8>>, Failure> {
     let unread = |error: &dyn std::fmt::Display| {
         Failure::failed(format!("{} cannot be read: {error}", path.display()))
     };

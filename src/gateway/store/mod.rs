@@ -32,6 +32,7 @@ mod log;
 mod segment;
 mod sessions;
 mod sqlite;
+mod summaries;
 
 /// Where everything lies.
 #[derive(Clone, Debug)]
