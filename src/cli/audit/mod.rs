@@ -12,7 +12,7 @@ mod verify;
 pub(super) use self::{
     bundle::bounded,
     query::{Page, get, instant},
-    verify::{Log, Verified, named},
+    verify::{Log, named},
 };
 
 /// The flags of `audit`.

@@ -31,7 +31,6 @@ mod guest;
 mod log;
 mod openapi;
 mod reading;
-mod recordings;
 mod routes;
 mod serve;
 mod sessions;
