@@ -26,6 +26,7 @@ mod path;
 mod schema;
 #[cfg(target_os = "linux")]
 mod secrets;
+mod sessions;
 mod upstreams;
 mod workloads;
 mod world;

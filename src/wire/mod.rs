@@ -82,6 +82,8 @@ pub mod code {
     pub const AUDIT_UNAVAILABLE: &str = "audit_unavailable";
     /// There is no such recording, or none any more. HTTP 404.
     pub const RECORDING_ABSENT: &str = "recording_absent";
+    /// The recording was deleted, as an audit event says. HTTP 410.
+    pub const RECORDING_DELETED: &str = "recording_deleted";
     /// The recording is sealed to others than the gateway, which cannot open it. HTTP 409.
     pub const RECORDING_SEALED: &str = "recording_sealed";
     /// A limit of the model or the gateway. HTTP 413 or 429.

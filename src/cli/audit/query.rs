@@ -105,7 +105,10 @@ pub(super) async fn perform(query: Query, with: &Invocation) -> Outcome {
 }
 
 /// One page.
-pub(in crate::cli) async fn get<E: serde::de::DeserializeOwned>(link: &Link, path: &str) -> Result<Page<E>, Failure> {
+pub(in crate::cli) async fn get<E: serde::de::DeserializeOwned>(
+    link: &Link,
+    path: &str,
+) -> Result<Page<E>, Failure> {
     Ok(link.api::<(), Page<E>>("GET", path, None).await?)
 }
 

@@ -9,6 +9,7 @@ use super::{
     super::{
         error::{DONE, Failure, Outcome},
         invocation::Invocation,
+        sessions,
     },
     bundle::{CHECKPOINT, Lines, Source, bounded, tampered},
     query::{Filters, Page, get},
@@ -89,14 +90,17 @@ pub(in crate::cli) struct Verified {
     pub(in crate::cli) head: Checkpoint,
     pub(in crate::cli) key: VerifyingKey,
     kept: usize,
+    /// Recordings of a bundle that has any.
+    recordings: Option<u64>,
 }
 
 fn report(verified: &Verified, with: &Invocation) -> Outcome {
-    let Verified { head, key, kept } = verified;
+    let Verified { head, key, kept, recordings } = verified;
     if with.printer.manner().output != Output::Human {
         with.printer.document(&json!({
             "schema": 1, "verified": true, "origin": head.origin, "size": head.size,
             "root": head.root.to_string(), "key": key.to_string(), "kept": kept,
+            "recordings": recordings,
         }))?;
         return Ok(DONE);
     }
@@ -106,6 +110,9 @@ fn report(verified: &Verified, with: &Invocation) -> Outcome {
             "the log goes on from {kept} kept checkpoint{}",
             if *kept == 1 { "" } else { "s" }
         ))?;
+    }
+    if let Some(recordings) = recordings {
+        with.printer.line(&format!("{recordings} recordings, each the one that its event names"))?;
     }
     with.printer.line(&format!("root {}\nkey  {key}", head.root))?;
     Ok(DONE)
@@ -156,12 +163,16 @@ async fn verify(
     if let Shown::Lines(lines) = shown {
         lines.finish()?;
     }
+    let recordings = match source {
+        Source::Folder(folder) => sessions::bundled(folder, with).await?,
+        Source::Gateway(_) => None,
+    };
     if let Some(file) = keep {
         secret::write_private(file, &note).map_err(|e| {
             Failure::failed(format!("the checkpoint cannot be kept in {}: {e}", file.display()))
         })?;
     }
-    Ok(Verified { head, key, kept: count })
+    Ok(Verified { head, key, kept: count, recordings })
 }
 
 /// What people see of the events, beside the log itself.

@@ -16,7 +16,9 @@ use super::{
         printer::Printer,
         sanitize,
     },
+    show,
     source::{self, For, Keys, Piece, Wanted},
+    verify::RECORDINGS,
 };
 use crate::{
     client::Link,
@@ -24,6 +26,8 @@ use crate::{
         playback::{Har, grpc_framed},
         recording::{Entry, Side, What},
     },
+    secret,
+    wire::code,
 };
 
 /// The flags of `sessions export`.
@@ -43,7 +47,7 @@ pub(super) struct Export {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
+pub(super) enum Format {
     /// An HTTP archive (HAR 1.2), which browsers' developer tools import
     Har,
     /// One entry of the recording a line
@@ -61,11 +65,8 @@ pub(super) async fn perform(args: Export, with: &Invocation) -> Outcome {
     }
     if let Some(file) = &args.wanted.file {
         let pieces = source::of_file(file, &keys)?;
-        let mut out = Sink::open(args.to.as_deref(), &with.printer, args.format == Format::Raw)?;
-        let mut writer = Writer::begin(args.format, &mut out)?;
-        writer.recording(pieces, &file.display().to_string(), with).await?;
-        writer.end()?;
-        out.keep()?;
+        let name = file.display().to_string();
+        write(pieces, args.format, args.to.as_deref(), &name, &with.printer).await?;
         return Ok(DONE);
     }
     let (_laptop, link) = with.connected().await?;
@@ -84,6 +85,49 @@ pub(super) async fn perform(args: Export, with: &Invocation) -> Outcome {
     out.keep()?;
     link.close().await;
     Ok(DONE)
+}
+
+/// Writes the sealed recordings of these exchanges into a new folder of a bundle. Those that were deleted are passed over.
+pub(in crate::cli) async fn into_bundle(
+    link: &Link,
+    exchanges: &[String],
+    bundle: &Path,
+    with: &Invocation,
+) -> Result<(), Failure> {
+    let folder = bundle.join(RECORDINGS);
+    secret::create_private_dir(&folder)?;
+    let mut count = 0;
+    for exchange in exchanges {
+        let exchange = show::plain(exchange)?;
+        let mut out = Sink::open(Some(&folder.join(format!("{exchange}.rec"))), &with.printer, false)?;
+        match sealed(link, &[exchange.to_owned()], &mut out).await {
+            Ok(()) => out.keep()?,
+            Err(Failure::Told(told)) if told.code == code::RECORDING_DELETED => continue,
+            Err(Failure::Told(told)) if told.code == code::RECORDING_ABSENT => {
+                with.printer.warn(&format!("{exchange}: {}", told.message));
+                continue;
+            }
+            Err(failure) => return Err(failure),
+        }
+        count += 1;
+    }
+    with.printer.note(&format!("{count} recordings"));
+    Ok(())
+}
+
+/// Writes one recording.
+pub(super) async fn write(
+    pieces: mpsc::Receiver<Piece>,
+    format: Format,
+    to: Option<&Path>,
+    name: &str,
+    printer: &Printer,
+) -> Result<(), Failure> {
+    let mut out = Sink::open(to, printer, format == Format::Raw)?;
+    let mut writer = Writer::begin(format, &mut out)?;
+    writer.recording(pieces, name, printer).await?;
+    writer.end()?;
+    out.keep()
 }
 
 async fn sealed(link: &Link, exchanges: &[String], out: &mut Sink<'_>) -> Result<(), Failure> {
@@ -107,7 +151,7 @@ async fn opened(
     let mut writer = Writer::begin(format, out)?;
     for exchange in exchanges {
         let pieces = source::of_gateway(link, exchange, For::Export, keys).await?;
-        writer.recording(pieces, exchange, with).await?;
+        writer.recording(pieces, exchange, &with.printer).await?;
     }
     writer.end()
 }
@@ -131,7 +175,7 @@ impl<'o, 'p> Writer<'o, 'p> {
         &mut self,
         mut pieces: mpsc::Receiver<Piece>,
         name: &str,
-        with: &Invocation,
+        printer: &Printer,
     ) -> Result<(), Failure> {
         let mut har = Har::default();
         while let Some(piece) = pieces.recv().await {
@@ -139,14 +183,16 @@ impl<'o, 'p> Writer<'o, 'p> {
                 Piece::Entry(entry) => match self.format {
                     Format::Har => har.take(&entry),
                     Format::Jsonl => self.line(&entry)?,
-                    Format::Raw => self.raw(&entry, with)?,
+                    Format::Raw => self.raw(&entry, printer)?,
                 },
                 Piece::Over { whole, unknown } => {
                     if !whole {
-                        with.printer.warn(&format!("{name}: the recording ends before its exchange did"));
+                        printer.warn(&format!("{name}: the recording ends before its exchange did"));
                     }
                     if unknown > 0 {
-                        with.printer.warn(&format!("{name}: {unknown} entries are of kinds that a newer hoopctl knows"));
+                        printer.warn(&format!(
+                            "{name}: {unknown} entries are of kinds that a newer hoopctl knows"
+                        ));
                     }
                 }
                 Piece::Broken(error) => return Err(source::failure(error, name)),
@@ -168,7 +214,7 @@ impl<'o, 'p> Writer<'o, 'p> {
         self.out.bytes(b"\n")
     }
 
-    fn raw(&mut self, entry: &Entry, with: &Invocation) -> Result<(), Failure> {
+    fn raw(&mut self, entry: &Entry, printer: &Printer) -> Result<(), Failure> {
         match &entry.what {
             What::Body { from: Side::Model, bytes } => self.out.bytes(bytes),
             What::Message { from: Side::Model, kind, bytes } => match kind.as_str() {
@@ -177,7 +223,7 @@ impl<'o, 'p> Writer<'o, 'p> {
                 _ => Ok(()),
             },
             What::Omitted { from: Side::Model, bytes, why } => {
-                with.printer.warn(&format!("{bytes} bytes of the answer are not in the recording: {why}"));
+                printer.warn(&format!("{bytes} bytes of the answer are not in the recording: {why}"));
                 Ok(())
             }
             _ => Ok(()),

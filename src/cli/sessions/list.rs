@@ -115,7 +115,16 @@ pub(super) fn print(page: &api::Sessions, printer: &Printer) -> Result<(), Failu
 /// The table of sessions.
 pub(super) fn table(sessions: &[api::Session]) -> Table {
     let mut table = Table::new(&[
-        "SESSION", "LAST", "USER", "MODEL", "EXCHANGES", "OUTCOMES", "SENT", "RECEIVED", "MASKED", "RECORDED",
+        "SESSION",
+        "LAST",
+        "USER",
+        "MODEL",
+        "EXCHANGES",
+        "OUTCOMES",
+        "SENT",
+        "RECEIVED",
+        "MASKED",
+        "RECORDED",
     ]);
     for session in sessions {
         let caller = &session.caller;

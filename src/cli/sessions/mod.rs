@@ -12,6 +12,8 @@ mod tests;
 
 use clap::{Args, Subcommand};
 
+pub(super) use self::{export::into_bundle, verify::bundled};
+
 use super::{error::Outcome, invocation::Invocation};
 
 /// The flags of `sessions`.
@@ -22,7 +24,7 @@ Without a subcommand: the latest sessions, yours, or everybody's where policy le
   hoopctl sessions list --since 7d --model llama --masked email
   hoopctl sessions replay ex_0199… --speed 2
   hoopctl sessions export ex_0199… --format har --to exchange.har
-  hoopctl sessions verify --file ex_0199….hoopctl --bundle audit-2026-11 --key KEY")]
+  hoopctl sessions verify --file ex_0199….rec --bundle audit-2026-11 --key KEY")]
 pub(super) struct Sessions {
     #[command(subcommand)]
     what: Option<What>,

@@ -65,11 +65,8 @@ pub(super) struct Manner {
 
 /// Plays.
 pub(super) async fn perform(args: Replay, with: &Invocation) -> Outcome {
-    let manner = Manner {
-        speed: (!args.no_timing).then_some(args.speed),
-        request: args.request,
-        raw: args.raw,
-    };
+    let manner =
+        Manner { speed: (!args.no_timing).then_some(args.speed), request: args.request, raw: args.raw };
     let keys = args.wanted.keys(with)?;
     if let Some(file) = &args.wanted.file {
         play(source::of_file(file, &keys)?, manner, &file.display().to_string(), &with.printer).await?;
@@ -110,7 +107,8 @@ pub(super) async fn play(
                     ));
                 }
                 if unknown > 0 {
-                    printer.warn(&format!("{name}: {unknown} entries are of kinds that a newer hoopctl knows"));
+                    printer
+                        .warn(&format!("{name}: {unknown} entries are of kinds that a newer hoopctl knows"));
                 }
                 return Ok(());
             }
@@ -158,7 +156,10 @@ impl<'p> Stage<'p> {
         }
         match &entry.what {
             What::Opened(opened) => {
-                let talk = format!("{}: {} asked {} at {}", opened.exchange, opened.caller, opened.model, opened.time);
+                let talk = format!(
+                    "{}: {} asked {} at {}",
+                    opened.exchange, opened.caller, opened.model, opened.time
+                );
                 self.printer.note(&talk);
             }
             What::Request { method, path, headers, .. } => {

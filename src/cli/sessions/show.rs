@@ -102,8 +102,9 @@ pub(super) async fn events_of(link: &Link, id: &str) -> Result<Vec<Event>, Failu
 /// The event of the exchange itself.
 pub(super) fn own<'e>(id: &str, events: &'e [Event]) -> Result<&'e Event, Failure> {
     events.iter().find(|event| event.kind == "exchange").ok_or_else(|| {
-        Failure::failed(format!("there is no event of the exchange {id} that you may read"))
-            .remedy("exchanges are in the log once they have ended; `hoopctl sessions list` shows what you may see")
+        Failure::failed(format!("there is no event of the exchange {id} that you may read")).remedy(
+            "exchanges are in the log once they have ended; `hoopctl sessions list` shows what you may see",
+        )
     })
 }
 
@@ -115,8 +116,17 @@ fn print(shown: &Shown, printer: &Printer) -> Result<(), Failure> {
     }
     printer.table(&list::table(&shown.sessions))?;
     printer.line("")?;
-    let mut table =
-        Table::new(&["EXCHANGE", "TIME", "VERDICT", "STATUS", "SENT", "RECEIVED", "MASKED", "RECORDING", "WHAT"]);
+    let mut table = Table::new(&[
+        "EXCHANGE",
+        "TIME",
+        "VERDICT",
+        "STATUS",
+        "SENT",
+        "RECEIVED",
+        "MASKED",
+        "RECORDING",
+        "WHAT",
+    ]);
     for event in &shown.exchanges {
         table.row(cells(event));
     }
@@ -146,7 +156,7 @@ fn status(event: &Event) -> Option<String> {
     })
 }
 
-fn exchange(id: &str, events: &[Event], printer: &Printer) -> Result<(), Failure> {
+pub(super) fn exchange(id: &str, events: &[Event], printer: &Printer) -> Result<(), Failure> {
     let event = own(id, events)?;
     if printer.manner().output != Output::Human {
         return printer.document(event);
@@ -167,44 +177,72 @@ fn rows(event: &Event, events: &[Event]) -> Vec<(&'static str, String)> {
     put("exchange", event.exchange.clone());
     put("session", event.session.clone());
     put("time", Some(event.time.clone()));
-    put("who", event.caller.as_ref().map(|caller| {
-        let name = caller.email.clone().unwrap_or_else(|| caller.subject.clone());
-        format!("{name} of {}, groups: {}", caller.provider, caller.groups.join(", "))
-    }));
+    put(
+        "who",
+        event.caller.as_ref().map(|caller| {
+            let name = caller.email.clone().unwrap_or_else(|| caller.subject.clone());
+            format!("{name} of {}, groups: {}", caller.provider, caller.groups.join(", "))
+        }),
+    );
     put("client", event.caller.as_ref().and_then(|caller| caller.client.clone()));
     put("model", event.model.clone());
-    put("decision", event.decision.as_ref().map(|decision| {
-        let approval = decision.approval.iter().map(|id| format!(", approval {id}")).collect::<String>();
-        format!("{} by {}{approval}", decision.verdict, named(&decision.policies))
-    }));
-    put("asked", event.request.as_ref().map(|request| {
-        format!("{} {}, {}", request.method, request.path, list::bytes(request.bytes))
-    }));
+    put(
+        "decision",
+        event.decision.as_ref().map(|decision| {
+            let approval = decision.approval.iter().map(|id| format!(", approval {id}")).collect::<String>();
+            format!("{} by {}{approval}", decision.verdict, named(&decision.policies))
+        }),
+    );
+    put(
+        "asked",
+        event
+            .request
+            .as_ref()
+            .map(|request| format!("{} {}, {}", request.method, request.path, list::bytes(request.bytes))),
+    );
     put("input", event.request.as_ref().and_then(|request| request.input.clone()));
-    put("answered", event.response.as_ref().map(|response| {
-        let first = response.first_byte_ms.map(|ms| format!(", first byte after {ms} ms")).unwrap_or_default();
-        let received = list::bytes(response.bytes);
-        format!("{}, {received}{first}, over after {} ms", status(event).unwrap_or_default(), response.duration_ms)
-    }));
+    put(
+        "answered",
+        event.response.as_ref().map(|response| {
+            let first =
+                response.first_byte_ms.map(|ms| format!(", first byte after {ms} ms")).unwrap_or_default();
+            let received = list::bytes(response.bytes);
+            format!(
+                "{}, {received}{first}, over after {} ms",
+                status(event).unwrap_or_default(),
+                response.duration_ms
+            )
+        }),
+    );
     put("masked", (!event.masked.is_empty()).then(|| list::counts(&event.masked)));
     put("unmasked", event.unmasked.as_ref().map(|unmasked| format!("by {}", named(&unmasked.policies))));
     let evidence = event.evidence.as_ref();
     put("to gateway", evidence.and_then(|evidence| evidence.client.as_ref()).map(leg));
     put("to model", evidence.and_then(|evidence| evidence.upstream.as_ref()).map(leg));
-    put("recording", event.recording.as_ref().map(|recording| match &recording.sha256 {
-        Some(digest) => format!("{}, sha256 {digest}", recording.id),
-        None => format!("{}, no digest: the gateway was killed while it was written", recording.id),
-    }));
+    put(
+        "recording",
+        event.recording.as_ref().map(|recording| match &recording.sha256 {
+            Some(digest) => format!("{}, sha256 {digest}", recording.id),
+            None => format!("{}, no digest: the gateway was killed while it was written", recording.id),
+        }),
+    );
     for other in events.iter().filter(|other| other.kind != "exchange") {
-        let who = other.caller.as_ref().map(|caller| caller.email.clone().unwrap_or_else(|| caller.subject.clone()));
-        let verdict = other.decision.as_ref().map(|decision| format!(" ({})", decision.verdict)).unwrap_or_default();
-        put("later", Some(format!(
-            "{} {}{verdict}: {} {}",
-            other.time,
-            other.kind,
-            who.unwrap_or_else(|| "the gateway".to_owned()),
-            other.detail.clone().unwrap_or_default()
-        )));
+        let who = other
+            .caller
+            .as_ref()
+            .map(|caller| caller.email.clone().unwrap_or_else(|| caller.subject.clone()));
+        let verdict =
+            other.decision.as_ref().map(|decision| format!(" ({})", decision.verdict)).unwrap_or_default();
+        put(
+            "later",
+            Some(format!(
+                "{} {}{verdict}: {} {}",
+                other.time,
+                other.kind,
+                who.unwrap_or_else(|| "the gateway".to_owned()),
+                other.detail.clone().unwrap_or_default()
+            )),
+        );
     }
     rows
 }
@@ -214,8 +252,11 @@ fn named(policies: &[String]) -> String {
 }
 
 fn leg(leg: &Leg) -> String {
-    let mut words: Vec<&str> =
-        [&leg.transport, &leg.tls, &leg.cipher, &leg.group].map(String::as_str).into_iter().filter(|word| !word.is_empty()).collect();
+    let mut words: Vec<&str> = [&leg.transport, &leg.tls, &leg.cipher, &leg.group]
+        .map(String::as_str)
+        .into_iter()
+        .filter(|word| !word.is_empty())
+        .collect();
     match leg.verified {
         Some(true) => words.push("verified"),
         Some(false) => words.push("NOT VERIFIED"),

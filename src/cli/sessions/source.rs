@@ -233,9 +233,7 @@ fn read(source: impl Read + Send + 'static, identities: Option<Identities>) -> m
         loop {
             let (piece, over) = match playback.entry() {
                 Ok(Some(entry)) => (Piece::Entry(entry), false),
-                Ok(None) => {
-                    (Piece::Over { whole: playback.is_whole(), unknown: playback.unknown() }, true)
-                }
+                Ok(None) => (Piece::Over { whole: playback.is_whole(), unknown: playback.unknown() }, true),
                 Err(error) => (Piece::Broken(error), true),
             };
             // Nobody listens any more, or there is nothing more to say.

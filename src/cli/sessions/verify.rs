@@ -1,6 +1,7 @@
 //! `hoopctl sessions verify`: a recording by itself, against its audit event, and the event against the verifiable log.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::{self, BufRead, BufReader, Read},
     path::{Path, PathBuf},
@@ -35,6 +36,8 @@ use crate::{
 const MAX_LINE: u64 = 1024 * 1024 + 1;
 /// The events of a bundle.
 const EVENTS: &str = "events.jsonl";
+/// The folder of recordings of a bundle, each in a file of its own.
+pub(super) const RECORDINGS: &str = "recordings";
 
 /// The flags of `sessions verify`.
 #[derive(Args, Debug)]
@@ -176,6 +179,67 @@ async fn offline(file: &Path, args: &Verify, with: &Invocation) -> Result<Proven
 
 /// The event of an exchange in a bundle whose lines were verified, and its place.
 fn find(bundle: &Path, proven: &Proven) -> Result<Option<(u64, Event)>, Failure> {
+    let mut found = None;
+    each(bundle, |index, event| {
+        if event.kind == "exchange" && event.exchange.as_deref() == Some(proven.exchange.as_str()) {
+            found = Some((index, event));
+        }
+        found.is_none()
+    })?;
+    Ok(found)
+}
+
+/// The recordings of a bundle whose events were verified, each against its event; how many. None, where the bundle has no folder of them.
+pub(in crate::cli) async fn bundled(bundle: &Path, with: &Invocation) -> Result<Option<u64>, Failure> {
+    let folder = bundle.join(RECORDINGS);
+    if !folder.is_dir() {
+        return Ok(None);
+    }
+    let (mut named, deleted) = recorded(bundle)?;
+    let mut count = 0;
+    for file in fs::read_dir(&folder)? {
+        let path = file?.path();
+        let name = path.display().to_string();
+        let proven = of(&checked(source::open(&path)?, &name).await?);
+        let event = named.remove(&proven.exchange).ok_or_else(|| {
+            tampered(format!("{name}: the audit log has no event of the exchange {}", proven.exchange))
+        })?;
+        names(&event, &proven, &name, with)?;
+        count += 1;
+    }
+    let digest =
+        |event: &&Event| event.recording.as_ref().is_some_and(|recording| recording.sha256.is_some());
+    let gone =
+        |event: &&Event| event.recording.as_ref().is_none_or(|recording| !deleted.contains(&recording.id));
+    match named.values().filter(digest).find(gone) {
+        None => Ok(Some(count)),
+        Some(event) => Err(tampered(format!(
+            "the audit log names a recording of {}, the bundle has none, and no event says that it was deleted",
+            event.exchange.as_deref().unwrap_or_default()
+        ))),
+    }
+}
+
+/// The events that name a recording, by exchange, and the recordings that were deleted.
+fn recorded(bundle: &Path) -> Result<(BTreeMap<String, Event>, BTreeSet<String>), Failure> {
+    let (mut named, mut deleted) = (BTreeMap::new(), BTreeSet::new());
+    each(bundle, |_, event| {
+        if event.kind == "recording_deleted" {
+            deleted
+                .extend(event.detail.iter().flat_map(|detail| detail.split_whitespace()).map(str::to_owned));
+        } else if event.kind == "exchange"
+            && event.recording.is_some()
+            && let Some(exchange) = event.exchange.clone()
+        {
+            named.insert(exchange, event);
+        }
+        true
+    })?;
+    Ok((named, deleted))
+}
+
+/// Looks at each event of a bundle, as long as `look` says true.
+fn each(bundle: &Path, mut look: impl FnMut(u64, Event) -> bool) -> Result<(), Failure> {
     let file = match fs::File::open(bundle.join(EVENTS)) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -192,15 +256,14 @@ fn find(bundle: &Path, proven: &Proven) -> Result<Option<(u64, Event)>, Failure>
         if line.is_empty() {
             break;
         }
-        let event: Option<Event> = serde_json::from_slice(&line).ok();
-        let own = |event: &Event| {
-            event.kind == "exchange" && event.exchange.as_deref() == Some(proven.exchange.as_str())
-        };
-        if let Some(event) = event.filter(own) {
-            return Ok(Some((index, event)));
+        // What stands for an event that is too long has none of what is looked for.
+        if let Ok(event) = serde_json::from_slice(&line)
+            && !look(index, event)
+        {
+            break;
         }
     }
-    Ok(None)
+    Ok(())
 }
 
 /// What the gateway has, against what its log says.
@@ -227,11 +290,14 @@ async fn against_log(
     let event = events.iter().find(|event| event.kind == "exchange");
     let stored = match source::stored(link, id, For::Verify, "sealed").await {
         Ok(stored) => stored,
-        Err(failure) => return Err(absent(failure, id, event, &events)),
+        Err(failure) => return Err(absent(failure, id, event)),
     };
     let mut proven = of(&checked(stored, id).await?);
     if proven.exchange != id {
-        return Err(tampered(format!("the gateway gave the recording of {} for the one of {id}", proven.exchange)));
+        return Err(tampered(format!(
+            "the gateway gave the recording of {} for the one of {id}",
+            proven.exchange
+        )));
     }
     let event = event.ok_or_else(|| unknown(id, &proven))?;
     let proof: LogProof =
@@ -252,26 +318,15 @@ async fn against_log(
     Ok(proven)
 }
 
-/// The recording is not there: was it removed as configured, or is it missing?
-fn absent(failure: Failure, id: &str, event: Option<&Event>, events: &[Event]) -> Failure {
+/// The recording is not there. One that was deleted as configured has another code.
+fn absent(failure: Failure, id: &str, event: Option<&Event>) -> Failure {
     let Failure::Told(told) = &failure else { return failure };
-    if told.code != code::RECORDING_ABSENT {
+    if told.code != code::RECORDING_ABSENT || event.is_none_or(|event| event.recording.is_none()) {
         return failure;
     }
-    let named = event.and_then(|event| event.recording.as_ref());
-    let removed = events.iter().find(|event| event.kind == "recording_deleted");
-    match (named, removed) {
-        (Some(_), None) => tampered(format!(
-            "the audit log names a recording of {id}, the gateway has none, and no event says that it was deleted"
-        )),
-        (_, Some(removed)) => Failure::new(
-            Kind::Failed,
-            code::RECORDING_ABSENT,
-            format!("the recording of {id} was deleted at {}, as event {} says", removed.time, removed.id),
-        )
-        .remedy("`keep` of the model in gateway.toml says how long recordings are kept"),
-        (None, None) => failure,
-    }
+    tampered(format!(
+        "the audit log names a recording of {id}, the gateway has none, and no event says that it was deleted"
+    ))
 }
 
 /// A recording of an exchange that has no event.
@@ -318,7 +373,10 @@ fn names(event: &Event, proven: &Proven, name: &str, with: &Invocation) -> Resul
         return Err(tampered(format!("{name}: the audit event {} knows of no recording", event.id)));
     };
     if *id != proven.recording {
-        return Err(tampered(format!("{name}: the audit event {} names the recording {id}, not {}", event.id, proven.recording)));
+        return Err(tampered(format!(
+            "{name}: the audit event {} names the recording {id}, not {}",
+            event.id, proven.recording
+        )));
     }
     match sha256 {
         Some(digest) if *digest == proven.sha256 => Ok(()),

@@ -30,7 +30,9 @@ impl Unpacked {
         let decoder: Option<Box<dyn Write + Send>> = match coding.as_str() {
             "gzip" | "x-gzip" => Some(Box::new(flate2::write::MultiGzDecoder::new(out.clone()))),
             "deflate" => Some(Box::new(flate2::write::ZlibDecoder::new(out.clone()))),
-            "zstd" => zstd::stream::write::Decoder::new(out.clone()).ok().map(|decoder| Box::new(decoder) as _),
+            "zstd" => {
+                zstd::stream::write::Decoder::new(out.clone()).ok().map(|decoder| Box::new(decoder) as _)
+            }
             _ => None,
         };
         Self { way: decoder.map(|decoder| Way { decoder, out, broken: false }) }

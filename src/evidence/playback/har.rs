@@ -102,11 +102,13 @@ impl Har {
             What::Body { from: Side::Model, bytes } => self.received.take(entry.at, bytes, &mut self.events),
             What::Message { from, kind, bytes } => self.message(entry.at, *from, kind, bytes),
             What::Trailers { from, headers } => {
-                let said: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+                let said: Vec<String> =
+                    headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
                 self.comments.push(format!("trailers of the {}: {}", side(*from), said.join(", ")));
             }
             What::Omitted { from, bytes, why } => {
-                self.comments.push(format!("{bytes} bytes of the {} are not in the recording: {why}", side(*from)));
+                self.comments
+                    .push(format!("{bytes} bytes of the {} are not in the recording: {why}", side(*from)));
             }
             What::Ended(outcome) => self.comments.push(format!("the exchange ended: {}", outcome.outcome)),
         }
@@ -135,7 +137,10 @@ impl Har {
         put("request", asked(&request, &url, &self.sent));
         put("response", answered(self.response.as_ref(), &self.received, &request.version));
         put("cache", json!({}));
-        put("timings", json!({ "blocked": -1, "dns": -1, "connect": -1, "send": 0, "wait": wait, "receive": receive, "ssl": -1 }));
+        put(
+            "timings",
+            json!({ "blocked": -1, "dns": -1, "connect": -1, "send": 0, "wait": wait, "receive": receive, "ssl": -1 }),
+        );
         let resource = if is_socket {
             "websocket"
         } else if is_stream {
@@ -263,7 +268,13 @@ fn address(model: &str, path: &str, is_socket: bool) -> String {
     let base = if is_socket { "wss://gateway.invalid/models/" } else { "https://gateway.invalid/models/" };
     let Ok(mut url) = Url::parse(base) else { return base.to_owned() };
     let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
-    let path = path.split_once("://").map_or(path, |(_, rest)| rest.find('/').map_or("", |at| rest.get(at..).unwrap_or_default()));
+    // The absolute form of a proxy's request: from its path on.
+    let path = match path.split_once("://") {
+        Some((_, rest)) if !path.starts_with('/') => {
+            rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default()
+        }
+        _ => path,
+    };
     if let Ok(mut segments) = url.path_segments_mut() {
         segments.pop_if_empty().push(model);
     }

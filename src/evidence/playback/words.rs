@@ -157,11 +157,17 @@ fn first_candidate(candidates: &[Value]) -> String {
 fn typed(document: &Value) -> Option<String> {
     let text = |name: &str| document.pointer(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     match document.get("type")?.as_str()? {
-        "response.output_text.delta" | "response.text.delta" | "response.audio_transcript.delta"
+        "response.output_text.delta"
+        | "response.text.delta"
+        | "response.audio_transcript.delta"
         | "response.output_audio_transcript.delta" => Some(text("/delta")),
         "content_block_delta" => Some(text("/delta/text")),
         "message" => Some(document.get("content").map(parts).unwrap_or_default()),
-        "message_start" | "message_delta" | "message_stop" | "content_block_start" | "content_block_stop"
+        "message_start"
+        | "message_delta"
+        | "message_stop"
+        | "content_block_start"
+        | "content_block_stop"
         | "ping" => Some(String::new()),
         kind if kind.starts_with("response.") || kind.starts_with("session.") => Some(String::new()),
         _ => None,

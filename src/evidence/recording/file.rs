@@ -262,7 +262,8 @@ impl<R: Read> Reader<R> {
 
     /// Length of what is sealed, and whether it is the last.
     fn judge(&self, head: &[u8; HEAD]) -> Result<(usize, bool), Fault> {
-        let word = |at: usize| head.get(at..at + 4).and_then(|four| four.try_into().ok()).map(u32::from_be_bytes);
+        let word =
+            |at: usize| head.get(at..at + 4).and_then(|four| four.try_into().ok()).map(u32::from_be_bytes);
         if !head.starts_with(MARK) {
             return Err(self.damaged(Damage::Mark));
         }

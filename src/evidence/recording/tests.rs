@@ -62,10 +62,7 @@ fn texts(file: &[u8]) -> (Vec<String>, Result<Option<End>, String>) {
 #[test]
 fn a_recording_cut_anywhere_opens_up_to_its_last_whole_segment() {
     let (file, ends) = recording();
-    assert_eq!(
-        texts(&file),
-        (["one", "two", "three"].map(str::to_owned).to_vec(), Ok(Some(End::Whole)))
-    );
+    assert_eq!(texts(&file), (["one", "two", "three"].map(str::to_owned).to_vec(), Ok(Some(End::Whole))));
     for cut in 0..file.len() {
         let (read, end) = texts(&file[..cut]);
         let Some(whole) = ends.iter().rposition(|end| *end <= cut) else {

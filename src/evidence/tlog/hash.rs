@@ -30,7 +30,8 @@ impl std::str::FromStr for Hash {
     fn from_str(text: &str) -> Result<Self, NoHash> {
         let (pairs, rest) = text.as_bytes().as_chunks::<2>();
         let digit = |one: &u8| char::from(*one).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        let bytes: Option<Vec<u8>> = pairs.iter().map(|[high, low]| Some(digit(high)? << 4 | digit(low)?)).collect();
+        let bytes: Option<Vec<u8>> =
+            pairs.iter().map(|[high, low]| Some(digit(high)? << 4 | digit(low)?)).collect();
         bytes.filter(|_| rest.is_empty()).and_then(|bytes| Self::from_bytes(&bytes)).ok_or(NoHash)
     }
 }

@@ -2,8 +2,8 @@
 
 use super::{
     Check, Checkpoint, Edge, HASHES, Hash, Kept, KeyError, Kind, MAX_ENTRY, Misfit, NoteError, SigningKey,
-    Tampering, Tile, VerifyingKey, consistency, entries, inclusion, leaf_hash, node_hash, push_entry, sha256,
-    tiles, verify_consistency, verify_inclusion,
+    Tampering, Tile, VerifyingKey, consistency, entries, from_tiles, inclusion, leaf_hash, node_hash,
+    push_entry, sha256, tiles, verify_consistency, verify_inclusion,
 };
 use std::collections::BTreeMap;
 

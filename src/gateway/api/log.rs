@@ -204,7 +204,8 @@ mod tests {
         let world = world(3).await;
         let state = || State(world.state.clone());
         let own = event::Caller { subject: "alice".into(), provider: "corp".into(), ..Default::default() };
-        let event = Event { id: "ev_own".into(), kind: "exchange".into(), caller: Some(own), ..Event::default() };
+        let event =
+            Event { id: "ev_own".into(), kind: "exchange".into(), caller: Some(own), ..Event::default() };
         world.state.scribe.record(event).await.unwrap();
         let answer = proof(state(), guest(&[]), Path("ev_own".into())).await.unwrap();
         let told: LogProof = json(answer).await;

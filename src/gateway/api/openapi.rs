@@ -85,7 +85,8 @@ fn operation(route: Route) -> Value {
         }
         Route::LogProof => {
             let summary = "That an event is in the verifiable log: for whoever may read the event";
-            let event = json!([{ "name": "event", "in": "path", "required": true, "schema": { "type": "string" } }]);
+            let event =
+                json!([{ "name": "event", "in": "path", "required": true, "schema": { "type": "string" } }]);
             with(described("auditLogProof", summary, content("LogProof")), "parameters", event)
         }
         Route::Sessions => {
@@ -93,8 +94,13 @@ fn operation(route: Route) -> Value {
             with(described("sessions", summary, content("Sessions")), "parameters", session_parameters())
         }
         Route::Session => {
-            let summary = "A session's exchanges, the oldest first: the caller's own; with read_audit, everybody's";
-            with(described("session", summary, content("SessionExchanges")), "parameters", exchange_parameters())
+            let summary =
+                "A session's exchanges, the oldest first: the caller's own; with read_audit, everybody's";
+            with(
+                described("session", summary, content("SessionExchanges")),
+                "parameters",
+                exchange_parameters(),
+            )
         }
         Route::Tokens => with_body(
             described(

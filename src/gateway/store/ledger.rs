@@ -133,7 +133,8 @@ impl Ledger for Store {
             .fetch_optional(&self.rooms.database.readers)
             .await
             .map_err(unreadable)?;
-        let read = |row: SqliteRow| Ok(LedgerRow { seq: seq(&row)?, json: row.try_get(1).map_err(unreadable)? });
+        let read =
+            |row: SqliteRow| Ok(LedgerRow { seq: seq(&row)?, json: row.try_get(1).map_err(unreadable)? });
         row.map(read).transpose()
     }
 }
@@ -142,7 +143,8 @@ impl Ledger for Store {
 fn places<'e>(new: &[SqliteRow], entries: &'e [Entry]) -> Result<Vec<(i64, &'e Event)>, AuditError> {
     let mut seqs = HashMap::with_capacity(new.len());
     for row in new {
-        let (seq, id): (i64, String) = (row.try_get(0).map_err(unwritable)?, row.try_get(1).map_err(unwritable)?);
+        let (seq, id): (i64, String) =
+            (row.try_get(0).map_err(unwritable)?, row.try_get(1).map_err(unwritable)?);
         seqs.insert(id, seq);
     }
     Ok(entries.iter().filter_map(|entry| Some((seqs.remove(&entry.event.id)?, &entry.event))).collect())
@@ -226,7 +228,10 @@ fn select(filter: &Filter, limit: usize) -> Result<(String, Vec<Value<'_>>), Aud
     }
     if let Some(entity) = &filter.masked {
         values.push(Value::Text(entity));
-        sql.push_str(&format!(" AND seq IN (SELECT seq FROM masked WHERE entity IN (${0}, upper(${0})))", values.len()));
+        sql.push_str(&format!(
+            " AND seq IN (SELECT seq FROM masked WHERE entity IN (${0}, upper(${0})))",
+            values.len()
+        ));
     }
     let numbers = [
         ("time >=", filter.since.map(unix_millis)),

@@ -235,11 +235,7 @@ fn session(row: &SqliteRow) -> Result<(i64, u64, Session), sqlx::Error> {
     let time = |at: usize| row.try_get::<i64, _>(at).map(|millis| rfc3339(from_unix_millis(millis)));
     let session = Session {
         session: row.try_get(2)?,
-        caller: SessionCaller {
-            provider: row.try_get(3)?,
-            subject: row.try_get(4)?,
-            email: row.try_get(5)?,
-        },
+        caller: SessionCaller { provider: row.try_get(3)?, subject: row.try_get(4)?, email: row.try_get(5)? },
         model: row.try_get(6)?,
         first: time(7)?,
         last: time(8)?,
@@ -270,7 +266,10 @@ async fn counts(sessions: &mut [(i64, u64, Session)], database: &Database) -> Re
     for row in &rows {
         let read = || -> Result<_, sqlx::Error> {
             let number: i64 = row.try_get(3)?;
-            Ok((row.try_get(0)?, (row.try_get(1)?, row.try_get(2)?, u64::try_from(number).unwrap_or_default())))
+            Ok((
+                row.try_get(0)?,
+                (row.try_get(1)?, row.try_get(2)?, u64::try_from(number).unwrap_or_default()),
+            ))
         };
         let (id, count) = read().map_err(unreadable)?;
         found.entry(id).or_default().push(count);
@@ -365,8 +364,12 @@ mod tests {
         let first = [entry(1, "ses_1", "alice", "permit"), entry(2, "ses_1", "alice", "deny")];
         store.append(&first, 10).await.unwrap();
         // The first once more, as after a crash: its event is there already.
-        store.append(&[entry(1, "ses_1", "alice", "permit"), entry(3, "ses_1", "alice", "permit")], 20).await.unwrap();
-        let found = Ledger::sessions(&store, &SessionFilter { limit: 9, ..SessionFilter::default() }).await.unwrap();
+        store
+            .append(&[entry(1, "ses_1", "alice", "permit"), entry(3, "ses_1", "alice", "permit")], 20)
+            .await
+            .unwrap();
+        let found =
+            Ledger::sessions(&store, &SessionFilter { limit: 9, ..SessionFilter::default() }).await.unwrap();
         let [(seq, one)] = found.as_slice() else { panic!("{found:?}") };
         assert_eq!((*seq, one.exchanges, one.recorded), (3, 3, 2));
         assert_eq!((one.request_bytes, one.response_bytes), (30, 300));
@@ -393,8 +396,14 @@ mod tests {
         let none = SessionFilter::default;
         assert_eq!(listed(&store, none()).await, all);
         assert_eq!(listed(&store, SessionFilter { session: text("ses_1"), ..none() }).await, all[1..]);
-        assert_eq!(listed(&store, SessionFilter { own: own("bob"), session: text("ses_1"), ..none() }).await, all[1..2]);
-        assert_eq!(listed(&store, SessionFilter { user: text("bob@example.test"), ..none() }).await, all[1..2]);
+        assert_eq!(
+            listed(&store, SessionFilter { own: own("bob"), session: text("ses_1"), ..none() }).await,
+            all[1..2]
+        );
+        assert_eq!(
+            listed(&store, SessionFilter { user: text("bob@example.test"), ..none() }).await,
+            all[1..2]
+        );
         assert_eq!(listed(&store, SessionFilter { verdict: text("permit"), ..none() }).await, all[2..]);
         for entity in ["EMAIL", "email"] {
             assert_eq!(listed(&store, SessionFilter { masked: text(entity), ..none() }).await, all[2..]);
@@ -409,7 +418,10 @@ mod tests {
     async fn events_of_before_the_summaries_are_summed_up_when_the_database_is_taken_over() {
         let dir = tempfile::tempdir().unwrap();
         let store = store(&dir).await;
-        store.append(&[entry(1, "ses_1", "alice", "permit"), entry(2, "ses_1", "alice", "deny")], 10).await.unwrap();
+        store
+            .append(&[entry(1, "ses_1", "alice", "permit"), entry(2, "ses_1", "alice", "deny")], 10)
+            .await
+            .unwrap();
         let all = SessionFilter { limit: 9, ..SessionFilter::default() };
         let kept = Ledger::sessions(&store, &all).await.unwrap();
         let writer = &store.rooms.database.writer;
