@@ -23,6 +23,7 @@ mod limits;
 mod masking;
 mod networks;
 mod path;
+mod recordings;
 mod schema;
 #[cfg(target_os = "linux")]
 mod secrets;

@@ -86,6 +86,8 @@ pub mod code {
     pub const RECORDING_DELETED: &str = "recording_deleted";
     /// The recording is sealed to others than the gateway, which cannot open it. HTTP 409.
     pub const RECORDING_SEALED: &str = "recording_sealed";
+    /// The exchange must be recorded and cannot be, so nothing is forwarded or nothing more of it is. HTTP 503.
+    pub const RECORDING_UNAVAILABLE: &str = "recording_unavailable";
     /// A limit of the model or the gateway. HTTP 413 or 429.
     pub const LIMIT: &str = "limit";
     /// The gateway is going away; reconnect. HTTP 503.

@@ -31,6 +31,7 @@ mod guest;
 mod log;
 mod openapi;
 mod reading;
+mod recordings;
 mod routes;
 mod serve;
 mod sessions;

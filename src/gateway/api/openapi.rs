@@ -102,6 +102,14 @@ fn operation(route: Route) -> Value {
                 exchange_parameters(),
             )
         }
+        Route::Recording => {
+            let summary = "The recording of an exchange; needs the permission replay on its model, and is itself recorded";
+            let found = json!({
+                "application/octet-stream": { "schema": { "type": "string", "description": "As it is stored." } },
+                "application/x-ndjson": { "schema": { "type": "string", "description": "Opened: one entry a line." } },
+            });
+            with(described("recording", summary, found), "parameters", recording_parameters())
+        }
         Route::Tokens => with_body(
             described(
                 "modelToken",
@@ -239,6 +247,16 @@ fn session_parameters() -> Value {
         { "name": "masked", "in": "query", "description": "With an answer in which this entity was masked.", "schema": text },
         { "name": "before", "in": "query", "description": "Goes on: the `next` of an earlier answer.", "schema": { "type": "integer", "minimum": 0 } },
         { "name": "limit", "in": "query", "description": "At most this many, newest first.", "schema": limit },
+    ])
+}
+
+fn recording_parameters() -> Value {
+    let what_for = json!({ "enum": ["replay", "export", "verify"], "default": "replay" });
+    let form = json!({ "enum": ["sealed", "opened", "either"], "default": "either" });
+    json!([
+        { "name": "exchange", "in": "path", "required": true, "schema": { "type": "string" } },
+        { "name": "for", "in": "query", "description": "What it is read for; goes into the audit log.", "schema": what_for },
+        { "name": "form", "in": "query", "description": "As it is stored, or opened, where the gateway has the key.", "schema": form },
     ])
 }
 

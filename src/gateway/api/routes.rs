@@ -5,7 +5,7 @@ use axum::{
     routing::{MethodRouter, get, post},
 };
 
-use super::{ApiState, approvals, callers, events, log, openapi, sessions};
+use super::{ApiState, approvals, callers, events, log, openapi, recordings, sessions};
 
 /// A route of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,7 @@ pub(super) enum Route {
     LogProof,
     Sessions,
     Session,
+    Recording,
     Tokens,
     Revocations,
     Approvals,
@@ -31,7 +32,7 @@ pub(super) enum Route {
 }
 
 impl Route {
-    pub(super) const ALL: [Self; 18] = [
+    pub(super) const ALL: [Self; 19] = [
         Self::Me,
         Self::Models,
         Self::Credentials,
@@ -42,6 +43,7 @@ impl Route {
         Self::LogProof,
         Self::Sessions,
         Self::Session,
+        Self::Recording,
         Self::Tokens,
         Self::Revocations,
         Self::Approvals,
@@ -57,7 +59,7 @@ impl Route {
         match self {
             Self::Me | Self::Models | Self::Events | Self::Openapi => "GET",
             Self::LogKey | Self::LogCheckpoint | Self::LogTile | Self::LogProof => "GET",
-            Self::Sessions | Self::Session => "GET",
+            Self::Sessions | Self::Session | Self::Recording => "GET",
             Self::Approvals | Self::Approval => "GET",
             Self::Credentials | Self::Tokens | Self::Revocations => "POST",
             Self::Ask | Self::Approve | Self::Deny => "POST",
@@ -76,6 +78,7 @@ impl Route {
             Self::LogProof => "/api/v1/audit/log/proof/{event}",
             Self::Sessions => "/api/v1/sessions",
             Self::Session => "/api/v1/sessions/{id}",
+            Self::Recording => "/api/v1/recordings/{exchange}",
             Self::Tokens => "/api/v1/tokens",
             Self::Revocations => "/api/v1/revocations",
             Self::Approvals | Self::Ask => "/api/v1/approvals",
@@ -98,6 +101,7 @@ impl Route {
             Self::LogProof => get(log::proof),
             Self::Sessions => get(sessions::list),
             Self::Session => get(sessions::show),
+            Self::Recording => get(recordings::read),
             Self::Tokens => post(callers::tokens),
             Self::Revocations => post(callers::revocations),
             Self::Approvals => get(approvals::list),

@@ -342,7 +342,7 @@ mod tests {
                 ..Response::default()
             }),
             masked: permitted.then(|| ("EMAIL".to_owned(), 2)).into_iter().collect(),
-            recording: permitted.then(|| Recording { id: format!("rec_{n}"), sha256: None }),
+            recording: permitted.then(|| Recording { id: format!("rec_{n}"), ..Recording::default() }),
             ..Event::default()
         };
         Entry { json: serde_json::to_string(&event).unwrap(), event }
