@@ -23,7 +23,7 @@ use super::{
 use crate::{
     client::Link,
     evidence::{
-        playback::{Har, grpc_framed},
+        playback::{Framed, Har},
         recording::{Entry, Side, What},
     },
     secret,
@@ -161,6 +161,7 @@ struct Writer<'o, 'p> {
     format: Format,
     out: &'o mut Sink<'p>,
     written: u64,
+    framed: Framed,
 }
 
 impl<'o, 'p> Writer<'o, 'p> {
@@ -168,7 +169,7 @@ impl<'o, 'p> Writer<'o, 'p> {
         if format == Format::Har {
             out.bytes(Har::brackets().0.as_bytes())?;
         }
-        Ok(Self { format, out, written: 0 })
+        Ok(Self { format, out, written: 0, framed: Framed::default() })
     }
 
     async fn recording(
@@ -198,6 +199,8 @@ impl<'o, 'p> Writer<'o, 'p> {
                 Piece::Broken(error) => return Err(source::failure(error, name)),
             }
         }
+        let rest = self.framed.end().unwrap_or_default();
+        self.out.bytes(&rest)?;
         if let Some(entry) = har.finish().filter(|_| self.format == Format::Har) {
             if self.written > 0 {
                 self.out.bytes(b",")?;
@@ -217,11 +220,15 @@ impl<'o, 'p> Writer<'o, 'p> {
     fn raw(&mut self, entry: &Entry, printer: &Printer) -> Result<(), Failure> {
         match &entry.what {
             What::Body { from: Side::Model, bytes } => self.out.bytes(bytes),
-            What::Message { from: Side::Model, kind, bytes } => match kind.as_str() {
-                "grpc" => self.out.bytes(&grpc_framed(bytes)),
-                "text" | "binary" | "continuation" => self.out.bytes(bytes),
-                _ => Ok(()),
-            },
+            What::Message { from: Side::Model, kind, bytes } if self.framed.is_of(kind) => {
+                let whole = self.framed.take(kind, bytes).unwrap_or_default();
+                self.out.bytes(&whole)
+            }
+            What::Message { from: Side::Model, kind, bytes }
+                if matches!(kind.as_str(), "text" | "binary" | "continuation") =>
+            {
+                self.out.bytes(bytes)
+            }
             What::Omitted { from: Side::Model, bytes, why } => {
                 printer.warn(&format!("{bytes} bytes of the answer are not in the recording: {why}"));
                 Ok(())
@@ -270,12 +277,9 @@ impl<'p> Sink<'p> {
     }
 
     fn keep(mut self) -> Result<(), Failure> {
-        if let Some((path, mut file)) = self.file.take() {
-            if let Err(error) = file.flush() {
-                self.file = Some((path.clone(), file));
-                return Err(unwritable(&path, &error));
-            }
-        }
+        let Some((path, file)) = &mut self.file else { return Ok(()) };
+        file.flush().map_err(|error| unwritable(path, &error))?;
+        self.file = None;
         Ok(())
     }
 }

@@ -223,9 +223,12 @@ fn rows(event: &Event, events: &[Event]) -> Vec<(&'static str, String)> {
         "recording",
         event.recording.as_ref().map(|recording| match &recording.sha256 {
             Some(digest) => format!("{}, sha256 {digest}", recording.id),
-            None => format!("{}, no digest: the gateway was killed while it was written", recording.id),
+            None => format!("{}, nothing of it was kept", recording.id),
         }),
     );
+    let recording = event.recording.as_ref();
+    put("gaps", recording.filter(|recording| recording.gaps > 0).map(|recording| recording.gaps.to_string()));
+    put("not whole", recording.and_then(|recording| recording.failure.clone()));
     for other in events.iter().filter(|other| other.kind != "exchange") {
         let who = other
             .caller

@@ -55,6 +55,7 @@ struct Body {
     wire: u64,
     cut: bool,
     chunks: Vec<Value>,
+    framed: Framed,
 }
 
 /// Server-sent events, each with the time of its end.
@@ -117,6 +118,10 @@ impl Har {
     /// The archive's entry; `None` when the recording held no request.
     pub fn finish(mut self) -> Option<Value> {
         let request = self.request.take()?;
+        for body in [&mut self.sent, &mut self.received] {
+            let rest = body.framed.end().unwrap_or_default();
+            body.take(self.last, &rest, &mut Events::default());
+        }
         let began = parse_rfc3339(&self.opened.time).unwrap_or(SystemTime::UNIX_EPOCH);
         let (wait, receive) = match self.answered {
             Some(at) => (millis(at), millis(self.last.saturating_sub(at))),
@@ -172,9 +177,10 @@ impl Har {
 
     /// Of a WebSocket, or of a gRPC call; Chromium knows the former alone.
     fn message(&mut self, at: u64, from: Side, kind: &str, bytes: &[u8]) {
-        if kind == "grpc" {
-            let body = if from == Side::Caller { &mut self.sent } else { &mut self.received };
-            return body.take(at, &grpc_framed(bytes), &mut Events::default());
+        let body = if from == Side::Caller { &mut self.sent } else { &mut self.received };
+        if body.framed.is_of(kind) {
+            let framed = body.framed.take(kind, bytes).unwrap_or_default();
+            return body.take(at, &framed, &mut Events::default());
         }
         if self.messages.len() >= MOST_TIMES {
             return;
@@ -200,6 +206,9 @@ impl Har {
 
 impl Body {
     fn take(&mut self, at: u64, bytes: &[u8], events: &mut Events) {
+        if bytes.is_empty() {
+            return;
+        }
         self.wire += bytes.len() as u64;
         if self.chunks.len() < MOST_TIMES {
             self.chunks.push(json!({ "at_ms": millis(at), "bytes": bytes.len() }));
@@ -233,10 +242,40 @@ impl Events {
     }
 }
 
-/// A message of a gRPC call with the five bytes that frame it on the wire (uncompressed).
-pub fn grpc_framed(message: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes();
-    [&[0][..], &length, message].concat()
+/// The messages of one side of a gRPC call as they were on the wire, each with the five bytes that frame it.
+#[derive(Debug, Default)]
+pub struct Framed {
+    compressed: u8,
+    /// The beginning of a message that may go on.
+    open: Option<Vec<u8>>,
+}
+
+impl Framed {
+    /// The next entry's message, or a part of one; what is complete now. Of a message longer than [`MAX_BODY`] the beginning is kept.
+    pub fn take(&mut self, kind: &str, bytes: &[u8]) -> Option<Vec<u8>> {
+        if kind == "continuation" {
+            let open = self.open.as_mut()?;
+            let room = MAX_BODY.saturating_sub(open.len());
+            open.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+            return None;
+        }
+        let before = self.end();
+        self.compressed = u8::from(kind == "grpc-compressed");
+        self.open = Some(bytes.to_vec());
+        before
+    }
+
+    /// Whether an entry of this kind is of a gRPC call.
+    pub fn is_of(&self, kind: &str) -> bool {
+        matches!(kind, "grpc" | "grpc-compressed") || (kind == "continuation" && self.open.is_some())
+    }
+
+    /// What is complete now that nothing follows.
+    pub fn end(&mut self) -> Option<Vec<u8>> {
+        let message = self.open.take()?;
+        let length = u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes();
+        Some([&[self.compressed][..], &length, &message].concat())
+    }
 }
 
 /// Chromium counts in seconds since 1970, the recording in microseconds since its beginning.

@@ -17,7 +17,7 @@ use std::{
 };
 
 pub use body::Unpacked;
-pub use har::{Har, MAX_BODY, grpc_framed};
+pub use har::{Framed, Har, MAX_BODY};
 pub use words::{Words, message};
 
 use super::recording::{self, End, Entry, Fault, Header, Identities, MAX_PLAIN, SealError};

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use serde_json::Value;
 
-use super::{Har, Playback, PlaybackError, Unpacked, Words, grpc_framed, message};
+use super::{Framed, Har, Playback, PlaybackError, Unpacked, Words, message};
 use crate::evidence::recording::{
     Chain, Entry, Header, Identities, Opened, Outcome, SCHEMA, Sealer, Side, What,
 };
@@ -330,6 +330,11 @@ fn archives_hold_sockets_messages_and_bytes_that_are_no_text() {
         message(5, Side::Model, "grpc", b"m"),
     ]);
     assert_eq!(call["response"]["content"]["size"], 6);
-    assert_eq!(grpc_framed(b"m"), [0, 0, 0, 0, 1, b'm']);
+    let mut framed = Framed::default();
+    assert!(!framed.is_of("continuation") && framed.is_of("grpc"));
+    assert_eq!(framed.take("grpc-compressed", b"m"), None);
+    assert_eq!(framed.take("continuation", b"n"), None);
+    assert_eq!(framed.take("grpc", b"o"), Some(vec![1, 0, 0, 0, 2, b'm', b'n']));
+    assert_eq!(framed.end(), Some(vec![0, 0, 0, 0, 1, b'o']));
     assert!(Har::default().finish().is_none());
 }
