@@ -23,6 +23,7 @@ pub(super) enum Route {
     Recording,
     Tokens,
     Revocations,
+    Lift,
     Approvals,
     Ask,
     Approval,
@@ -32,7 +33,7 @@ pub(super) enum Route {
 }
 
 impl Route {
-    pub(super) const ALL: [Self; 19] = [
+    pub(super) const ALL: [Self; 20] = [
         Self::Me,
         Self::Models,
         Self::Credentials,
@@ -46,6 +47,7 @@ impl Route {
         Self::Recording,
         Self::Tokens,
         Self::Revocations,
+        Self::Lift,
         Self::Approvals,
         Self::Ask,
         Self::Approval,
@@ -62,6 +64,7 @@ impl Route {
             Self::Sessions | Self::Session | Self::Recording => "GET",
             Self::Approvals | Self::Approval => "GET",
             Self::Credentials | Self::Tokens | Self::Revocations => "POST",
+            Self::Lift => "POST",
             Self::Ask | Self::Approve | Self::Deny => "POST",
         }
     }
@@ -81,6 +84,7 @@ impl Route {
             Self::Recording => "/api/v1/recordings/{exchange}",
             Self::Tokens => "/api/v1/tokens",
             Self::Revocations => "/api/v1/revocations",
+            Self::Lift => "/api/v1/suspensions/lift",
             Self::Approvals | Self::Ask => "/api/v1/approvals",
             Self::Approval => "/api/v1/approvals/{id}",
             Self::Approve => "/api/v1/approvals/{id}/approve",
@@ -104,6 +108,7 @@ impl Route {
             Self::Recording => get(recordings::read),
             Self::Tokens => post(callers::tokens),
             Self::Revocations => post(callers::revocations),
+            Self::Lift => post(callers::lift),
             Self::Approvals => get(approvals::list),
             Self::Ask => post(approvals::request),
             Self::Approval => get(approvals::show),

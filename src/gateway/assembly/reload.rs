@@ -33,6 +33,7 @@ impl Gateway {
         rooms.policies.store(Arc::new(policies));
         rooms.identities.adopt(providers);
         rooms.notifier.adopt(told).await;
+        rooms.anomalies.configure(config.anomalies.clone());
         let needs_restart = needs_restart(&self.started_with, &config);
         witness::tell(&rooms.scribe, &rooms.clock, "gateway_reload", "a changed configuration was taken up");
         Ok(Reloaded { needs_restart })
