@@ -93,7 +93,8 @@ pub(super) async fn read(
     };
     let of = state.scribe.query(&filter).await.map_err(unread_log)?.events.pop();
     let verdict = judge(&state, &guest, of.as_ref());
-    let reads = Reads { state: &state, guest: &guest, exchange: &exchange, of: of.as_ref(), verdict: &verdict };
+    let reads =
+        Reads { state: &state, guest: &guest, exchange: &exchange, of: of.as_ref(), verdict: &verdict };
     if verdict.outcome != Outcome::Permit {
         reads.record(format!("refused: {}", word(asked.what_for))).await?;
         return Err(forbidden(&guest, of.as_ref()).into());
@@ -208,7 +209,8 @@ async fn missing(state: &ApiState, of: Option<&Event>) -> Result<Problem, Proble
         detail.split_whitespace().any(|word| word == recording.id)
     };
     Ok(events.iter().rev().find(names).map_or_else(absent, |event| {
-        let text = format!("the recording was deleted at {}, as the audit event {} says", event.time, event.id);
+        let text =
+            format!("the recording was deleted at {}, as the audit event {} says", event.time, event.id);
         Problem::new(code::RECORDING_DELETED, text)
             .remedy("`keep` of the model in gateway.toml says how long recordings are kept")
     }))

@@ -470,7 +470,8 @@ fn mask_keys(state: &Path) -> Result<mask::Keys, StartError> {
 fn recordings(config: &Config, store: &Store, clock: &Clock) -> Result<Recordings, StartError> {
     let record::Config { folder, recipients } = &config.recordings;
     let key = config.store.state.join(RECORDING_KEY);
-    let own = record::own_key(&key, recipients.is_empty()).map_err(|e| StartError::recording_key(&key, &e))?;
+    let own =
+        record::own_key(&key, recipients.is_empty()).map_err(|e| StartError::recording_key(&key, &e))?;
     let recipients = match &own {
         Some(own) if recipients.is_empty() => own.recipients(),
         _ => recipients.clone(),

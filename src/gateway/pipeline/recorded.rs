@@ -43,8 +43,19 @@ const REMOVED: &str = "[removed]";
 
 /// What names of headers and of parameters say that hold secrets.
 const SECRET: [&str; 13] = [
-    "auth", "cookie", "token", "secret", "passw", "api-key", "apikey", "api_key", "credential", "signature",
-    "session", "access-key", "accesskey",
+    "auth",
+    "cookie",
+    "token",
+    "secret",
+    "passw",
+    "api-key",
+    "apikey",
+    "api_key",
+    "credential",
+    "signature",
+    "session",
+    "access-key",
+    "accesskey",
 ];
 
 /// Parameters that hold secrets though their names do not say so: Gemini's key, signed URLs, OAuth.
@@ -378,7 +389,10 @@ struct Masks {
 }
 
 impl Masks {
-    fn within<T>(&mut self, masks: impl FnOnce(&mut Self) -> Result<T, mask::NotUnderstood>) -> Result<T, String> {
+    fn within<T>(
+        &mut self,
+        masks: impl FnOnce(&mut Self) -> Result<T, mask::NotUnderstood>,
+    ) -> Result<T, String> {
         let runtime = self.runtime.clone();
         let _within = runtime.as_ref().map(Handle::enter);
         masks(self).map_err(|error| format!("{UNREADABLE}: {error}"))
@@ -470,7 +484,11 @@ fn is_public(name: &HeaderName) -> bool {
 
 fn framing(headers: &HeaderMap) -> Framing {
     let kind = headers.get(header::CONTENT_TYPE).map(|kind| kind.as_bytes());
-    if kind.is_some_and(|kind| kind.starts_with(b"application/grpc")) { Framing::Grpc } else { Framing::Bytes }
+    if kind.is_some_and(|kind| kind.starts_with(b"application/grpc")) {
+        Framing::Grpc
+    } else {
+        Framing::Bytes
+    }
 }
 
 /// What the audit event says of a recording.
@@ -492,7 +510,8 @@ mod tests {
     #[test]
     fn secrets_are_not_recorded() {
         let secret = ["s", "3", "cret"].concat();
-        let mut request = Request::post(format!("/v1/m:generate?key={secret}&alt=sse&access_token={secret}&x"));
+        let mut request =
+            Request::post(format!("/v1/m:generate?key={secret}&alt=sse&access_token={secret}&x"));
         for name in [
             "authorization",
             "proxy-authorization",

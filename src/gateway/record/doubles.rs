@@ -84,7 +84,8 @@ impl Shelf for MemoryShelf {
 
     fn days(&self, model: &str) -> io::Result<Vec<String>> {
         let files = self.0.files.lock().unwrap();
-        let mut days: Vec<_> = files.keys().filter(|(m, ..)| m == model).map(|(_, day, _)| day.clone()).collect();
+        let mut days: Vec<_> =
+            files.keys().filter(|(m, ..)| m == model).map(|(_, day, _)| day.clone()).collect();
         days.dedup();
         Ok(days)
     }

@@ -195,8 +195,7 @@ mod tests {
     #[test]
     fn grpc_messages_are_found_and_an_end_before_one_is_kept() {
         let wire = b"\0\0\0\0\x02hi\x01\0\0\0\x01z\0\0\0\0\0\0\0\0\0\x05ab";
-        let expected =
-            told(&[("grpc", b"hi"), ("grpc-compressed", b"z"), ("grpc", b""), ("grpc", b"ab")]);
+        let expected = told(&[("grpc", b"hi"), ("grpc-compressed", b"z"), ("grpc", b""), ("grpc", b"ab")]);
         for cut in 0..=wire.len() {
             assert_eq!(run(Messages::grpc(Side::Model), wire, cut), expected, "cut at {cut}");
         }

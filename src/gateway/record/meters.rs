@@ -21,7 +21,12 @@ impl Meters {
     /// Adds the measures to what is exported.
     pub fn register(&self, registry: &mut Registry) {
         let unit = Unit::Bytes;
-        registry.register_with_unit("recordings", "Written of recordings, sealed", unit.clone(), self.bytes.clone());
+        registry.register_with_unit(
+            "recordings",
+            "Written of recordings, sealed",
+            unit.clone(),
+            self.bytes.clone(),
+        );
         registry.register(
             "recordings_failed",
             "Exchanges refused or ended because they could not be recorded",

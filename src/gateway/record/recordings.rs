@@ -225,7 +225,8 @@ impl Desk {
             *writers = self.hire()?;
         }
         let which = usize::try_from(number % WRITERS).unwrap_or_default();
-        let inbox = writers.inboxes.get(which).ok_or_else(|| RecordError("the gateway is stopping".to_owned()))?;
+        let inbox =
+            writers.inboxes.get(which).ok_or_else(|| RecordError("the gateway is stopping".to_owned()))?;
         let outfit = Outfit {
             inbox: Arc::clone(inbox),
             all_queued: Arc::clone(&self.all_queued),

@@ -164,7 +164,13 @@ impl Reel {
         }
     }
 
-    fn keep(&mut self, shelf: &dyn Shelf, sealer: &mut Sealer, lines: &[u8], last: bool) -> Result<(), String> {
+    fn keep(
+        &mut self,
+        shelf: &dyn Shelf,
+        sealer: &mut Sealer,
+        lines: &[u8],
+        last: bool,
+    ) -> Result<(), String> {
         if self.chain.is_none() {
             self.begin(shelf).map_err(|error| error.0)?;
         }

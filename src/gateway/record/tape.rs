@@ -317,9 +317,7 @@ impl Room {
     /// Ready when more may be said, or nothing is taken any more.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let shared = &self.shared;
-        let free = || {
-            shared.failure == Failure::Continue || shared.dead.load(Relaxed) || shared.has_room()
-        };
+        let free = || shared.failure == Failure::Continue || shared.dead.load(Relaxed) || shared.has_room();
         if free() {
             self.patience = None;
             return Poll::Ready(());

@@ -8,8 +8,8 @@ use std::{
 };
 
 use super::{
-    About, Failure, Framing, Level, Place, RecordError, Recordings, Removed, Sealed, Shelf, Tape, Terms, Track,
-    Veil,
+    About, Failure, Framing, Level, Place, RecordError, Recordings, Removed, Sealed, Shelf, Tape, Terms,
+    Track, Veil,
     doubles::{MemoryShelf, memory, opened},
 };
 use crate::{
@@ -139,11 +139,14 @@ async fn a_store_that_is_stuck_holds_an_exchange_back_for_a_bounded_time_and_byt
     shelf.stuck(false);
     let sealed = end(&goes_on);
     assert!(sealed.gaps > 0 && sealed.failure.unwrap().contains("slow"));
-    let kept: u64 = said(&shelf.files()[1]).iter().map(|what| match what {
-        What::Body { bytes, .. } => bytes.len() as u64,
-        What::Omitted { bytes, .. } => *bytes,
-        _ => 0,
-    }).sum();
+    let kept: u64 = said(&shelf.files()[1])
+        .iter()
+        .map(|what| match what {
+            What::Body { bytes, .. } => bytes.len() as u64,
+            What::Omitted { bytes, .. } => *bytes,
+            _ => 0,
+        })
+        .sum();
     assert_eq!(kept, 64 * chunk.len() as u64, "what is not there is named to the byte");
 }
 
@@ -224,7 +227,8 @@ async fn what_cannot_be_masked_is_left_out_and_named() {
     let what = said(&shelf.files()[0]);
     let text = format!("{what:?}");
     assert!(!text.contains("secret") && !text.contains("more"), "{text}");
-    let missing: u64 = what.iter().map(|what| if let What::Omitted { bytes, .. } = what { *bytes } else { 0 }).sum();
+    let missing: u64 =
+        what.iter().map(|what| if let What::Omitted { bytes, .. } = what { *bytes } else { 0 }).sum();
     assert_eq!(missing, 10);
     assert!(text.contains("b\"xx\"") && text.contains("b\"!\""), "{text}");
 }

@@ -65,7 +65,10 @@ pub enum Framing {
 pub struct Track(Kind);
 
 enum Kind {
-    Kept { veil: Option<Box<dyn Veil>>, messages: Option<Messages> },
+    Kept {
+        veil: Option<Box<dyn Veil>>,
+        messages: Option<Messages>,
+    },
     /// Only counted, and why.
     Counted(String),
 }

@@ -79,7 +79,8 @@ impl Shelf for FileShelf {
             let path = self.folder.join(model).join(day).join([name, EXTENSION].concat());
             match fs::File::open(path) {
                 Ok(file) => return Ok(Some(Box::new(io::BufReader::new(file)))),
-                Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
                 Err(error) => return Err(error),
             }
         }

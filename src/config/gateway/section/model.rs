@@ -234,7 +234,8 @@ fn record(table: &mut Table<'_>, report: &mut Report) -> record::Terms {
     let failure = table.read("record_failure", report, |value, report| {
         value.one_of(&[("refuse", Failure::Refuse), ("continue", Failure::Continue)], report)
     });
-    let keep = table
-        .read("keep", report, |value, report| value::duration(value, MIN_KEEP..=Duration::from_hours(24 * 10_000), report));
+    let keep = table.read("keep", report, |value, report| {
+        value::duration(value, MIN_KEEP..=Duration::from_hours(24 * 10_000), report)
+    });
     record::Terms { level: level.unwrap_or_default(), failure: failure.unwrap_or_default(), keep }
 }

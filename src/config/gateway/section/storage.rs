@@ -61,7 +61,8 @@ fn folder(value: &Value<'_>, report: &mut Report) -> Option<String> {
         );
         return None;
     }
-    let Some(folder) = written.strip_prefix("file:").filter(|folder| !folder.is_empty() && !folder.contains('\0'))
+    let Some(folder) =
+        written.strip_prefix("file:").filter(|folder| !folder.is_empty() && !folder.contains('\0'))
     else {
         value.wrong("not a folder", "write \"file:DIR\"; DIR is relative to `state`", report);
         return None;

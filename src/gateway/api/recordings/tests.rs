@@ -35,10 +35,7 @@ async fn world(identities: Option<&Identities>, stored: Option<&[u8]>, event: bo
     if let Some(bytes) = stored {
         shelf.create(&Place::of("llama", EXCHANGE).unwrap(), bytes).unwrap();
     }
-    let keys = Keys {
-        recipients: Identities::generate().recipients(),
-        identities: identities.cloned(),
-    };
+    let keys = Keys { recipients: Identities::generate().recipients(), identities: identities.cloned() };
     let world = World::recording(Recordings::new(keys, Arc::new(shelf), Clock::system())).await;
     if event {
         let recording = event::Recording { id: RECORDING.into(), ..event::Recording::default() };
@@ -99,7 +96,11 @@ async fn only_who_may_replay_reads_a_recording_and_each_look_is_recorded_before_
         ]
     );
     for query in ["?for=fun", "?form=paper", "?x=1"] {
-        assert_eq!(ask(&world, &["auditors"], query).await, Err((code::BAD_REQUEST.to_owned(), 400)), "{query}");
+        assert_eq!(
+            ask(&world, &["auditors"], query).await,
+            Err((code::BAD_REQUEST.to_owned(), 400)),
+            "{query}"
+        );
     }
 }
 
@@ -141,5 +142,9 @@ async fn a_recording_without_its_event_can_be_looked_into_and_a_damaged_one_is_n
     stored[last] ^= 1;
     let damaged = world(Some(&identities), Some(&stored), true).await;
     assert_eq!(ask(&damaged, &["auditors"], "").await, Err((code::INTERNAL.to_owned(), 500)));
-    assert_eq!(ask(&damaged, &["auditors"], "?form=sealed").await.unwrap().1, stored, "for whoever verifies it");
+    assert_eq!(
+        ask(&damaged, &["auditors"], "?form=sealed").await.unwrap().1,
+        stored,
+        "for whoever verifies it"
+    );
 }

@@ -159,8 +159,10 @@ async fn what_a_caller_may_see_unmasked_is_masked_in_the_recording() {
     let policy = r#"@id("all") permit(principal, action, resource);"#;
     let world = World::with_policy(vec![model], policy).await;
     let body = format!(r#"{{"to":"{MAIL}"}}"#);
-    let told =
-        format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let told = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
     let (response, _line) = tokio::join!(world.connect().ask(get("/")), answer(&mut server, &told));
     assert_eq!(text(response.into_body()).await, body, "the caller may");
     let (entries, event) = recording(&world).await;
@@ -248,10 +250,13 @@ async fn a_websocket_is_recorded_by_its_messages() {
     drop(line);
     client.rest().await;
     let (entries, _) = recording(&world).await;
-    let messages: Vec<_> = entries.iter().filter_map(|entry| match &entry.what {
-        What::Message { from, kind, bytes } => Some((*from, kind.as_str(), bytes.to_vec())),
-        _ => None,
-    }).collect();
+    let messages: Vec<_> = entries
+        .iter()
+        .filter_map(|entry| match &entry.what {
+            What::Message { from, kind, bytes } => Some((*from, kind.as_str(), bytes.to_vec())),
+            _ => None,
+        })
+        .collect();
     assert!(messages.contains(&(Side::Caller, "text", b"[EMAIL]".to_vec())), "{messages:?}");
     assert!(messages.contains(&(Side::Model, "text", b"hi".to_vec())), "{messages:?}");
     assert!(messages.contains(&(Side::Model, "close", vec![3, 232])), "{messages:?}");
