@@ -28,6 +28,7 @@ mod recordings;
 mod schema;
 #[cfg(target_os = "linux")]
 mod secrets;
+mod sessions;
 mod upstreams;
 mod workloads;
 mod world;

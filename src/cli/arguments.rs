@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, builder::PossibleValuesParser};
 
-use super::{approvals, audit, call, completions, connect, doctor, login, revoke, stop, token};
+use super::{approvals, audit, call, completions, connect, doctor, login, revoke, sessions, stop, token};
 use crate::config::laptop::Flags;
 
 /// An encrypted, identity-aware path from any inference client to any model.
@@ -91,6 +91,8 @@ pub(super) enum Verb {
     Token(token::Token),
     /// End the sessions and live streams of a user, or one session
     Revoke(revoke::Revoke),
+    /// See who did what with which model, and play recordings
+    Sessions(sessions::Sessions),
     /// Read the gateway's audit log
     Audit(audit::Audit),
     /// Find out what is in the way between this machine and a gateway
@@ -214,6 +216,15 @@ mod tests {
             "hoopctl token llama -o json",
             "hoopctl revoke alice@example.test",
             "hoopctl audit query --since 7d --until 1h --user alice --model m --kind exchange --verdict deny --limit 10",
+            "hoopctl sessions",
+            "hoopctl sessions list --since 7d --user alice --model m --decision deny --masked email --limit 5",
+            "hoopctl sessions show ses_1 -o json",
+            "hoopctl sessions replay ex_1 --speed 4 --request --identity key --identity other",
+            "hoopctl sessions replay --file a.rec --no-timing --raw",
+            "hoopctl sessions export ex_1 --format har --to a.har",
+            "hoopctl sessions export ex_1 --sealed",
+            "hoopctl sessions verify ex_1 --key k",
+            "hoopctl sessions verify --file a.rec --bundle b --checkpoint c",
             "hoopctl doctor",
             "hoopctl doctor https://gw.example.test -o json",
             "hoopctl completions zsh",
@@ -246,6 +257,13 @@ mod tests {
             "hoopctl token",
             "hoopctl revoke",
             "hoopctl revoke a b",
+            "hoopctl sessions replay",
+            "hoopctl sessions replay ex_1 --file a",
+            "hoopctl sessions replay ex_1 --speed 0",
+            "hoopctl sessions replay ex_1 --speed 2 --no-timing",
+            "hoopctl sessions export ex_1 --format pdf",
+            "hoopctl sessions export ex_1 --sealed --format har",
+            "hoopctl sessions list --limit 0",
             "hoopctl audit query --limit 0",
             "hoopctl audit query --verdict maybe",
         ] {

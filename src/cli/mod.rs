@@ -10,6 +10,7 @@ mod remembered;
 mod revoke;
 mod run;
 mod sanitize;
+mod sessions;
 mod signals;
 mod table;
 mod token;

@@ -272,7 +272,12 @@ pub(super) mod paper {
     impl Paper {
         /// Everything written so far.
         pub(in crate::cli) fn text(&self) -> String {
-            String::from_utf8(held(&self.0).clone()).unwrap()
+            String::from_utf8(self.bytes()).unwrap()
+        }
+
+        /// The same, whatever it is.
+        pub(in crate::cli) fn bytes(&self) -> Vec<u8> {
+            held(&self.0).clone()
         }
     }
 

@@ -13,7 +13,7 @@ use super::{
     invocation::Invocation,
     login, logout, models,
     printer::{Manner, Printer},
-    ps, revoke,
+    ps, revoke, sessions,
     signals::unless_stopped,
     status, stop, token,
 };
@@ -158,6 +158,7 @@ fn perform(verb: Verb, invocation: &Arc<Invocation>) -> Outcome {
         Verb::Stop(args) => stop::perform(&args, with),
         Verb::Call(args) => alone(call::perform(args, with)),
         Verb::Approvals(args) => alone(approvals::perform(args, with)),
+        Verb::Sessions(args) => alone(sessions::perform(args, with)),
         Verb::Audit(args) => alone(audit::perform(args, with)),
         Verb::Token(args) => alone(token::perform(args, with)),
         Verb::Revoke(args) => alone(revoke::perform(args, with)),

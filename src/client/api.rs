@@ -49,6 +49,25 @@ impl Link {
         self.answer(api_request("GET", path, None::<&()>)?).await
     }
 
+    /// One answer of the gateway's API that may be of any length, to be read piece by piece.
+    ///
+    /// # Errors
+    /// As [`api`](Self::api), before the first piece.
+    pub async fn api_stream(&self, path: &str) -> Result<Pieces, ClientError> {
+        let request = api_request("GET", path, None::<&()>)?;
+        let begun = timeout(CALL, async {
+            let stream = self.open(Target::Api).await?;
+            Ok::<_, ClientError>(send(stream, request).await?.into_parts())
+        });
+        let (head, body) = begun.await.unwrap_or_else(|_| Err(silent()))?;
+        if head.status.is_success() {
+            return Ok(Pieces(body));
+        }
+        let body = timeout(CALL, Limited::new(body, MAX_ANSWER).collect()).await.map_err(|_| silent())?;
+        let body = body.map_err(|e| of_stream(e.as_ref()))?.to_bytes();
+        Err(https::refused(head.status, &body))
+    }
+
     /// The body of a successful answer.
     async fn answer(&self, request: Request<Full<Bytes>>) -> Result<Bytes, ClientError> {
         let answer = timeout(CALL, async {
@@ -57,9 +76,7 @@ impl Link {
             let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(|e| of_stream(e.as_ref()))?;
             Ok::<_, ClientError>((head.status, body.to_bytes()))
         });
-        let (status, body) = answer.await.unwrap_or_else(|_| {
-            Err(ClientError::unreachable(format!("the gateway did not answer within {} s", CALL.as_secs())))
-        })?;
+        let (status, body) = answer.await.unwrap_or_else(|_| Err(silent()))?;
         if status.is_success() { Ok(body) } else { Err(https::refused(status, &body)) }
     }
 
@@ -95,6 +112,30 @@ impl Link {
         let stream = self.open_model(model, self.own_session(), Door::Private, Fin::Finish).await?;
         send(stream, request).await
     }
+}
+
+/// The body of an answer of the API, in pieces.
+#[derive(Debug)]
+pub struct Pieces(Incoming);
+
+impl Pieces {
+    /// The next piece; `None` at the end.
+    ///
+    /// # Errors
+    /// When the answer ends before it is complete, or nothing more of it comes within 60 s.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
+        loop {
+            let frame = timeout(CALL, self.0.frame()).await.map_err(|_| silent())?;
+            let Some(frame) = frame else { return Ok(None) };
+            if let Ok(piece) = frame.map_err(|e| of_stream(&e))?.into_data() {
+                return Ok(Some(piece));
+            }
+        }
+    }
+}
+
+fn silent() -> ClientError {
+    ClientError::unreachable(format!("the gateway did not answer within {} s", CALL.as_secs()))
 }
 
 fn api_request<B: Serialize>(

@@ -33,6 +33,7 @@ use tokio::sync::OwnedMutexGuard;
 use url::Url;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+pub use api::Pieces;
 pub use doctor::{Finding, Surroundings, Verdict, examine};
 pub use error::{ClientError, Kind, refusal};
 pub use link::{Change, Link, LinkEvent};

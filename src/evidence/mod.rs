@@ -4,6 +4,7 @@ pub mod csv;
 pub mod event;
 pub mod leaf;
 pub mod ocsf;
+pub mod playback;
 pub mod recording;
 pub mod tlog;
 pub mod trace;

@@ -1,5 +1,7 @@
 //! Bodies of the gateway's HTTP API that the laptop reads and writes.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// `GET /.well-known/hoopctl`: what a laptop must know before it logs in.
@@ -188,9 +190,77 @@ pub struct Model {
     /// `required` or `relaxed`.
     pub tls: String,
     /// Labels of `gateway.toml`.
-    pub labels: std::collections::BTreeMap<String, String>,
+    pub labels: BTreeMap<String, String>,
     /// `permit` or `ask`.
     pub access: String,
+}
+
+/// One of `GET /api/v1/sessions`: what one caller did with one model in one session.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// `ses_…`, as the laptop named it.
+    pub session: String,
+    /// Who.
+    pub caller: SessionCaller,
+    /// The model's name.
+    pub model: String,
+    /// When the first exchange was intended, RFC 3339.
+    pub first: String,
+    /// When the last exchange was intended, RFC 3339.
+    pub last: String,
+    /// Exchanges, refused ones too.
+    pub exchanges: u64,
+    /// How many exchanges ended how.
+    pub outcomes: BTreeMap<String, u64>,
+    /// How many exchanges got which verdict.
+    pub verdicts: BTreeMap<String, u64>,
+    /// Body bytes passed to the model.
+    pub request_bytes: u64,
+    /// Body bytes passed to the caller.
+    pub response_bytes: u64,
+    /// How many values were masked, by entity.
+    pub masked: BTreeMap<String, u64>,
+    /// Exchanges of which a recording was made.
+    pub recorded: u64,
+}
+
+/// The caller of a [`Session`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionCaller {
+    /// Stable at the provider.
+    pub subject: String,
+    /// Email address, when the provider gives one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// The provider's name.
+    pub provider: String,
+}
+
+/// `GET /api/v1/sessions`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sessions {
+    /// 1.
+    pub schema: u32,
+    /// The newest first.
+    pub sessions: Vec<Session>,
+    /// `before` of the next page; absent or null when there is none.
+    #[serde(default)]
+    pub next: Option<u64>,
+}
+
+/// `GET /api/v1/audit/log/proof/{event}`: that an event is in the verifiable log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogProof {
+    /// 1.
+    pub schema: u32,
+    /// The event's text, to the byte as the log has it.
+    pub event: String,
+    /// The index of its leaf.
+    pub index: u64,
+    /// The hashes from the leaf to the root, hex (RFC 9162 §2.1.3).
+    pub proof: Vec<String>,
+    /// The signed head that the proof leads to (c2sp.org/tlog-checkpoint).
+    pub checkpoint: String,
 }
 
 /// A request for a person's yes, as `/api/v1/approvals` shows it.

@@ -82,6 +82,12 @@ pub mod code {
     pub const MASKING_FAILED: &str = "masking_failed";
     /// The audit log cannot be written, so nothing is forwarded. HTTP 503.
     pub const AUDIT_UNAVAILABLE: &str = "audit_unavailable";
+    /// There is no such recording, or none any more. HTTP 404.
+    pub const RECORDING_ABSENT: &str = "recording_absent";
+    /// The recording was deleted, as an audit event says. HTTP 410.
+    pub const RECORDING_DELETED: &str = "recording_deleted";
+    /// The recording is sealed to others than the gateway, which cannot open it. HTTP 409.
+    pub const RECORDING_SEALED: &str = "recording_sealed";
     /// The exchange must be recorded and cannot be, so nothing is forwarded or nothing more of it is. HTTP 503.
     pub const RECORDING_UNAVAILABLE: &str = "recording_unavailable";
     /// A limit of the model or the gateway. HTTP 413 or 429.

@@ -6,10 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::super::{error::Failure, invocation::Invocation};
+use super::super::{error::Failure, invocation::Invocation, sessions};
 use crate::{
     client::{Kind, Link},
     evidence::{
+        event::Event,
         leaf::leaf,
         tlog::{self, Check, Checkpoint, Tampering, Tile, VerifyingKey, entries},
     },
@@ -63,7 +64,7 @@ impl Source<'_> {
 }
 
 /// A file of at most so many bytes; `None` when it is not there.
-pub(super) fn bounded(path: &Path, longest: u64) -> Result<Option<Vec<u8>>, Failure> {
+pub(in crate::cli) fn bounded(path: &Path, longest: u64) -> Result<Option<Vec<u8>>, Failure> {
     let unread = |error: &dyn std::fmt::Display| {
         Failure::failed(format!("{} cannot be read: {error}", path.display()))
     };
@@ -86,7 +87,12 @@ pub(super) fn tampered(what: impl std::fmt::Display) -> Failure {
 }
 
 /// Fetches the whole log into a new folder, checking it on the way.
-pub(super) async fn export(link: &Link, folder: &Path, with: &Invocation) -> Result<(), Failure> {
+pub(super) async fn export(
+    link: &Link,
+    folder: &Path,
+    recordings: bool,
+    with: &Invocation,
+) -> Result<(), Failure> {
     let wrong = |error: io::Error| {
         Failure::failed(format!("the bundle {} cannot be written: {error}", folder.display()))
     };
@@ -105,6 +111,7 @@ pub(super) async fn export(link: &Link, folder: &Path, with: &Invocation) -> Res
     let mut lines = BufWriter::new(lines);
     let size = head.size;
     let mut check = Check::new(head, Vec::new()).map_err(tampered)?;
+    let mut recorded = Vec::new();
     let _progress = with.printer.progress(&format!("fetching {size} events …"));
     while let Some(tile) = check.wants() {
         let bytes = source.must(&tile.to_string()).await?;
@@ -113,16 +120,26 @@ pub(super) async fn export(link: &Link, folder: &Path, with: &Invocation) -> Res
         if tile.kind == tlog::Kind::Entries {
             for entry in entries(&bytes).flatten() {
                 lines.write_all(entry).and_then(|()| lines.write_all(b"\n")).map_err(wrong)?;
+                recorded.extend(exchange_of(entry).filter(|_| recordings));
             }
         }
     }
     check.finish().map_err(tampered)?;
     lines.flush().map_err(wrong)?;
     secret::write_private(&folder.join(KEY), format!("{key}\n").as_bytes()).map_err(wrong)?;
+    if recordings {
+        sessions::into_bundle(link, &recorded, folder, with).await?;
+    }
     // Last: a folder without it is no whole bundle.
     secret::write_private(&folder.join(CHECKPOINT), &note).map_err(wrong)?;
     with.printer.note(&format!("{size} events, signed by {key}"));
     Ok(())
+}
+
+/// The exchange of an entry that names a recording.
+fn exchange_of(entry: &[u8]) -> Option<String> {
+    let event: Event = serde_json::from_slice(entry).ok()?;
+    event.exchange.filter(|_| event.kind == "exchange" && event.recording.is_some())
 }
 
 fn store(folder: &Path, tile: &Tile, bytes: &[u8]) -> io::Result<()> {

@@ -31,6 +31,9 @@ pub(super) struct Export {
     /// Write the whole log with its proofs into this new folder instead, for `audit verify --bundle`
     #[arg(long, value_name = "DIR", conflicts_with_all = ["format", "since", "until", "user", "model", "kind", "exchange", "session", "verdict", "masked"])]
     bundle: Option<PathBuf>,
+    /// The sealed recordings of its exchanges too; needs the permission replay
+    #[arg(long, requires = "bundle")]
+    recordings: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -49,7 +52,7 @@ pub(super) async fn perform(args: Export, with: &Invocation) -> Outcome {
     let mut path = args.filters.path(Some(0), PAGE, now)?;
     let (_laptop, link) = with.connected().await?;
     if let Some(folder) = &args.bundle {
-        bundle::export(&link, folder, with).await?;
+        bundle::export(&link, folder, args.recordings, with).await?;
         link.close().await;
         return Ok(DONE);
     }

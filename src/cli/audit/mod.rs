@@ -9,6 +9,12 @@ mod export;
 mod query;
 mod verify;
 
+pub(super) use self::{
+    bundle::bounded,
+    query::{Page, get, instant},
+    verify::{Log, named},
+};
+
 /// The flags of `audit`.
 #[derive(Args, Debug)]
 pub(super) struct Audit {

@@ -72,11 +72,11 @@ pub(super) struct Query {
 
 /// The body of `GET /api/v1/audit/events`.
 #[derive(Debug, Deserialize, Serialize)]
-pub(super) struct Page<E> {
+pub(in crate::cli) struct Page<E> {
     schema: u32,
-    pub(super) events: Vec<E>,
+    pub(in crate::cli) events: Vec<E>,
     #[serde(default)]
-    pub(super) next: Option<u64>,
+    pub(in crate::cli) next: Option<u64>,
     #[serde(default)]
     cursor: Option<u64>,
 }
@@ -105,7 +105,10 @@ pub(super) async fn perform(query: Query, with: &Invocation) -> Outcome {
 }
 
 /// One page.
-pub(super) async fn get<E: serde::de::DeserializeOwned>(link: &Link, path: &str) -> Result<Page<E>, Failure> {
+pub(in crate::cli) async fn get<E: serde::de::DeserializeOwned>(
+    link: &Link,
+    path: &str,
+) -> Result<Page<E>, Failure> {
     Ok(link.api::<(), Page<E>>("GET", path, None).await?)
 }
 
@@ -140,7 +143,7 @@ impl Filters {
 }
 
 /// A point in time, or one so long ago.
-fn instant(flag: &str, text: &str, now: SystemTime) -> Result<SystemTime, Failure> {
+pub(in crate::cli) fn instant(flag: &str, text: &str, now: SystemTime) -> Result<SystemTime, Failure> {
     let ago = || {
         let unit = text.chars().last()?;
         let number: u64 = text.strip_suffix(unit)?.parse().ok()?;

@@ -9,6 +9,7 @@ use super::{
     super::{
         error::{DONE, Failure, Outcome},
         invocation::Invocation,
+        sessions,
     },
     bundle::{CHECKPOINT, Lines, Source, bounded, tampered},
     query::{Filters, Page, get},
@@ -33,24 +34,39 @@ pub(super) struct Verify {
     /// Verify this folder, which `audit export --bundle` has written, without any gateway
     #[arg(long, value_name = "DIR")]
     bundle: Option<PathBuf>,
-    /// The log's public key, or a file with it; without it the log's own word is taken for it
-    #[arg(long, value_name = "KEY|FILE")]
-    key: Option<String>,
-    /// A checkpoint kept from earlier: the log must go on from it. May be given more than once
-    #[arg(long, value_name = "FILE")]
-    checkpoint: Vec<PathBuf>,
+    #[command(flatten)]
+    log: Log,
     /// Keep the verified checkpoint in this file, for a later --checkpoint
     #[arg(long, value_name = "FILE")]
     keep: Option<PathBuf>,
 }
 
+/// How the log is known.
+#[derive(Args, Debug, Default)]
+pub(in crate::cli) struct Log {
+    /// The log's public key, or a file with it; without it the log's own word is taken for it
+    #[arg(long, value_name = "KEY|FILE")]
+    pub(in crate::cli) key: Option<String>,
+    /// A checkpoint kept from earlier: the log must go on from it. May be given more than once
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Vec<PathBuf>,
+}
+
+impl Log {
+    /// Verifies a bundle as `audit verify --bundle` does.
+    pub(in crate::cli) async fn bundle(&self, folder: &Path, with: &Invocation) -> Result<Verified, Failure> {
+        verify(self, None, &Source::Folder(folder), with).await
+    }
+}
+
 /// Verifies.
 pub(super) async fn perform(args: Verify, with: &Invocation) -> Outcome {
     let verified = match &args.bundle {
-        Some(folder) => verify(&args, &Source::Folder(folder), with).await,
+        Some(folder) => verify(&args.log, args.keep.as_deref(), &Source::Folder(folder), with).await,
         None => {
             let (_laptop, link) = with.connected().await?;
-            let verified = verify(&args, &Source::Gateway(&link), with).await;
+            let source = Source::Gateway(&link);
+            let verified = verify(&args.log, args.keep.as_deref(), &source, with).await;
             link.close().await;
             verified
         }
@@ -70,18 +86,21 @@ pub(super) async fn perform(args: Verify, with: &Invocation) -> Outcome {
 }
 
 /// What was proven.
-struct Verified {
-    head: Checkpoint,
-    key: VerifyingKey,
+pub(in crate::cli) struct Verified {
+    pub(in crate::cli) head: Checkpoint,
+    pub(in crate::cli) key: VerifyingKey,
     kept: usize,
+    /// Recordings of a bundle that has any.
+    recordings: Option<u64>,
 }
 
 fn report(verified: &Verified, with: &Invocation) -> Outcome {
-    let Verified { head, key, kept } = verified;
+    let Verified { head, key, kept, recordings } = verified;
     if with.printer.manner().output != Output::Human {
         with.printer.document(&json!({
             "schema": 1, "verified": true, "origin": head.origin, "size": head.size,
             "root": head.root.to_string(), "key": key.to_string(), "kept": kept,
+            "recordings": recordings,
         }))?;
         return Ok(DONE);
     }
@@ -92,12 +111,20 @@ fn report(verified: &Verified, with: &Invocation) -> Outcome {
             if *kept == 1 { "" } else { "s" }
         ))?;
     }
+    if let Some(recordings) = recordings {
+        with.printer.line(&format!("{recordings} recordings, each the one that its event names"))?;
+    }
     with.printer.line(&format!("root {}\nkey  {key}", head.root))?;
     Ok(DONE)
 }
 
-async fn verify(args: &Verify, source: &Source<'_>, with: &Invocation) -> Result<Verified, Failure> {
-    let key = match &args.key {
+async fn verify(
+    log: &Log,
+    keep: Option<&Path>,
+    source: &Source<'_>,
+    with: &Invocation,
+) -> Result<Verified, Failure> {
+    let key = match &log.key {
         Some(key) => named(key)?,
         None => {
             let key = source.key().await?;
@@ -110,7 +137,7 @@ async fn verify(args: &Verify, source: &Source<'_>, with: &Invocation) -> Result
     let note = source.must(CHECKPOINT).await?;
     let head =
         Checkpoint::open(&note, &key).map_err(|e| tampered(format_args!("the log's checkpoint: {e}")))?;
-    let kept: Vec<Kept> = args.checkpoint.iter().map(|path| kept(path, &key)).collect::<Result<_, _>>()?;
+    let kept: Vec<Kept> = log.checkpoint.iter().map(|path| kept(path, &key)).collect::<Result<_, _>>()?;
     let count = kept.len();
     let mut check = Check::new(head.clone(), kept).map_err(tampered)?;
     let mut shown = match source {
@@ -136,12 +163,16 @@ async fn verify(args: &Verify, source: &Source<'_>, with: &Invocation) -> Result
     if let Shown::Lines(lines) = shown {
         lines.finish()?;
     }
-    if let Some(file) = &args.keep {
+    let recordings = match source {
+        Source::Folder(folder) => sessions::bundled(folder, with).await?,
+        Source::Gateway(_) => None,
+    };
+    if let Some(file) = keep {
         secret::write_private(file, &note).map_err(|e| {
             Failure::failed(format!("the checkpoint cannot be kept in {}: {e}", file.display()))
         })?;
     }
-    Ok(Verified { head, key, kept: count })
+    Ok(Verified { head, key, kept: count, recordings })
 }
 
 /// What people see of the events, beside the log itself.
@@ -184,7 +215,7 @@ fn same(event: &Event, entry: &[u8]) -> bool {
 }
 
 /// The key that the flag is, or the file it names has.
-fn named(flag: &str) -> Result<VerifyingKey, Failure> {
+pub(in crate::cli) fn named(flag: &str) -> Result<VerifyingKey, Failure> {
     let wrong = |e: tlog::KeyError| {
         Failure::usage(format!("--key: {e}")).remedy("give the vkey of `<state>/log.vkey`, or a file with it")
     };

@@ -23,6 +23,24 @@ impl Hash {
     }
 }
 
+impl std::str::FromStr for Hash {
+    type Err = NoHash;
+
+    /// 64 hexadecimal digits.
+    fn from_str(text: &str) -> Result<Self, NoHash> {
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        let digit = |one: &u8| char::from(*one).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        let bytes: Option<Vec<u8>> =
+            pairs.iter().map(|[high, low]| Some(digit(high)? << 4 | digit(low)?)).collect();
+        bytes.filter(|_| rest.is_empty()).and_then(|bytes| Self::from_bytes(&bytes)).ok_or(NoHash)
+    }
+}
+
+/// A text that is no hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this is no hash: 64 hexadecimal digits")]
+pub struct NoHash;
+
 impl fmt::Display for Hash {
     /// Hexadecimal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,10 +1,33 @@
 //! Inclusion and consistency proofs: made from the hashes of perfect subtrees, checked as RFC 9162 §2.1.3.2 and §2.1.4.2 say.
 
-use super::hash::{Hash, node_hash, sha256};
+use super::{
+    edge::{Misfit, perfect},
+    hash::{Hash, node_hash, sha256},
+    tile::{HASHES, Kind, Tile, hashes},
+};
 
 /// Reads the hash of a perfect subtree: its height, and which of that height it is from the left.
 pub trait Subtrees<E>: FnMut(u32, u64) -> Result<Hash, E> {}
 impl<E, F: FnMut(u32, u64) -> Result<Hash, E>> Subtrees<E> for F {}
+
+/// The perfect subtrees of a tree of `size` leaves, read from its tiles; `read` gets the bytes of one.
+pub fn from_tiles<E: From<Misfit>>(
+    size: u64,
+    mut read: impl FnMut(Tile) -> Result<Vec<u8>, E>,
+) -> impl Subtrees<E> {
+    move |height, index| {
+        // A tile spans eight levels of the tree.
+        let level = u8::try_from(height / 8).unwrap_or(u8::MAX);
+        let many = 1_u64 << (height % 8);
+        let first = index.saturating_mul(many);
+        let tile = Tile { kind: Kind::Hashes(level), index: first / HASHES, width: HASHES };
+        let tile = Tile { width: tile.width_in(size), ..tile };
+        let found = hashes(&read(tile)?, tile.width).ok_or(Misfit { tile })?;
+        let from = usize::try_from(first % HASHES).unwrap_or(usize::MAX);
+        let wanted = usize::try_from(many).ok().and_then(|many| found.get(from..from.checked_add(many)?));
+        Ok(perfect(wanted.ok_or(Misfit { tile })?))
+    }
+}
 
 /// The inclusion proof of a leaf in a tree of `size` leaves; empty for an index beyond it.
 ///

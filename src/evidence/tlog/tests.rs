@@ -2,8 +2,8 @@
 
 use super::{
     Check, Checkpoint, Edge, HASHES, Hash, Kept, KeyError, Kind, MAX_ENTRY, Misfit, NoteError, SigningKey,
-    Tampering, Tile, VerifyingKey, consistency, entries, inclusion, leaf_hash, node_hash, push_entry, sha256,
-    tiles, verify_consistency, verify_inclusion,
+    Tampering, Tile, VerifyingKey, consistency, entries, from_tiles, inclusion, leaf_hash, node_hash,
+    push_entry, sha256, tiles, verify_consistency, verify_inclusion,
 };
 use std::collections::BTreeMap;
 
@@ -206,6 +206,45 @@ fn proofs_of_every_pair_of_sizes_hold_and_nothing_else_does() {
     }
     assert!(!verify_inclusion(&all[0], 1, 1, &[], &all[0]));
     assert!(!verify_consistency((2, &root(2)), (1, &root(1)), &[]));
+}
+
+#[test]
+fn proofs_are_made_from_tiles_of_every_level_and_width() {
+    let mut edge = Edge::default();
+    let mut filled = Vec::new();
+    let leaves = hashes(70_000);
+    for (at, leaf) in (1_u64..).zip(&leaves) {
+        edge.push(*leaf, &mut filled);
+        if ![1, 2, 255, 256, 257, 513, 65_536, 65_537, 70_000].contains(&at) {
+            continue;
+        }
+        let read = |tile: Tile| match filled.iter().find(|full| full.tile == tile) {
+            Some(full) => Ok::<_, Misfit>(full.bytes()),
+            None => match tile.kind {
+                Kind::Hashes(level) => Ok(edge.partial(level)),
+                Kind::Entries => Err(Misfit { tile }),
+            },
+        };
+        for index in [0, 1, 254, 255, 256, 300, 65_535, 65_536, at - 1] {
+            if index >= at {
+                continue;
+            }
+            let proof = inclusion(index, at, from_tiles(at, read)).unwrap();
+            let leaf = &leaves[usize::try_from(index).unwrap()];
+            assert!(verify_inclusion(leaf, index, at, &proof, &edge.root()), "{index} of {at}");
+        }
+        let short = from_tiles(at, |_| Ok::<_, Misfit>(vec![0; 31]));
+        assert!(at == 1 || inclusion(0, at, short).is_err());
+    }
+}
+
+#[test]
+fn a_hash_is_read_as_it_is_written_and_nothing_else_is_one() {
+    let hash = sha256(b"x");
+    assert_eq!(hash.to_string().parse(), Ok(hash));
+    for wrong in ["", "00", &"0".repeat(63), &"0".repeat(65), &"g".repeat(64), &"é".repeat(32)] {
+        assert!(wrong.parse::<Hash>().is_err(), "{wrong}");
+    }
 }
 
 /// The example of the specification of signed notes, and of Go's `note` package.

@@ -1,5 +1,7 @@
 //! `GET /api/v1/audit/log/…`: the verifiable log as tlog-tiles serves it, for callers with `read_audit`.
 
+use std::time::Duration;
+
 use axum::{
     body::Body,
     extract::{Path, State},
@@ -7,11 +9,14 @@ use axum::{
 };
 use http::{HeaderValue, StatusCode, header};
 
-use super::{ApiState, Guest, allowed, dress::ApiError, forbidden, reading, routes::Route};
+use super::{ApiState, Guest, allowed, body, dress::ApiError, forbidden, reading, routes::Route};
 use crate::{
-    evidence::tlog::{Kind, Tile},
-    gateway::{policy::Action, respond::Problem},
-    wire::code,
+    evidence::{
+        event::Event,
+        tlog::{Kind, Tile},
+    },
+    gateway::{audit::AuditError, policy::Action, respond::Problem},
+    wire::{api::LogProof, code},
 };
 
 /// The public key, a vkey and a newline; no secret, for every caller.
@@ -55,6 +60,50 @@ pub(super) async fn tile(
     Ok(response)
 }
 
+/// For a checkpoint to cover an event that has just been recorded.
+const COVERED_WITHIN: Duration = Duration::from_secs(5);
+/// Between two looks for it.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// That an event is in the log: for whoever may read the event. The hashes on the way tell nothing of others.
+pub(super) async fn proof(
+    State(state): State<ApiState>,
+    guest: Guest,
+    Path(event): Path<String>,
+) -> Result<Response, ApiError> {
+    let unread = |error: AuditError| {
+        tracing::error!(%error, "a proof of the audit log could not be made");
+        Problem::new(code::AUDIT_UNAVAILABLE, "the gateway's audit log cannot be read now")
+            .remedy("try again; the gateway's log says why")
+    };
+    let absent = || {
+        Problem::new(code::BAD_REQUEST, "there is no such event that you may read")
+            .status(StatusCode::NOT_FOUND)
+            .remedy("`hoopctl audit query -o jsonl` shows the ids: ev_…")
+    };
+    let row = state.scribe.place(&event).await.map_err(unread)?.ok_or_else(absent)?;
+    let read: Event = serde_json::from_str(&row.json).map_err(|_| absent())?;
+    if reading::of_others(&read, &guest.caller) {
+        if !allowed(&state.policies.load(), &state.clock, &guest, Action::ReadAudit, Route::LogProof) {
+            return Err(absent().into());
+        }
+        reading::record(&state, &guest, format!("the proof of {event}")).await?;
+    }
+    let index = row.seq.saturating_sub(1);
+    let until = tokio::time::Instant::now() + COVERED_WITHIN;
+    let (proof, checkpoint) = loop {
+        if let Some(found) = state.log.proof(index).await.map_err(unread)? {
+            break found;
+        }
+        if tokio::time::Instant::now() >= until {
+            return Err(unread(AuditError("no checkpoint covers the event yet".to_owned())).into());
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    };
+    let proof = proof.iter().map(ToString::to_string).collect();
+    Ok(body::json(&LogProof { schema: 1, event: row.json, index, proof, checkpoint })?)
+}
+
 fn admit(state: &ApiState, guest: &Guest, route: Route) -> Result<(), Problem> {
     if allowed(&state.policies.load(), &state.clock, guest, Action::ReadAudit, route) {
         return Ok(());
@@ -71,17 +120,16 @@ fn text(text: String) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use axum::body::to_bytes;
 
     use super::*;
     use crate::{
         evidence::{
-            event::Event,
-            tlog::{Check, Checkpoint},
+            event,
+            leaf::leaf,
+            tlog::{Check, Checkpoint, leaf_hash, verify_inclusion},
         },
-        gateway::api::testing::{World, caller},
+        gateway::api::testing::{World, caller, json},
     };
 
     fn guest(groups: &[&str]) -> Guest {
@@ -149,5 +197,28 @@ mod tests {
             ..Default::default()
         };
         assert_eq!(world.state.scribe.query(&reads).await.unwrap().events.len(), bundles);
+    }
+
+    #[tokio::test]
+    async fn who_may_read_an_event_can_prove_that_it_is_in_the_log() {
+        let world = world(3).await;
+        let state = || State(world.state.clone());
+        let own = event::Caller { subject: "alice".into(), provider: "corp".into(), ..Default::default() };
+        let event =
+            Event { id: "ev_own".into(), kind: "exchange".into(), caller: Some(own), ..Event::default() };
+        world.state.scribe.record(event).await.unwrap();
+        let answer = proof(state(), guest(&[]), Path("ev_own".into())).await.unwrap();
+        let told: LogProof = json(answer).await;
+        let key = world.state.log.key().parse().unwrap();
+        let head = Checkpoint::open(told.checkpoint.as_bytes(), &key).unwrap();
+        let steps: Vec<_> = told.proof.iter().map(|hash| hash.parse().unwrap()).collect();
+        let hash = leaf_hash(&leaf(&told.event));
+        assert!(verify_inclusion(&hash, told.index, head.size, &steps, &head.root));
+        assert!(told.event.contains("ev_own"));
+        for (groups, event) in [(&[][..], "ev_0"), (&["auditors"], "ev_none")] {
+            let refused = proof(state(), guest(groups), Path(event.into())).await.unwrap_err();
+            assert_eq!(refused.0.http_status(), StatusCode::NOT_FOUND, "{event}");
+        }
+        proof(state(), guest(&["auditors"]), Path("ev_0".into())).await.unwrap();
     }
 }

@@ -31,8 +31,10 @@ mod guest;
 mod log;
 mod openapi;
 mod reading;
+mod recordings;
 mod routes;
 mod serve;
+mod sessions;
 
 pub use approvals::describe;
 pub use serve::{serve_stream, tunnel_handler};

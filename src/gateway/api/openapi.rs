@@ -83,6 +83,33 @@ fn operation(route: Route) -> Value {
                 "description": "LEVEL/NNN or entries/NNN, with .p/WIDTH when partial; it has slashes." }]);
             with(described("auditLogTile", summary, plain("application/octet-stream")), "parameters", path)
         }
+        Route::LogProof => {
+            let summary = "That an event is in the verifiable log: for whoever may read the event";
+            let event =
+                json!([{ "name": "event", "in": "path", "required": true, "schema": { "type": "string" } }]);
+            with(described("auditLogProof", summary, content("LogProof")), "parameters", event)
+        }
+        Route::Sessions => {
+            let summary = "Sessions: the caller's own; with the permission read_audit, everybody's";
+            with(described("sessions", summary, content("Sessions")), "parameters", session_parameters())
+        }
+        Route::Session => {
+            let summary =
+                "A session's exchanges, the oldest first: the caller's own; with read_audit, everybody's";
+            with(
+                described("session", summary, content("SessionExchanges")),
+                "parameters",
+                exchange_parameters(),
+            )
+        }
+        Route::Recording => {
+            let summary = "The recording of an exchange; needs the permission replay on its model, and is itself recorded";
+            let found = json!({
+                "application/octet-stream": { "schema": { "type": "string", "description": "As it is stored." } },
+                "application/x-ndjson": { "schema": { "type": "string", "description": "Opened: one entry a line." } },
+            });
+            with(described("recording", summary, found), "parameters", recording_parameters())
+        }
         Route::Tokens => with_body(
             described(
                 "modelToken",
@@ -215,6 +242,41 @@ fn event_parameters() -> Value {
         .collect()
 }
 
+fn session_parameters() -> Value {
+    let time = json!({ "type": "string", "format": "date-time" });
+    let text = json!({ "type": "string" });
+    let limit = json!({ "type": "integer", "minimum": 1, "maximum": 200, "default": 50 });
+    json!([
+        { "name": "since", "in": "query", "description": "With an exchange of this time or later.", "schema": time },
+        { "name": "until", "in": "query", "description": "With an exchange before this time.", "schema": time },
+        { "name": "user", "in": "query", "description": "The caller's subject or email address.", "schema": text },
+        { "name": "model", "in": "query", "description": "The model's name.", "schema": text },
+        { "name": "verdict", "in": "query", "description": "With an exchange of this verdict.", "schema": { "enum": ["permit", "ask", "deny"] } },
+        { "name": "masked", "in": "query", "description": "With an answer in which this entity was masked.", "schema": text },
+        { "name": "before", "in": "query", "description": "Goes on: the `next` of an earlier answer.", "schema": { "type": "integer", "minimum": 0 } },
+        { "name": "limit", "in": "query", "description": "At most this many, newest first.", "schema": limit },
+    ])
+}
+
+fn recording_parameters() -> Value {
+    let what_for = json!({ "enum": ["replay", "export", "verify"], "default": "replay" });
+    let form = json!({ "enum": ["sealed", "opened", "either"], "default": "either" });
+    json!([
+        { "name": "exchange", "in": "path", "required": true, "schema": { "type": "string" } },
+        { "name": "for", "in": "query", "description": "What it is read for; goes into the audit log.", "schema": what_for },
+        { "name": "form", "in": "query", "description": "As it is stored, or opened, where the gateway has the key.", "schema": form },
+    ])
+}
+
+fn exchange_parameters() -> Value {
+    let limit = json!({ "type": "integer", "minimum": 1, "maximum": 1000, "default": 1000 });
+    json!([
+        { "name": "id", "in": "path", "required": true, "schema": { "type": "string" } },
+        { "name": "after", "in": "query", "description": "Goes on: the `next` of an earlier answer.", "schema": { "type": "integer", "minimum": 0 } },
+        { "name": "limit", "in": "query", "description": "At most this many.", "schema": limit },
+    ])
+}
+
 /// An object schema: fields with their schemas, those required by name.
 fn object(fields: Value, required: &[&str]) -> Value {
     json!({ "type": "object", "properties": fields, "required": required })
@@ -225,6 +287,7 @@ fn schemas() -> Value {
     let texts = json!({ "type": "array", "items": { "type": "string" } });
     let schema = json!({ "type": "integer", "const": 1 });
     let maybe = json!({ "type": ["string", "null"] });
+    let numbers = json!({ "type": "object", "additionalProperties": { "type": "integer" } });
     json!({
         "Me": object(json!({
             "schema": schema, "user": text, "subject": text, "email": maybe, "groups": texts, "provider": text,
@@ -248,6 +311,29 @@ fn schemas() -> Value {
             "next": { "type": ["integer", "null"], "description": "Goes on from here; null when these were the last for now." },
             "cursor": { "type": "integer", "description": "`after` for later events, also when these were the last for now." },
         }), &["schema", "events", "next", "cursor"]),
+        "LogProof": object(json!({
+            "schema": schema, "event": { "type": "string", "description": "The event's text, to the byte as the log has it." },
+            "index": { "type": "integer" },
+            "proof": { "type": "array", "items": { "type": "string" }, "description": "From the leaf to the root, hex (RFC 9162, 2.1.3)." },
+            "checkpoint": { "type": "string", "description": "The signed head that the proof leads to (c2sp.org/tlog-checkpoint)." },
+        }), &["schema", "event", "index", "proof", "checkpoint"]),
+        "Session": object(json!({
+            "session": text, "caller": object(json!({ "subject": text, "email": maybe, "provider": text }), &["subject", "provider"]),
+            "model": text, "first": { "type": "string", "format": "date-time" }, "last": { "type": "string", "format": "date-time" },
+            "exchanges": { "type": "integer" }, "outcomes": numbers, "verdicts": numbers,
+            "request_bytes": { "type": "integer" }, "response_bytes": { "type": "integer" }, "masked": numbers,
+            "recorded": { "type": "integer", "description": "Exchanges of which a recording was made." },
+        }), &["session", "caller", "model", "first", "last", "exchanges", "outcomes", "verdicts", "request_bytes", "response_bytes", "masked", "recorded"]),
+        "Sessions": object(json!({
+            "schema": schema, "sessions": { "type": "array", "items": reference("Session") },
+            "next": { "type": ["integer", "null"], "description": "`before` of the next page; null when there is none." },
+        }), &["schema", "sessions", "next"]),
+        "SessionExchanges": object(json!({
+            "schema": schema,
+            "sessions": { "type": "array", "items": reference("Session"), "description": "One, unless several callers or models share the id." },
+            "exchanges": { "type": "array", "items": reference("Event") },
+            "next": { "type": ["integer", "null"], "description": "`after` of the next page; null when there is none." },
+        }), &["schema", "sessions", "exchanges", "next"]),
         "ModelTokenRequest": object(json!({ "model": text }), &["model"]),
         "ModelToken": object(json!({
             "schema": schema, "token": text, "token_type": { "const": "Bearer" },

@@ -9,9 +9,14 @@ use crate::{
 
 /// Records that the guest reads a part of the audit log.
 pub(super) async fn record(state: &ApiState, guest: &Guest, what: String) -> Result<(), Problem> {
+    append(state, event(guest, "audit_read", what)).await
+}
+
+/// An event of the guest's reading.
+pub(super) fn event(guest: &Guest, kind: &str, what: String) -> Event {
     let caller = &guest.caller;
-    let event = Event {
-        kind: "audit_read".to_owned(),
+    Event {
+        kind: kind.to_owned(),
         caller: Some(event::Caller {
             subject: caller.subject.clone(),
             email: caller.email.clone(),
@@ -23,7 +28,11 @@ pub(super) async fn record(state: &ApiState, guest: &Guest, what: String) -> Res
         detail: Some(what),
         source: guest.source.map(|source| source.to_string()),
         ..Event::default()
-    };
+    }
+}
+
+/// Writes it to the audit log.
+pub(super) async fn append(state: &ApiState, event: Event) -> Result<(), Problem> {
     state.scribe.record(event).await.map_err(|error| {
         tracing::error!(%error, "that the audit log is read could not be recorded");
         Problem::new(code::AUDIT_UNAVAILABLE, "what is read of the audit log cannot be recorded now")

@@ -5,7 +5,7 @@ use axum::{
     routing::{MethodRouter, get, post},
 };
 
-use super::{ApiState, approvals, callers, events, log, openapi};
+use super::{ApiState, approvals, callers, events, log, openapi, recordings, sessions};
 
 /// A route of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,10 @@ pub(super) enum Route {
     LogKey,
     LogCheckpoint,
     LogTile,
+    LogProof,
+    Sessions,
+    Session,
+    Recording,
     Tokens,
     Revocations,
     Lift,
@@ -29,7 +33,7 @@ pub(super) enum Route {
 }
 
 impl Route {
-    pub(super) const ALL: [Self; 16] = [
+    pub(super) const ALL: [Self; 20] = [
         Self::Me,
         Self::Models,
         Self::Credentials,
@@ -37,6 +41,10 @@ impl Route {
         Self::LogKey,
         Self::LogCheckpoint,
         Self::LogTile,
+        Self::LogProof,
+        Self::Sessions,
+        Self::Session,
+        Self::Recording,
         Self::Tokens,
         Self::Revocations,
         Self::Lift,
@@ -52,7 +60,8 @@ impl Route {
     pub(super) fn method(self) -> &'static str {
         match self {
             Self::Me | Self::Models | Self::Events | Self::Openapi => "GET",
-            Self::LogKey | Self::LogCheckpoint | Self::LogTile => "GET",
+            Self::LogKey | Self::LogCheckpoint | Self::LogTile | Self::LogProof => "GET",
+            Self::Sessions | Self::Session | Self::Recording => "GET",
             Self::Approvals | Self::Approval => "GET",
             Self::Credentials | Self::Tokens | Self::Revocations => "POST",
             Self::Lift => "POST",
@@ -69,6 +78,10 @@ impl Route {
             Self::LogKey => "/api/v1/audit/log/key",
             Self::LogCheckpoint => "/api/v1/audit/log/checkpoint",
             Self::LogTile => "/api/v1/audit/log/tile/{*path}",
+            Self::LogProof => "/api/v1/audit/log/proof/{event}",
+            Self::Sessions => "/api/v1/sessions",
+            Self::Session => "/api/v1/sessions/{id}",
+            Self::Recording => "/api/v1/recordings/{exchange}",
             Self::Tokens => "/api/v1/tokens",
             Self::Revocations => "/api/v1/revocations",
             Self::Lift => "/api/v1/suspensions/lift",
@@ -89,6 +102,10 @@ impl Route {
             Self::LogKey => get(log::key),
             Self::LogCheckpoint => get(log::checkpoint),
             Self::LogTile => get(log::tile),
+            Self::LogProof => get(log::proof),
+            Self::Sessions => get(sessions::list),
+            Self::Session => get(sessions::show),
+            Self::Recording => get(recordings::read),
             Self::Tokens => post(callers::tokens),
             Self::Revocations => post(callers::revocations),
             Self::Lift => post(callers::lift),

@@ -18,14 +18,15 @@ use crate::{
         mask,
         pipeline::{Pipeline, limits::Limits},
         policy::Policies,
+        record::{Recordings, doubles},
         store::{self, Store},
     },
 };
 
-/// Admins administer, auditors read the log.
+/// Admins administer, auditors read the log and recordings.
 const POLICIES: &str = r#"
 @id("admins") permit(principal in Group::"admins", action == Action::"administer", resource);
-@id("auditors") permit(principal in Group::"auditors", action == Action::"read_audit", resource);
+@id("auditors") permit(principal in Group::"auditors", action in [Action::"read_audit", Action::"replay"], resource);
 "#;
 
 /// What the API answers from, and what lies below it.
@@ -37,6 +38,11 @@ pub(super) struct World {
 
 impl World {
     pub(super) async fn new() -> Self {
+        Self::recording(doubles::unused()).await
+    }
+
+    /// A world with these recordings.
+    pub(super) async fn recording(recordings: Recordings) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().to_owned();
         let clock = Clock::system();
@@ -72,7 +78,7 @@ impl World {
             scribe.clone(),
             limits,
             mask::Keys::new(&[0; 32]),
-            crate::gateway::record::doubles::unused(),
+            recordings,
             clock.clone(),
         )
         .unwrap();

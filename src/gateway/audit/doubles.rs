@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::{AuditError, Entry, Extent, Filter, Journal, Ledger, Page, Record, Row};
+use super::{AuditError, Entry, Extent, Filter, Journal, Ledger, Page, Record, Row, SessionFilter};
+use crate::wire::api::Session;
 
 /// Commands and contents of a [`MemoryJournal`].
 #[derive(Default)]
@@ -150,6 +151,16 @@ impl Ledger for MemoryLedger {
     async fn query(&self, _filter: &Filter) -> Result<Page, AuditError> {
         let events = self.with(|s| s.entries.iter().map(|e| e.event.clone()).collect());
         Ok(Page { events, next: None, cursor: 0 })
+    }
+
+    async fn sessions(&self, _filter: &SessionFilter) -> Result<Vec<(u64, Session)>, AuditError> {
+        Ok(Vec::new())
+    }
+
+    async fn place(&self, id: &str) -> Result<Option<Row>, AuditError> {
+        let rows = self.rows(0, usize::MAX).await?;
+        let found = self.with(|s| s.entries.iter().position(|entry| entry.event.id == id));
+        Ok(found.and_then(|at| rows.into_iter().nth(at)))
     }
 
     async fn last(&self) -> Result<u64, AuditError> {

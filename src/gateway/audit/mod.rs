@@ -11,7 +11,7 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use crate::evidence::event::Event;
+use crate::{evidence::event::Event, wire::api::Session};
 
 pub mod anomalies;
 #[cfg(test)]
@@ -67,6 +67,31 @@ pub struct Filter {
     /// Events after this cursor.
     pub after: Option<u64>,
     /// At most this many, 1–1000. The newest when no cursor is given, always in ascending order.
+    pub limit: usize,
+}
+
+/// Which sessions a list wants; every condition given must hold.
+#[derive(Clone, Debug, Default)]
+pub struct SessionFilter {
+    /// The session's id.
+    pub session: Option<String>,
+    /// With an exchange of this time or later.
+    pub since: Option<SystemTime>,
+    /// With an exchange before this time.
+    pub until: Option<SystemTime>,
+    /// The caller's subject or email address, exactly.
+    pub user: Option<String>,
+    /// The model's name.
+    pub model: Option<String>,
+    /// With an exchange of this verdict.
+    pub verdict: Option<String>,
+    /// With an answer in which this entity was masked.
+    pub masked: Option<String>,
+    /// Only sessions of this very caller, whatever `user` says.
+    pub own: Option<Own>,
+    /// Only those whose last event lies before this place.
+    pub before: Option<u64>,
+    /// At most this many.
     pub limit: usize,
 }
 
@@ -133,6 +158,18 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     /// When the database cannot be read.
     async fn query(&self, filter: &Filter) -> Result<Page, AuditError>;
+
+    /// The sessions a filter wants, those with the newest exchange first, each with the place of its last event.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    async fn sessions(&self, filter: &SessionFilter) -> Result<Vec<(u64, Session)>, AuditError>;
+
+    /// The event of this id with its place; `None` when there is none.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    async fn place(&self, id: &str) -> Result<Option<Row>, AuditError>;
 
     /// The place of the last event; 0 when there is none. The first event's is 1, and each follows the one before.
     ///

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    AuditError, Config, Filter, Journal, Ledger, Left, Page, Parts, Tuning,
+    AuditError, Config, Filter, Journal, Ledger, Left, Page, Parts, Row, SessionFilter, Tuning,
     groups::Groups,
     indexer::{Bell, Indexer, Progress},
     record::{Tag, encode},
@@ -24,6 +24,7 @@ use crate::{
     clock::{Clock, rfc3339},
     evidence::event::{Event, SCHEMA},
     id,
+    wire::api::Session,
 };
 
 /// The only writer of audit events. Cheap to clone.
@@ -223,6 +224,24 @@ impl Scribe {
     pub async fn query(&self, filter: &Filter) -> Result<Page, AuditError> {
         self.barrier(self.desk.writer.end()).await?;
         self.desk.parts.ledger.query(filter).await
+    }
+
+    /// Sessions, with everything recorded before the call.
+    ///
+    /// # Errors
+    /// As [`Self::query`].
+    pub async fn sessions(&self, filter: &SessionFilter) -> Result<Vec<(u64, Session)>, AuditError> {
+        self.barrier(self.desk.writer.end()).await?;
+        self.desk.parts.ledger.sessions(filter).await
+    }
+
+    /// The event of this id with its place in the log, if it was recorded before the call.
+    ///
+    /// # Errors
+    /// As [`Self::query`].
+    pub async fn place(&self, id: &str) -> Result<Option<Row>, AuditError> {
+        self.barrier(self.desk.writer.end()).await?;
+        self.desk.parts.ledger.place(id).await
     }
 
     /// Figures for metrics.

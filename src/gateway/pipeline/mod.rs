@@ -260,6 +260,11 @@ impl Pipeline {
         self.0.model(model).map(|model| model.described("ask"))
     }
 
+    /// The recordings of its exchanges.
+    pub fn recordings(&self) -> &Recordings {
+        &self.0.recordings
+    }
+
     /// Files a request for approval, as an exchange of the caller's would; their valid approval where there is one.
     ///
     /// # Errors

@@ -357,7 +357,9 @@ pub fn status(word: &str) -> StatusCode {
         | code::APPROVAL_REQUIRED
         | code::APPROVAL_DENIED
         | code::LOCAL_REFUSED => StatusCode::FORBIDDEN,
-        code::MODEL_UNKNOWN => StatusCode::NOT_FOUND,
+        code::MODEL_UNKNOWN | code::RECORDING_ABSENT => StatusCode::NOT_FOUND,
+        code::RECORDING_DELETED => StatusCode::GONE,
+        code::RECORDING_SEALED => StatusCode::CONFLICT,
         code::TLS_REQUIRED => StatusCode::UPGRADE_REQUIRED,
         code::LIMIT => StatusCode::TOO_MANY_REQUESTS,
         code::UPSTREAM_UNREACHABLE

@@ -1,12 +1,15 @@
 //! The audit ledger in SQLite: rows a query can find, each with the event's text as the journal had it.
 
+use std::collections::HashMap;
+
 use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite, Transaction, sqlite::SqliteRow};
 
-use super::Store;
+use super::{Store, summaries};
 use crate::{
     clock::{parse_rfc3339, unix_millis},
     evidence::event::Event,
-    gateway::audit::{AuditError, Entry, Filter, Ledger, MAX_PAGE, Page, Row as LedgerRow},
+    gateway::audit::{AuditError, Entry, Filter, Ledger, MAX_PAGE, Page, Row as LedgerRow, SessionFilter},
+    wire::api::Session,
 };
 
 const INSERT: &str = "INSERT INTO events (id, time, kind, subject, email, provider, model, session, exchange, verdict, outcome, json) ";
@@ -21,10 +24,13 @@ impl Ledger for Store {
         let position = cursor(journal_position)?;
         let mut transaction =
             self.rooms.database.writer.begin_with("BEGIN IMMEDIATE").await.map_err(unwritable)?;
+        let mut added = Vec::with_capacity(entries.len());
         for rows in entries.chunks(ROWS) {
-            insert(rows).build().execute(&mut *transaction).await.map_err(unwritable)?;
+            let new = insert(rows).build().fetch_all(&mut *transaction).await.map_err(unwritable)?;
+            added.extend(places(&new, rows)?);
             note_masked(rows, &mut transaction).await?;
         }
+        summaries::note(&added, &mut transaction).await?;
         sqlx::query("UPDATE journal SET position = $1")
             .bind(position)
             .execute(&mut *transaction)
@@ -102,7 +108,7 @@ impl Ledger for Store {
             self.rooms.database.writer.begin_with("BEGIN IMMEDIATE").await.map_err(unwritable)?;
         for row in rows {
             let entry = [Entry { event: event(&row.json)?, json: row.json.clone() }];
-            insert(&entry).build().execute(&mut *transaction).await.map_err(unwritable)?;
+            let new = insert(&entry).build().fetch_all(&mut *transaction).await.map_err(unwritable)?;
             sqlx::query("UPDATE events SET seq = $1 WHERE id = $2")
                 .bind(cursor(row.seq)?)
                 .bind(&entry[0].event.id)
@@ -110,9 +116,38 @@ impl Ledger for Store {
                 .await
                 .map_err(unwritable)?;
             note_masked(&entry, &mut transaction).await?;
+            if !new.is_empty() {
+                summaries::note(&[(cursor(row.seq)?, &entry[0].event)], &mut transaction).await?;
+            }
         }
         transaction.commit().await.map_err(unwritable)
     }
+
+    async fn sessions(&self, filter: &SessionFilter) -> Result<Vec<(u64, Session)>, AuditError> {
+        summaries::list(filter, &self.rooms.database).await
+    }
+
+    async fn place(&self, id: &str) -> Result<Option<LedgerRow>, AuditError> {
+        let row = sqlx::query("SELECT seq, json FROM events WHERE id = $1")
+            .bind(id)
+            .fetch_optional(&self.rooms.database.readers)
+            .await
+            .map_err(unreadable)?;
+        let read =
+            |row: SqliteRow| Ok(LedgerRow { seq: seq(&row)?, json: row.try_get(1).map_err(unreadable)? });
+        row.map(read).transpose()
+    }
+}
+
+/// The entries that became rows, each with its place: an event that was there already did not.
+fn places<'e>(new: &[SqliteRow], entries: &'e [Entry]) -> Result<Vec<(i64, &'e Event)>, AuditError> {
+    let mut seqs = HashMap::with_capacity(new.len());
+    for row in new {
+        let (seq, id): (i64, String) =
+            (row.try_get(0).map_err(unwritable)?, row.try_get(1).map_err(unwritable)?);
+        seqs.insert(id, seq);
+    }
+    Ok(entries.iter().filter_map(|entry| Some((seqs.remove(&entry.event.id)?, &entry.event))).collect())
 }
 
 /// Remembers which entities were masked in an answer, for whoever asks for one of them.
@@ -158,7 +193,7 @@ fn insert(entries: &[Entry]) -> QueryBuilder<Sqlite> {
             .push_bind(event.response.as_ref().map(|r| r.outcome.as_str()))
             .push_bind(json);
     });
-    insert.push(" ON CONFLICT (id) DO NOTHING");
+    insert.push(" ON CONFLICT (id) DO NOTHING RETURNING seq, id");
     insert
 }
 
@@ -193,7 +228,10 @@ fn select(filter: &Filter, limit: usize) -> Result<(String, Vec<Value<'_>>), Aud
     }
     if let Some(entity) = &filter.masked {
         values.push(Value::Text(entity));
-        sql.push_str(&format!(" AND seq IN (SELECT seq FROM masked WHERE entity = ${})", values.len()));
+        sql.push_str(&format!(
+            " AND seq IN (SELECT seq FROM masked WHERE entity IN (${0}, upper(${0})))",
+            values.len()
+        ));
     }
     let numbers = [
         ("time >=", filter.since.map(unix_millis)),
@@ -306,6 +344,7 @@ mod tests {
             (Filter { session: text("ses_2"), since: Some(at(2)), ..all.clone() }, "3 5"),
             (Filter { verdict: text("deny"), until: Some(at(4)), ..all.clone() }, "1 3"),
             (Filter { masked: text("IBAN"), ..all.clone() }, "0 2 4"),
+            (Filter { masked: text("iban"), ..all.clone() }, "0 2 4"),
             (Filter { masked: text("IBAN"), since: Some(at(1)), ..all.clone() }, "2 4"),
             (Filter { masked: text("PHONE"), ..all.clone() }, ""),
             (Filter { own: own("alice", "corp"), ..all.clone() }, "0 2 4"),

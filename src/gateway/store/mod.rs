@@ -37,6 +37,7 @@ mod segment;
 mod sessions;
 mod sinks;
 mod sqlite;
+mod summaries;
 
 /// Where everything lies.
 #[derive(Clone, Debug)]

@@ -15,7 +15,9 @@ use tokio_util::task::TaskTracker;
 
 use super::{AuditError, Ledger, Scribe, indexer::blocking};
 use crate::{
-    evidence::tlog::{Checkpoint, HASHES, Kind, Tile, VerifyingKey, tiles},
+    evidence::tlog::{
+        Checkpoint, HASHES, Hash, Kind, Misfit, Tile, VerifyingKey, from_tiles, inclusion, tiles,
+    },
     secret::SecretString,
 };
 
@@ -159,6 +161,43 @@ impl Log {
         let shared = Arc::clone(&self.shared);
         blocking(move || shared.tile(tile)).await
     }
+
+    /// That the leaf `index` is in the tree of a published checkpoint, which comes with it; `None` while no checkpoint covers it.
+    ///
+    /// # Errors
+    /// When the tiles cannot be read.
+    pub async fn proof(&self, index: u64) -> Result<Option<(Vec<Hash>, String)>, AuditError> {
+        let shared = Arc::clone(&self.shared);
+        blocking(move || {
+            let published = shared.published.load_full();
+            let size = published.head.size;
+            if index >= size {
+                return Ok(None);
+            }
+            let read = |tile| {
+                let found = shared.tile(tile)?;
+                found.ok_or_else(|| Unproven(AuditError(format!("the log's {tile} is missing"))))
+            };
+            let proof = inclusion(index, size, from_tiles(size, read)).map_err(|Unproven(error)| error)?;
+            Ok(Some((proof, published.note.clone())))
+        })
+        .await
+    }
+}
+
+/// Why a proof cannot be made.
+struct Unproven(AuditError);
+
+impl From<AuditError> for Unproven {
+    fn from(error: AuditError) -> Self {
+        Self(error)
+    }
+}
+
+impl From<Misfit> for Unproven {
+    fn from(misfit: Misfit) -> Self {
+        Self(AuditError(format!("the log was altered: {misfit}")))
+    }
 }
 
 impl std::fmt::Debug for Log {
@@ -187,7 +226,7 @@ impl Shared {
 fn cut(tile: Tile, mut bytes: Vec<u8>) -> Option<Vec<u8>> {
     let width = usize::try_from(tile.width).ok()?;
     let length = match tile.kind {
-        Kind::Hashes(_) => width * crate::evidence::tlog::Hash::LEN,
+        Kind::Hashes(_) => width * Hash::LEN,
         Kind::Entries => crate::evidence::tlog::entries(&bytes)
             .take(width)
             .map(|entry| entry.map_or(0, |entry| entry.len() + 2))
