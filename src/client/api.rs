@@ -33,7 +33,21 @@ impl Link {
         path: &str,
         body: Option<&B>,
     ) -> Result<T, ClientError> {
-        let body = self.answer(api_request(method, path, body)?).await?;
+        self.api_within(CALL, method, path, body).await
+    }
+
+    /// As [`api`](Self::api), of a call that may take longer: the gateway reads all of a time's audit log for it, say.
+    ///
+    /// # Errors
+    /// As [`api`](Self::api), with this time in place of 60 s.
+    pub async fn api_within<B: Serialize + Sync, T: DeserializeOwned>(
+        &self,
+        within: Duration,
+        method: &str,
+        path: &str,
+        body: Option<&B>,
+    ) -> Result<T, ClientError> {
+        let body = self.answer(within, api_request(method, path, body)?).await?;
         let text: &[u8] = if body.is_empty() { b"null" } else { &body };
         serde_json::from_slice(text).map_err(|e| {
             ClientError::failed("protocol", format!("the gateway's answer to {path} is not understood: {e}"))
@@ -46,19 +60,19 @@ impl Link {
     /// # Errors
     /// As [`api`](Self::api), whatever the answer holds.
     pub async fn api_bytes(&self, path: &str) -> Result<Bytes, ClientError> {
-        self.answer(api_request("GET", path, None::<&()>)?).await
+        self.answer(CALL, api_request("GET", path, None::<&()>)?).await
     }
 
     /// The body of a successful answer.
-    async fn answer(&self, request: Request<Full<Bytes>>) -> Result<Bytes, ClientError> {
-        let answer = timeout(CALL, async {
+    async fn answer(&self, within: Duration, request: Request<Full<Bytes>>) -> Result<Bytes, ClientError> {
+        let answer = timeout(within, async {
             let stream = self.open(Target::Api).await?;
             let (head, body) = send(stream, request).await?.into_parts();
             let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(|e| of_stream(e.as_ref()))?;
             Ok::<_, ClientError>((head.status, body.to_bytes()))
         });
         let (status, body) = answer.await.unwrap_or_else(|_| {
-            Err(ClientError::unreachable(format!("the gateway did not answer within {} s", CALL.as_secs())))
+            Err(ClientError::unreachable(format!("the gateway did not answer within {} s", within.as_secs())))
         })?;
         if status.is_success() { Ok(body) } else { Err(https::refused(status, &body)) }
     }

@@ -5,4 +5,5 @@ pub mod event;
 pub mod leaf;
 pub mod ocsf;
 pub mod recording;
+pub mod report;
 pub mod tlog;

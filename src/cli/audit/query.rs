@@ -140,7 +140,7 @@ impl Filters {
 }
 
 /// A point in time, or one so long ago.
-fn instant(flag: &str, text: &str, now: SystemTime) -> Result<SystemTime, Failure> {
+pub(super) fn instant(flag: &str, text: &str, now: SystemTime) -> Result<SystemTime, Failure> {
     let ago = || {
         let unit = text.chars().last()?;
         let number: u64 = text.strip_suffix(unit)?.parse().ok()?;

@@ -184,7 +184,7 @@ fn same(event: &Event, entry: &[u8]) -> bool {
 }
 
 /// The key that the flag is, or the file it names has.
-fn named(flag: &str) -> Result<VerifyingKey, Failure> {
+pub(super) fn named(flag: &str) -> Result<VerifyingKey, Failure> {
     let wrong = |e: tlog::KeyError| {
         Failure::usage(format!("--key: {e}")).remedy("give the vkey of `<state>/log.vkey`, or a file with it")
     };

@@ -31,6 +31,7 @@ mod guest;
 mod log;
 mod openapi;
 mod reading;
+mod report;
 mod routes;
 mod serve;
 

@@ -5,7 +5,7 @@ use axum::{
     routing::{MethodRouter, get, post},
 };
 
-use super::{ApiState, approvals, callers, events, log, openapi};
+use super::{ApiState, approvals, callers, events, log, openapi, report};
 
 /// A route of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,7 @@ pub(super) enum Route {
     Models,
     Credentials,
     Events,
+    Report,
     LogKey,
     LogCheckpoint,
     LogTile,
@@ -28,11 +29,12 @@ pub(super) enum Route {
 }
 
 impl Route {
-    pub(super) const ALL: [Self; 15] = [
+    pub(super) const ALL: [Self; 16] = [
         Self::Me,
         Self::Models,
         Self::Credentials,
         Self::Events,
+        Self::Report,
         Self::LogKey,
         Self::LogCheckpoint,
         Self::LogTile,
@@ -50,7 +52,7 @@ impl Route {
     pub(super) fn method(self) -> &'static str {
         match self {
             Self::Me | Self::Models | Self::Events | Self::Openapi => "GET",
-            Self::LogKey | Self::LogCheckpoint | Self::LogTile => "GET",
+            Self::Report | Self::LogKey | Self::LogCheckpoint | Self::LogTile => "GET",
             Self::Approvals | Self::Approval => "GET",
             Self::Credentials | Self::Tokens | Self::Revocations => "POST",
             Self::Ask | Self::Approve | Self::Deny => "POST",
@@ -63,6 +65,7 @@ impl Route {
             Self::Models => "/api/v1/models",
             Self::Credentials => "/api/v1/credentials",
             Self::Events => "/api/v1/audit/events",
+            Self::Report => "/api/v1/audit/report",
             Self::LogKey => "/api/v1/audit/log/key",
             Self::LogCheckpoint => "/api/v1/audit/log/checkpoint",
             Self::LogTile => "/api/v1/audit/log/tile/{*path}",
@@ -82,6 +85,7 @@ impl Route {
             Self::Models => get(callers::models),
             Self::Credentials => post(callers::credentials),
             Self::Events => get(events::events),
+            Self::Report => get(report::report),
             Self::LogKey => get(log::key),
             Self::LogCheckpoint => get(log::checkpoint),
             Self::LogTile => get(log::tile),

@@ -2,6 +2,7 @@
 
 mod error;
 mod face;
+mod in_force;
 mod operator;
 mod reload;
 #[cfg(test)]
@@ -27,7 +28,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{operator::Operator, upstreams::Upstreams};
+use self::{in_force::InForce, operator::Operator, upstreams::Upstreams};
 use super::{
     accept::{self, Listeners, Reception},
     api,
@@ -109,7 +110,8 @@ pub struct Gateway {
     certificates: Certificates,
     rooms: Rooms,
     started_with: Config,
-    reloading: Mutex<()>,
+    /// What is in force; held while a change is taken up.
+    in_force: Mutex<InForce>,
     listening: JoinHandle<()>,
     background: Background,
 }
@@ -219,7 +221,9 @@ impl Gateway {
         };
         let (address, certified) = (listeners.address(), listeners.certified_address());
         let started = format!("hoopctl {} listens on {address}", env!("CARGO_PKG_VERSION"));
-        witness::tell(&rooms.scribe, &clock, "gateway_start", started);
+        let in_force = InForce::of(&config, &rooms.policies.load());
+        let configuration = in_force.configuration(None);
+        witness::tell_configuration(&rooms.scribe, &clock, "gateway_start", started, configuration);
         let listening = tokio::spawn(listeners.serve(reception, background.phases.clone()));
         tracing::info!(%address, url = %config.accept.public_url, "the gateway serves");
         Ok(Self {
@@ -229,7 +233,7 @@ impl Gateway {
             certificates,
             rooms,
             started_with: config,
-            reloading: Mutex::default(),
+            in_force: Mutex::new(in_force),
             listening,
             background,
         })

@@ -1,5 +1,7 @@
 //! The audit ledger in SQLite: rows a query can find, each with the event's text as the journal had it.
 
+use std::time::SystemTime;
+
 use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite, Transaction, sqlite::SqliteRow};
 
 use super::Store;
@@ -97,6 +99,24 @@ impl Ledger for Store {
         rows.iter().map(row).collect()
     }
 
+    async fn places(
+        &self,
+        since: Option<SystemTime>,
+        until: SystemTime,
+    ) -> Result<Option<(u64, u64)>, AuditError> {
+        let row = sqlx::query("SELECT min(seq), max(seq) FROM events WHERE time >= $1 AND time < $2")
+            .bind(since.map_or(i64::MIN, unix_millis))
+            .bind(unix_millis(until))
+            .fetch_one(&self.rooms.database.readers)
+            .await
+            .map_err(unreadable)?;
+        let place = |column: usize| -> Result<Option<u64>, AuditError> {
+            let seq: Option<i64> = row.try_get(column).map_err(unreadable)?;
+            seq.map(place).transpose()
+        };
+        Ok(place(0)?.zip(place(1)?))
+    }
+
     async fn restore(&self, rows: &[LedgerRow]) -> Result<(), AuditError> {
         let mut transaction =
             self.rooms.database.writer.begin_with("BEGIN IMMEDIATE").await.map_err(unwritable)?;
@@ -136,7 +156,10 @@ async fn note_masked(entries: &[Entry], transaction: &mut Transaction<'_, Sqlite
 }
 
 fn seq(row: &SqliteRow) -> Result<u64, AuditError> {
-    let seq: i64 = row.try_get(0).map_err(unreadable)?;
+    place(row.try_get(0).map_err(unreadable)?)
+}
+
+fn place(seq: i64) -> Result<u64, AuditError> {
     u64::try_from(seq).map_err(|e| AuditError(format!("its database has a bad place of an event: {e}")))
 }
 
@@ -232,7 +255,7 @@ fn unreadable(error: sqlx::Error) -> AuditError {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, SystemTime};
+    use std::time::Duration;
 
     use super::*;
     use crate::{
