@@ -23,6 +23,7 @@ mod limits;
 mod masking;
 mod networks;
 mod path;
+mod report;
 mod schema;
 #[cfg(target_os = "linux")]
 mod secrets;

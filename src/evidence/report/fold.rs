@@ -128,6 +128,7 @@ impl Folding {
             "renewal" => self.access.renewals += 1,
             "login_failed" => self.access.failed_logins += event.count.unwrap_or(1),
             "unknown_caller" => self.access.unknown_callers += event.count.unwrap_or(1),
+            "recording_read" => self.access.recording_reads += 1,
             "audit_read" => self.access.audit_reads += 1,
             "plaintext_attempt" => self.attempt(event, &time),
             "revocation" => {

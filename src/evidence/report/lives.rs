@@ -52,6 +52,7 @@ impl Lives {
         let detail = || cut(event.detail.as_deref().unwrap_or_default(), DETAIL);
         match event.kind.as_str() {
             "exchange" => {
+                self.runs.get_or_insert(true);
                 self.exchange(event);
                 // Its time is when it began: it says nothing of the clock at the place where it stands.
                 self.latest = self.latest.max(Some(at));
@@ -66,6 +67,10 @@ impl Lives {
             "audit_outage" => {
                 let from = event.since.as_deref().filter(|since| parse_rfc3339(since).is_some());
                 self.gap("audit_outage", from.unwrap_or(&event.time), &event.time, detail());
+            }
+            // Whoever is served is served by a gateway that runs, also when it was started before the time.
+            "login" | "renewal" | "audit_read" | "gateway_reload" => {
+                self.runs.get_or_insert(true);
             }
             _ => {}
         }

@@ -313,6 +313,8 @@ pub struct Access {
     pub revocations: u64,
     /// How often somebody read of the log what others did.
     pub audit_reads: u64,
+    /// How often somebody opened a recording.
+    pub recording_reads: u64,
 }
 
 /// Recordings.

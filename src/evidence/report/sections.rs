@@ -180,12 +180,13 @@ fn access(report: &Report) -> String {
         ]);
     }
     format!(
-        "<p>{} logins, {} renewals, {} failed logins, {} requests without a known caller. The log of others was read {} times.</p><h3>Approvals</h3>{}<h3>Revocations</h3>{}",
+        "<p>{} logins, {} renewals, {} failed logins, {} requests without a known caller. The log of others was read {} times, a recording opened {} times.</p><h3>Approvals</h3>{}<h3>Revocations</h3>{}",
         number(access.logins),
         number(access.renewals),
         number(access.failed_logins),
         number(access.unknown_callers),
         number(access.audit_reads),
+        number(access.recording_reads),
         table.of(&report.approvals, "approvals"),
         happenings(&report.revocations, "revocations")
     )

@@ -182,6 +182,19 @@ fn a_time_without_events_is_said_to_be_one() {
 }
 
 #[test]
+fn a_crash_is_found_also_when_the_gateway_was_started_before_the_time() {
+    let crashed = |events: &[Value]| {
+        let report = report(events);
+        report.gaps.shown.iter().map(|gap| (gap.kind.clone(), gap.from.clone())).collect::<Vec<_>>()
+    };
+    let start = event("02T00:00:00", "gateway_start", json!({}));
+    let first = [event("01T00:00:00", "certificate_made", json!({})), start.clone()];
+    assert_eq!(crashed(&first), [], "the very first start");
+    let lived = [event("01T08:00:00", "login", json!({})), start];
+    assert_eq!(crashed(&lived), [("crashed".to_owned(), "2026-11-01T08:00:00.000Z".to_owned())]);
+}
+
+#[test]
 fn a_head_that_does_not_reach_the_last_event_is_said_not_to_cover_it() {
     let mut folding = Folding::new(None, at("2026-12-01T00:00:00Z"));
     folding.entry(1000, event("01T00:00:00", "login", json!({})).to_string().as_bytes());
