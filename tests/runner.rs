@@ -23,6 +23,7 @@ mod limits;
 mod masking;
 mod networks;
 mod path;
+mod recordings;
 mod report;
 mod schema;
 #[cfg(target_os = "linux")]

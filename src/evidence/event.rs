@@ -170,7 +170,8 @@ pub struct Response {
     pub first_token_ms: Option<u64>,
     /// From intent to the end.
     pub duration_ms: u64,
-    /// `complete`, `refused`, `caller_left`, `upstream_cut`, `upstream_failed`, `revoked`, `approval_ended`, `aborted` or `interrupted`.
+    /// `complete`, `refused`, `caller_left`, `upstream_cut`, `upstream_failed`, `revoked`, `approval_ended`, `masking_failed`, `recording_failed`, `aborted` or
+    /// `interrupted`.
     pub outcome: String,
 }
 
@@ -188,6 +189,10 @@ pub struct Tokens {
     /// The server did not tell them all: these are the gateway's estimate.
     #[serde(skip_serializing_if = "is_false")]
     pub estimated: bool,
+}
+
+fn is_zero(value: &u64) -> bool {
+    *value == 0
 }
 
 fn is_false(value: &bool) -> bool {
@@ -235,9 +240,15 @@ pub struct Leg {
 pub struct Recording {
     /// `rec_…`.
     pub id: String,
-    /// Of the recording file, hex.
+    /// Of the recording file up to the end of its last segment, hex; absent while it is written, and where nothing of it was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
+    /// How often something is missing in it that should be there.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub gaps: u64,
+    /// Why it is not whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
 }
 
 #[cfg(test)]
@@ -287,7 +298,12 @@ mod tests {
             masked: BTreeMap::from([("EMAIL".into(), 2)]),
             unmasked: Some(Unmasked { policies: vec!["fraud-desk".into()] }),
             evidence: Some(Evidence { client: Some(Leg::default()), upstream: Some(leg) }),
-            recording: Some(Recording { id: "rec_1".into(), sha256: Some("00".into()) }),
+            recording: Some(Recording {
+                id: "rec_1".into(),
+                sha256: Some("00".into()),
+                gaps: 1,
+                failure: Some("it is full".into()),
+            }),
             ..Event::default()
         };
         let json = serde_json::to_value(&event).unwrap();
@@ -328,6 +344,8 @@ mod tests {
             "/evidence/upstream/url",
             "/recording/id",
             "/recording/sha256",
+            "/recording/gaps",
+            "/recording/failure",
         ] {
             assert!(json.pointer(pointer).is_some(), "{pointer}");
         }

@@ -11,6 +11,7 @@ pub mod identity;
 pub mod mask;
 pub mod pipeline;
 pub mod policy;
+pub mod record;
 pub mod respond;
 pub mod session;
 pub mod store;

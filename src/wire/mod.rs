@@ -80,6 +80,8 @@ pub mod code {
     pub const MASKING_FAILED: &str = "masking_failed";
     /// The audit log cannot be written, so nothing is forwarded. HTTP 503.
     pub const AUDIT_UNAVAILABLE: &str = "audit_unavailable";
+    /// The exchange must be recorded and cannot be, so nothing is forwarded or nothing more of it is. HTTP 503.
+    pub const RECORDING_UNAVAILABLE: &str = "recording_unavailable";
     /// A limit of the model or the gateway. HTTP 413 or 429.
     pub const LIMIT: &str = "limit";
     /// The gateway is going away; reconnect. HTTP 503.

@@ -82,7 +82,7 @@ fn read(text: &str, report: &mut Report) -> Option<Config> {
     let mut root = reader::Table::root(document.get_ref());
     let gateway = section::gateway::read(&mut root, report);
     let tls = section::tls::read(&mut root, gateway.public_url.as_ref(), report);
-    let database = section::storage::read(&mut root, &gateway.state, report);
+    let (database, recordings) = section::storage::read(&mut root, &gateway.state, report);
     let audit = section::audit::read(&mut root, report);
     let approvals = section::approvals::read(&mut root, report);
     let sessions = section::sessions::read(&mut root, report);
@@ -128,6 +128,7 @@ fn read(text: &str, report: &mut Report) -> Option<Config> {
         approval_lapse: approvals.lapse,
         notify: approvals.notify,
         audit,
+        recordings,
         metrics: gateway.metrics,
     })
 }

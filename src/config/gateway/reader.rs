@@ -218,18 +218,6 @@ impl<'d> Table<'d> {
         self.entries.iter().any(|(key, _)| keys.contains(&key.get_ref().as_ref()))
     }
 
-    /// Keys that mean something, but not to this version: better refused than ignored.
-    pub(super) fn unsupported(&mut self, keys: &[&'static str], report: &mut Report) {
-        for key in keys {
-            let value = self.take(key);
-            // Not worth suggesting to somebody who mistyped something else.
-            self.known.pop();
-            if let Some(value) = value {
-                value.unsupported(&format!("`{key}`"), report);
-            }
-        }
-    }
-
     /// Reports the keys that nobody took.
     pub(super) fn finish(mut self, report: &mut Report) {
         self.known.sort_unstable();
@@ -352,13 +340,6 @@ impl<'d> Value<'d> {
 
     pub(super) fn warning(&self, message: &str, remedy: &str, report: &mut Report) {
         report.warning(&self.span, message.to_owned(), Some(remedy.to_owned()));
-    }
-
-    /// What this version would have to ignore.
-    pub(super) fn unsupported(&self, what: &str, report: &mut Report) {
-        let message = format!("{what} is not supported by this version of hoopctl");
-        let remedy = "remove it; what has no effect is refused, so that nobody relies on it".to_owned();
-        report.mistake(&self.key, message, Some(remedy));
     }
 }
 

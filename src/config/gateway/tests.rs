@@ -169,6 +169,8 @@ fn the_least_configuration_has_the_documented_defaults() {
     assert_eq!(config.certs.source, certs::Source::Own);
     assert_eq!(config.certs.overlap, Duration::from_hours(24 * 30));
     assert_eq!(config.store.database, Path::new("/var/lib/hoopctl/gateway.db"));
+    assert_eq!(config.recordings.folder, Path::new("/var/lib/hoopctl/recordings"));
+    assert!(config.recordings.recipients.is_empty());
     assert_eq!(config.policies, dir.path().join("policies"));
     assert_eq!(config.metrics, None);
     assert!(!config.audit.power_loss && !config.audit.keeps_input);
@@ -176,6 +178,7 @@ fn the_least_configuration_has_the_documented_defaults() {
     assert_eq!(config.identity.session_life, Duration::from_hours(12));
     let model = &config.models[0];
     assert_eq!((model.dialect, model.finish_on_fin, model.body_limit), (Dialect::Detect, false, None));
+    assert_eq!(model.record, crate::gateway::record::Terms::default());
     assert_eq!(model.upstream.idle, Duration::from_mins(10));
     assert_eq!(model.upstream.relaxed_networks, ["unix", "127.0.0.0/8", "::1/128"]);
     assert!(!model.upstream.relaxed);
@@ -236,7 +239,9 @@ client_key = "key.pem"
 server_name = "fraud"
 credential = { header = "Authorization", value = { file = "secret", prefix = "Bearer " } }
 labels = { risk = "high", data = "pii" }
-record = "off"
+record = "full"
+record_failure = "continue"
+keep = "90d"
 on_client_fin = "finish"
 limits = { body = "32MiB", idle = "90s", requests_per_minute = 600, per_caller = { concurrent = 4 }, groups = { "ML engineers" = { tokens_per_day = 2_000_000 } } }
 [[model]]
@@ -547,6 +552,10 @@ fn the_documentation_names_every_key() {
         "limits.idle",
         "on_client_fin",
         "record",
+        "record_failure",
+        "keep",
+        "recordings",
+        "recipients",
         "mask",
         "pattern",
         "validator",

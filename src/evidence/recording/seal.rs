@@ -20,7 +20,7 @@ const LEVEL: i32 = 1;
 const MAX_IDENTITIES: usize = 64 * 1024;
 
 /// Those who can open what is sealed to them: age public keys.
-#[derive(Clone)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Recipients(Vec<x25519::Recipient>);
 
 /// Private keys of such.

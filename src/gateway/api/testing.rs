@@ -72,6 +72,7 @@ impl World {
             scribe.clone(),
             limits,
             mask::Keys::new(&[0; 32]),
+            crate::gateway::record::doubles::unused(),
             clock.clone(),
         )
         .unwrap();

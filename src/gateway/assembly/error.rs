@@ -82,6 +82,13 @@ impl StartError {
         )
     }
 
+    pub(super) fn recording_key(path: &Path, error: &io::Error) -> Self {
+        Self::new(
+            format!("the key of the gateway's recordings, {}, cannot be used: {error}", path.display()),
+            "restore it from a backup: without it nobody opens the recordings made so far; or move it aside, and a new one is made",
+        )
+    }
+
     pub(super) fn pipeline(error: &PipelineError) -> Self {
         Self::new(error.to_string(), "check the [[model]] tables with `hoopctl gateway check`")
     }

@@ -42,6 +42,7 @@ use super::{
     mask,
     pipeline::{self, Pipeline, limits::Limits},
     policy::{ModelFacts, Policies},
+    record::{self, Recordings},
     session::{Ingress, Phases, Sessions},
     store::{self, Store},
 };
@@ -60,6 +61,9 @@ const QUIET: Duration = Duration::from_secs(3);
 
 /// The secret of masked values' hashes, in `state`.
 const MASK_KEY: &str = "mask.key";
+
+/// What opens recordings that no recipients are configured for, in `state`.
+const RECORDING_KEY: &str = "recording.key";
 
 /// Everything `gateway.toml` says, parsed.
 #[derive(Clone, Debug)]
@@ -82,6 +86,8 @@ pub struct Config {
     pub notify: NotifyConfig,
     /// How durable the audit log is.
     pub audit: audit::Config,
+    /// Where recordings lie, and who opens them.
+    pub recordings: record::Config,
     /// Where Prometheus metrics and health are served; never the public port.
     pub metrics: Option<SocketAddr>,
 }
@@ -130,6 +136,7 @@ struct Rooms {
     policies: Arc<ArcSwap<Policies>>,
     approvals: Approvals,
     pipeline: Pipeline,
+    recordings: Recordings,
     notifier: Arc<Notifier>,
 }
 
@@ -156,13 +163,17 @@ impl Background {
     }
 
     /// Ends every task, the scribe's and the log's last: when this resolves, the state folder is free for another gateway.
-    async fn end(self, scribe: &Scribe, log: &Log) {
+    async fn end(self, recordings: Option<&Recordings>, scribe: &Scribe, log: &Log) {
         self.phases.stop();
         self.rotation.cancel();
         self.limits.cancel();
         self.notices.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        // The ends of exchanges are written once their recordings are.
+        if let Some(recordings) = recordings {
+            recordings.closed().await;
+        }
         self.scribe.cancel();
         scribe.closed().await;
         log.closed().await;
@@ -190,7 +201,7 @@ impl Gateway {
         match Self::open(config, clock, (store, scribe.clone(), log.clone()), background).await {
             Ok(gateway) => Ok(gateway),
             Err((error, background)) => {
-                background.end(&scribe, &log).await;
+                background.end(None, &scribe, &log).await;
                 Err(error)
             }
         }
@@ -281,7 +292,8 @@ impl Gateway {
             let _ = (&mut self.listening).await;
         }
         witness::tell(&self.rooms.scribe, &self.rooms.clock, "gateway_stop", "the gateway has stopped");
-        self.background.end(&self.rooms.scribe, &self.rooms.log).await;
+        let Rooms { recordings, scribe, log, .. } = &self.rooms;
+        self.background.end(Some(recordings), scribe, log).await;
         tracing::info!("the gateway has stopped");
     }
 
@@ -332,6 +344,7 @@ impl Rooms {
         .await
         .map_err(|e| StartError::approvals(&e))?;
         let limits = Limits::open(store.limits(), clock.clone()).await.map_err(|e| StartError::limits(&e))?;
+        let recordings = recordings(config, &store, clock)?;
         let pipeline = Pipeline::new(
             config.models.clone(),
             Arc::clone(&policies),
@@ -339,10 +352,13 @@ impl Rooms {
             scribe.clone(),
             limits.clone(),
             mask_keys(&config.store.state)?,
+            recordings.clone(),
             clock.clone(),
         )
         .map_err(|e| StartError::pipeline(&e))?;
         background.tasks.spawn(limits.keep(background.limits.clone()));
+        let removed = witness::of_recordings(scribe.clone(), clock.clone());
+        background.tasks.spawn(recordings.clone().keep(background.limits.clone(), removed));
         let models = pipeline.clone();
         identities.judge_models(Box::new(move |caller, name| {
             models.models_for(caller, None, None).iter().any(|model| model.name == name)
@@ -351,7 +367,18 @@ impl Rooms {
             api::ApiState { identities, pipeline, approvals, policies, scribe, log, clock: clock.clone() };
         let notifier = notifier(&config.notify, &state, background).await?;
         let api::ApiState { identities, pipeline, approvals, policies, scribe, log, clock } = state;
-        Ok(Self { clock, store, scribe, log, identities, policies, approvals, pipeline, notifier })
+        Ok(Self {
+            clock,
+            store,
+            scribe,
+            log,
+            identities,
+            policies,
+            approvals,
+            pipeline,
+            recordings,
+            notifier,
+        })
     }
 
     fn reception(&self) -> Reception {
@@ -408,6 +435,20 @@ fn mask_keys(state: &Path) -> Result<mask::Keys, StartError> {
     Ok(mask::Keys::new(&secret))
 }
 
+/// Recordings, sealed to those who are configured, or to a key of the gateway's own. What was sealed to that can be opened here also
+/// once there are others.
+fn recordings(config: &Config, store: &Store, clock: &Clock) -> Result<Recordings, StartError> {
+    let record::Config { folder, recipients } = &config.recordings;
+    let key = config.store.state.join(RECORDING_KEY);
+    let own = record::own_key(&key, recipients.is_empty()).map_err(|e| StartError::recording_key(&key, &e))?;
+    let recipients = match &own {
+        Some(own) if recipients.is_empty() => own.recipients(),
+        _ => recipients.clone(),
+    };
+    let keys = record::Keys { recipients, identities: own };
+    Ok(Recordings::new(keys, store.recordings(folder), clock.clone()))
+}
+
 async fn open_store(
     config: &Config,
     clock: &Clock,
@@ -452,8 +493,9 @@ async fn serve_operator(
     let phases = background.phases.clone();
     let upstreams = Upstreams::new(rooms.pipeline.clone());
     let measured = rooms.pipeline.meters();
+    let recording = rooms.recordings.meters();
     let scribe = rooms.scribe.clone();
-    let operator = Operator::new(meters, measured, upstreams, scribe, certificates.clone(), phases.clone());
+    let operator = Operator::new(meters, (measured, recording), upstreams, scribe, certificates.clone(), phases.clone());
     background.tasks.spawn(operator.serve(listener, phases, rooms.clock.clone()));
     Ok(Some(bound))
 }

@@ -19,7 +19,7 @@ use crate::{
         accept::{self, https},
         audit::{Scribe, Stats},
         certs::Certificates,
-        pipeline,
+        pipeline, record,
         session::Phases,
     },
 };
@@ -61,7 +61,7 @@ struct Exchanges {
 impl Operator {
     pub(super) fn new(
         meters: &accept::Meters,
-        exchanging: &pipeline::Meters,
+        (exchanging, recording): (&pipeline::Meters, &record::Meters),
         upstreams: Upstreams,
         scribe: Scribe,
         certificates: Certificates,
@@ -72,6 +72,7 @@ impl Operator {
         registry.register("build", "This program", build);
         meters.register(&mut registry);
         exchanging.register(&mut registry);
+        recording.register(&mut registry);
         registry.register_collector(Box::new(upstreams));
         let certificate_expiry = Family::<Which, Gauge>::default();
         registry.register(

@@ -88,6 +88,8 @@ fn needs_restart(running: &Config, new: &Config) -> Vec<&'static str> {
         ("sessions", sessions(running) != sessions(new)),
         ("tls", tls(running) != tls(new)),
         ("storage.database", running.store.database != new.store.database),
+        ("storage.recordings", running.recordings.folder != new.recordings.folder),
+        ("storage.recipients", running.recordings.recipients != new.recordings.recipients),
         ("approvals", running.approval_lapse != new.approval_lapse),
         ("audit", running.audit != new.audit),
     ];

@@ -105,6 +105,7 @@ async fn metrics_show_each_server_of_each_model_and_follow_a_reload() {
         body_limit: None,
         limits: Default::default(),
         mask: None,
+        record: Default::default(),
     };
     let world = World::start_with(vec![model(&["https://localhost:9", "unix:/m.sock"])]).await;
     let metrics = get(&world, "/metrics").await;

@@ -13,6 +13,7 @@ use crate::{
         audit::Scribe,
         certs,
         identity::{Caller, Happening, Witness},
+        record::{RecordError, Removed},
     },
     id,
 };
@@ -54,6 +55,21 @@ pub(super) fn of_certificates(scribe: Scribe, clock: Clock) -> certs::Witness {
         let (kind, detail) = of_certificate(happening);
         note(&scribe, Event { detail: Some(detail), ..blank(&clock, kind) });
     })
+}
+
+/// Writes what is removed of recordings to the audit log, before it is.
+pub(super) fn of_recordings(
+    scribe: Scribe,
+    clock: Clock,
+) -> impl Fn(Removed) -> Result<(), RecordError> + Send + Sync + 'static {
+    move |removed| {
+        let Removed { model, keep, recordings } = removed;
+        let days = keep.as_secs() / 86_400;
+        let kept = if days > 0 { format!("{days}d") } else { format!("{}h", keep.as_secs() / 3600) };
+        let detail = format!("recordings are removed, which are kept for {kept}: {}", recordings.join(" "));
+        let event = Event { model: Some(model), detail: Some(detail), ..blank(&clock, "recording_deleted") };
+        scribe.note(event).map_err(|error| RecordError(error.to_string()))
+    }
 }
 
 fn of_certificate(happening: certs::Happening) -> (&'static str, String) {

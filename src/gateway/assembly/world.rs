@@ -15,6 +15,7 @@ use crate::{
         certs::{self, Authority},
         identity::{self, Caller, DevUser, ProviderConfig, ProviderKind, SessionRow},
         pipeline::ModelConfig,
+        record,
         store,
     },
     tls::{CertificateDer, HotKey, Identity, Trust},
@@ -170,6 +171,7 @@ pub(in crate::gateway) fn config(folder: &Path) -> Config {
         approval_lapse: approval::DEFAULT_LAPSE,
         notify: approval::notify::NotifyConfig::default(),
         audit: audit::Config::default(),
+        recordings: record::Config { folder: folder.join("recordings"), recipients: Default::default() },
         metrics: Some((Ipv4Addr::LOCALHOST, 0).into()),
     }
 }

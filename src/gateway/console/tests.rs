@@ -95,6 +95,7 @@ impl World {
             scribe,
             limits,
             mask::Keys::new(&[0; 32]),
+            crate::gateway::record::doubles::unused(),
             clock.clone(),
         )
         .unwrap();

@@ -88,7 +88,8 @@ impl Masking {
     }
 
     /// The same, whose masks do not count.
-    pub(super) fn quiet(&self) -> Self {
+    #[must_use]
+    pub fn quiet(&self) -> Self {
         Self {
             rules: Arc::clone(&self.rules),
             fields: Arc::clone(&self.fields),

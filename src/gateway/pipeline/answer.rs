@@ -4,7 +4,7 @@ use std::{
     fmt,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -22,6 +22,7 @@ use super::{
     exchange::{Exchange, Outcome},
     headers,
     masked::{Broken, Masked},
+    recorded::{Hold, Recorded},
 };
 use crate::{
     gateway::{
@@ -63,6 +64,8 @@ struct Streaming {
     in_trailers: bool,
     ending: Ending,
     authority: Option<Authority>,
+    /// Ends it, or holds it back, for its recording's sake.
+    recording: Option<Hold>,
 }
 
 /// What becomes of an answer that the gateway ends early, once what came before has been sent.
@@ -121,6 +124,7 @@ impl Answer {
             (grant.ended().clone(), Ending::of(&ended, in_trailers))
         });
         let signals = Arc::clone(exchange.signals());
+        let recording = exchange.recorded().map(Recorded::hold);
         let streaming = Box::new(Streaming {
             body,
             masked: masked.map(Box::new),
@@ -132,6 +136,7 @@ impl Answer {
             in_trailers,
             ending: Ending::None,
             authority: None,
+            recording,
         });
         let kind = match grant {
             None => Kind::Streaming(streaming),
@@ -341,6 +346,12 @@ impl Streaming {
         {
             return self.revoked(cx);
         }
+        if let Some(recording) = &mut self.recording
+            && let Err(problem) = ready!(recording.poll(cx))
+        {
+            self.exchange.finish(Outcome::RecordingFailed);
+            return self.fail(&problem, cx);
+        }
         match self.poll_body(cx) {
             Poll::Ready(Some(Ok(mut frame))) => {
                 if let Some(trailers) = frame.trailers_mut() {
@@ -350,6 +361,7 @@ impl Streaming {
                     }
                 }
                 self.last = Instant::now();
+                self.exchange.gave(&frame);
                 // The server does not ask again once it knows the end, and trailers are one; by then the finish must be written.
                 if frame.is_trailers() || self.is_body_over() {
                     self.exchange.finish(Outcome::Complete);

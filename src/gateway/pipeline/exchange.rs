@@ -2,7 +2,9 @@
 
 use std::{fmt::Write, sync::Arc};
 
-use http::{HeaderMap, StatusCode, header, request::Parts};
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header, request::Parts, response};
+use http_body::Frame;
 use tokio::time::Instant;
 
 use super::{
@@ -11,10 +13,14 @@ use super::{
     limits::{Admitted, Limits},
     meters::Meters,
     path::{Figures, Way},
+    recorded::Recorded,
 };
 use crate::{
     clock,
-    evidence::event::{self, Event, Leg},
+    evidence::{
+        event::{self, Event, Leg},
+        recording::Side,
+    },
     gateway::{
         approval::Grant,
         audit::{Intent, Scribe},
@@ -48,6 +54,8 @@ pub(super) enum Outcome {
     ApprovalEnded,
     /// The answer could not be masked.
     MaskingFailed,
+    /// It could not be recorded any more.
+    RecordingFailed,
     /// The gateway ended it.
     Aborted,
 }
@@ -63,6 +71,7 @@ impl Outcome {
             Self::Revoked => "revoked",
             Self::ApprovalEnded => "approval_ended",
             Self::MaskingFailed => "masking_failed",
+            Self::RecordingFailed => "recording_failed",
             Self::Aborted => "aborted",
         }
     }
@@ -81,6 +90,7 @@ pub(super) struct Draft {
     /// Masks what the event shows of the request, and counts what is masked of the answer.
     masking: Option<Arc<Masking>>,
     admitted: Option<Admitted>,
+    recorded: Option<Recorded>,
 }
 
 impl Draft {
@@ -113,6 +123,7 @@ impl Draft {
             asked: None,
             masking: None,
             admitted: None,
+            recorded: None,
         }
     }
 
@@ -159,6 +170,24 @@ impl Draft {
     /// Limits have room; it is held until the exchange ends.
     pub(super) fn admitted(&mut self, admitted: Admitted) {
         self.admitted = Some(admitted);
+    }
+
+    /// It is recorded, if it is; thrown away unless it is intended.
+    pub(super) fn recorded(&mut self, recorded: Option<Recorded>) {
+        self.event.recording = recorded
+            .as_ref()
+            .map(|recorded| event::Recording { id: recorded.id().to_owned(), ..event::Recording::default() });
+        self.recorded = recorded;
+    }
+
+    /// Its recording.
+    pub(super) fn recording(&self) -> Option<&Recorded> {
+        self.recorded.as_ref()
+    }
+
+    /// Whether its bodies are recorded.
+    pub(super) fn records_bodies(&self) -> bool {
+        self.recorded.as_ref().is_some_and(Recorded::is_full)
     }
 
     pub(super) fn permitted(&mut self, permit: &Permit, grant: Option<&Grant>) {
@@ -223,6 +252,7 @@ impl Draft {
             converses: false,
             reading: None,
             admitted: self.admitted.take(),
+            recorded: self.recorded.take(),
             limits: way.stages.limits.clone(),
             meters: way.stages.meters.clone(),
             grant,
@@ -235,6 +265,8 @@ impl Draft {
             return;
         }
         let mut event = self.event.clone();
+        // What was begun of it is thrown away.
+        event.recording = None;
         show(&mut event, self.asked.as_ref(), self.masking.as_ref()).await;
         event.detail = Some(format!("{}: {}", problem.code(), problem.message()));
         event.response = Some(event::Response {
@@ -271,6 +303,7 @@ pub(super) struct Exchange {
     converses: bool,
     reading: Option<Box<Reading>>,
     admitted: Option<Admitted>,
+    recorded: Option<Recorded>,
     limits: Limits,
     meters: Meters,
     /// The approval it lives by.
@@ -291,20 +324,44 @@ impl Exchange {
         self.grant.as_ref()
     }
 
-    /// Does something unless the approval ends before it is done: then it is dropped, the exchange finished and the caller told.
+    /// Does something unless the approval or the recording ends before it is done: then it is dropped, the exchange finished and the
+    /// caller told.
     pub(super) async fn unless_ended<T>(&mut self, what: impl Future<Output = T>) -> Result<T, Problem> {
-        let problem = {
-            let Some(grant) = &self.grant else { return Ok(what.await) };
-            tokio::select! {
-                biased;
-                () = grant.ended().cancelled() => {}
-                done = what => return Ok(done),
+        let grant = self.grant.as_ref();
+        if grant.is_none() && self.recorded.is_none() {
+            return Ok(what.await);
+        }
+        let (problem, outcome) = tokio::select! {
+            biased;
+            () = ended(grant) => {
+                let id = grant.map(|grant| grant.id.as_str()).unwrap_or_default();
+                (Problem::approval_ended(id, self.model()), Outcome::ApprovalEnded)
             }
-            Problem::approval_ended(&grant.id, self.model())
+            problem = lost(self.recorded.as_ref()) => (problem, Outcome::RecordingFailed),
+            done = what => return Ok(done),
         };
         self.status(problem.http_status());
-        self.finish(Outcome::ApprovalEnded);
+        self.finish(outcome);
         Err(problem)
+    }
+
+    /// Its recording, while it is under way.
+    pub(super) fn recorded(&self) -> Option<&Recorded> {
+        self.recorded.as_ref()
+    }
+
+    /// The answer's head goes on to the caller; `empty`: no body follows.
+    pub(super) fn replied(&self, head: &response::Parts, empty: bool) {
+        if let Some(recorded) = &self.recorded {
+            recorded.replied(head, empty);
+        }
+    }
+
+    /// A frame of the answer goes on to the caller.
+    pub(super) fn gave(&self, frame: &Frame<Bytes>) {
+        if let Some(recorded) = &self.recorded {
+            recorded.said(Side::Model, frame);
+        }
     }
 
     pub(super) fn signals(&self) -> &Arc<Signals> {
@@ -416,10 +473,22 @@ impl Exchange {
             duration_ms: millis(self.began),
             outcome: outcome.word().to_owned(),
         });
-        if let Err(error) = intent.finish(event) {
-            // The intent stays on record, so the exchange is found `interrupted`, never lost.
-            tracing::error!(exchange = self.id, %error, "the end of an exchange could not be written to the audit log");
+        match self.recorded.take() {
+            None => write(intent, event),
+            // The event has the recording's digest, and waits for it no longer than is bounded there.
+            Some(recorded) => recorded.end(outcome.word(), move |recording| {
+                event.recording = Some(recording);
+                write(intent, event);
+            }),
         }
+    }
+}
+
+fn write(intent: Intent, event: Event) {
+    let exchange = event.exchange.clone();
+    if let Err(error) = intent.finish(event) {
+        // The intent stays on record, so the exchange is found `interrupted`, never lost.
+        tracing::error!(exchange, %error, "the end of an exchange could not be written to the audit log");
     }
 }
 
@@ -441,6 +510,14 @@ impl Drop for Exchange {
 pub(super) async fn ended(grant: Option<&Grant>) {
     match grant {
         Some(grant) => grant.ended().cancelled().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Resolves when an exchange that must be recorded cannot be; never where it need not be.
+pub(super) async fn lost(recorded: Option<&Recorded>) -> Problem {
+    match recorded {
+        Some(recorded) => recorded.lost().await,
         None => std::future::pending().await,
     }
 }

@@ -103,6 +103,16 @@ impl Plan {
         Engine::new(Form::WebSocket, self.interface, &self.masking)
     }
 
+    /// How the answer of this head would be read; `None` when it cannot be.
+    pub(super) fn veiled(&self, head: &response::Parts) -> Option<(Form, Option<Decoder>)> {
+        self.form(head)
+    }
+
+    /// Whether the answer is of a dialect whose names of things are known.
+    pub(super) fn is_interface(&self) -> bool {
+        self.interface
+    }
+
     fn form(&self, head: &response::Parts) -> Option<(Form, Option<Decoder>)> {
         if head.headers.contains_key(BINARY_TENSORS) {
             return None;
@@ -119,13 +129,17 @@ impl Plan {
             // It may begin in the middle of a value.
             return None;
         }
-        let mut encodings = headers::tokens(&head.headers, &header::CONTENT_ENCODING)
-            .filter(|encoding| !encoding.is_empty() && !encoding.eq_ignore_ascii_case(b"identity"));
-        let decoder = match (encodings.next(), encodings.next()) {
-            (None, _) => None,
-            (Some(encoding), None) => Some(Decoder::of(std::str::from_utf8(encoding).ok()?)?),
-            (Some(_), Some(_)) => return None,
-        };
-        Some((form, decoder))
+        Some((form, decoder(&head.headers)?))
+    }
+}
+
+/// What undoes the compression of a body, if it has one; `None` when that cannot be undone.
+pub(super) fn decoder(headers: &HeaderMap) -> Option<Option<Decoder>> {
+    let mut encodings = headers::tokens(headers, &header::CONTENT_ENCODING)
+        .filter(|encoding| !encoding.is_empty() && !encoding.eq_ignore_ascii_case(b"identity"));
+    match (encodings.next(), encodings.next()) {
+        (None, _) => Some(None),
+        (Some(encoding), None) => Decoder::of(std::str::from_utf8(encoding).ok()?).map(Some),
+        (Some(_), Some(_)) => None,
     }
 }

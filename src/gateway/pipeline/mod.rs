@@ -5,6 +5,7 @@
 //! direct ── one request of an HTTPS client ──▶
 //!   carried (the stream)                    door, request, dialect, limits, headers    exchange (the audit event, once)
 //!                                           rewritten ──▶ engine ◀── masking, masked, veiled (what is masked on its way)
+//!                                           recorded (what of it is kept)
 //! ```
 
 mod answer;
@@ -24,6 +25,7 @@ mod meters;
 mod models;
 mod notices;
 mod path;
+mod recorded;
 mod request;
 mod rewritten;
 mod serve;
@@ -55,6 +57,7 @@ use super::{
     identity::{Caller, Lease},
     mask,
     policy::{ModelFacts, Policies},
+    record::{self, Recordings},
     respond::Problem,
     upstream,
 };
@@ -87,6 +90,8 @@ pub struct ModelConfig {
     pub limits: limits::Config,
     /// How its answers are masked; `None`: they pass as they are.
     pub mask: Option<mask::Config>,
+    /// Whether its exchanges are recorded.
+    pub record: record::Terms,
 }
 
 impl ModelConfig {
@@ -135,6 +140,7 @@ struct Stages {
     scribe: Scribe,
     limits: Limits,
     mask_keys: mask::Keys,
+    recordings: Recordings,
     waiting: asking::Waiters,
     meters: Meters,
     clock: Clock,
@@ -179,10 +185,12 @@ impl Pipeline {
         scribe: Scribe,
         limits: Limits,
         mask_keys: mask::Keys,
+        recordings: Recordings,
         clock: Clock,
     ) -> Result<Self, PipelineError> {
         let models = models::open(models, &BTreeMap::new(), &limits, &clock)?;
         approvals.models_are(models::identities(&models));
+        recordings.keep_for(models::keeps(&models));
         let models = ArcSwap::from_pointee(models);
         let waiting = asking::Waiters::default();
         let meters = Meters::default();
@@ -193,6 +201,7 @@ impl Pipeline {
             scribe,
             limits,
             mask_keys,
+            recordings,
             waiting,
             meters,
             clock,
@@ -211,6 +220,7 @@ impl Pipeline {
     pub fn reload(&self, models: Vec<ModelConfig>) -> Result<(), PipelineError> {
         let models = models::open(models, &self.0.models.load(), &self.0.limits, &self.0.clock)?;
         let identities = models::identities(&models);
+        self.0.recordings.keep_for(models::keeps(&models));
         self.0.models.store(Arc::new(models));
         self.0.approvals.models_are(identities);
         Ok(())

@@ -1,6 +1,6 @@
 //! The models that can be reached, and which of them a caller may see.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
 use aws_lc_rs::digest;
 
@@ -74,6 +74,12 @@ fn names(config: &ModelConfig) -> Result<Option<Arc<dyn Names>>, PipelineError> 
 /// What each model is.
 pub(super) fn identities(models: &BTreeMap<String, Arc<Model>>) -> BTreeMap<String, String> {
     models.iter().map(|(name, model)| (name.clone(), model.identity.clone())).collect()
+}
+
+/// How long recordings of each model are kept, where that is said.
+pub(super) fn keeps(models: &BTreeMap<String, Arc<Model>>) -> BTreeMap<String, Duration> {
+    let keep = |(name, model): (&String, &Arc<Model>)| Some((name.clone(), model.config.record.keep?));
+    models.iter().filter_map(keep).collect()
 }
 
 /// A hash of what people look at when they approve a model: name, server, labels, and that its answers are masked: a yes to masked

@@ -23,7 +23,7 @@ use super::{
     masked::Masked,
     masking::Plan,
     models::Model,
-    request,
+    recorded, request,
     rewritten::{self, Rewritten},
     switch::{self, Veils},
 };
@@ -34,6 +34,7 @@ use crate::{
         identity::Caller,
         mask::Form,
         policy::Permit,
+        record::Level,
         respond::{Problem, Voice},
         upstream::{Answered, Meter, Outgoing, Source, Watch},
     },
@@ -123,6 +124,9 @@ async fn walk(
     if let Some(counts) = &model.counts {
         draft.admitted(counts.admit(&model.config.limits, &caller, way.stages.limits.now())?);
     }
+    // The recording, where the model has one: on its way to the store before anything is on its way to the model.
+    let unmasked = model.config.mask.is_some() && plan.is_none();
+    draft.recorded(recorded::begin(way, &model, &caller, &head, draft, unmasked).await?);
     let informed =
         head.extensions.get::<Arc<Requests>>().filter(|_| head.version == Version::HTTP_11).cloned();
     // From here on the request is the model's: hop-by-hop headers end at this hop (RFC 9110 §7.6.1).
@@ -130,6 +134,10 @@ async fn walk(
         plan.request(&mut head.headers);
     }
     let asked_masked = model.config.mask.as_ref().filter(|mask| mask.request).and(draft.masking().cloned());
+    if draft.records_bodies() {
+        // What is compressed tells nobody anything.
+        head.headers.remove(header::SEC_WEBSOCKET_EXTENSIONS);
+    }
     if asked_masked.is_some() {
         headers::uncompressed(&mut head.headers);
     }
@@ -165,7 +173,8 @@ async fn walk(
 
 /// What of the exchange is masked, and shown to anybody, is masked as the model is configured now.
 fn masked_by(way: &Way, model: &Model, draft: &mut Draft) {
-    if model.config.mask.is_some() || way.stages.scribe.keeps_input() {
+    let shown = way.stages.scribe.keeps_input() || model.config.record.level != Level::Off;
+    if model.config.mask.is_some() || shown {
         draft.masked_by(&model.masking(way.stages.mask_keys.of(&way.arrival.session)));
     }
 }
@@ -186,11 +195,22 @@ fn outgoing(
         }
         _ => None,
     };
+    let recorded = draft.recording();
     Ok(match masked {
-        None => Outgoing::new(early, Source::Caller(body), watch, limit),
+        None => {
+            let watch = match recorded {
+                Some(recorded) => Some(recorded.watch(&early, watch)),
+                None => watch,
+            };
+            Outgoing::new(early, Source::Caller(body), watch, limit)
+        }
         Some(form) => {
             let rewritten = Rewritten::new(early, body, watch, form);
-            Outgoing::new(Vec::new(), Source::Rewritten(Box::new(rewritten)), None, limit)
+            let watch = recorded.map(|recorded| {
+                recorded.asked_masked(head);
+                recorded.watch(&[], None)
+            });
+            Outgoing::new(Vec::new(), Source::Rewritten(Box::new(rewritten)), watch, limit)
         }
     })
 }
@@ -301,6 +321,7 @@ async fn send(
         Ok(mut answered) => {
             headers::towards_caller(&mut answered.head.headers);
             let masked = masked(plan.as_ref(), &mut answered, &mut exchange, model.upstream.idle()).await?;
+            exchange.replied(&answered.head, answered.body.is_end_stream());
             let in_trailers = grpc::ends_in_trailers(version, &answered.head.headers);
             let terms = Terms { idle: model.upstream.idle(), deadline, in_trailers };
             let answer = Answer::streaming(answered.body, masked, exchange, terms);

@@ -82,7 +82,7 @@ pub(super) fn form(
 }
 
 /// What a request's body is. Servers of the dialects that are understood read JSON whatever the content type says.
-fn of(head: &Parts, understood: bool) -> Option<Form> {
+pub(super) fn of(head: &Parts, understood: bool) -> Option<Form> {
     let kind = head.headers.get(header::CONTENT_TYPE).map(|kind| kind.to_str().unwrap_or_default());
     let path = head.uri.path();
     match kind {

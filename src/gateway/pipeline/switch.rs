@@ -10,6 +10,7 @@ use std::{
 };
 
 use http::{Request, Response, header};
+use http_body::Body as _;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -26,10 +27,12 @@ use super::{
     masking::Plan,
     models::Model,
     path::{self, Way, failed},
+    recorded::{Recorded, Tap, Taped},
     veiled::Veiled,
     websocket::{self, Close, Frames},
 };
 use crate::{
+    evidence::recording::Side,
     gateway::{
         framing::Malformed,
         mask::Unknown,
@@ -87,6 +90,7 @@ pub(super) async fn send(
     let Some(server) = server else {
         headers::towards_caller(&mut answered.head.headers);
         let masked = path::masked(veils.answer.as_ref(), &mut answered, &mut exchange, idle).await?;
+        exchange.replied(&answered.head, answered.body.is_end_stream());
         let terms = Terms { idle, deadline: None, in_trailers: false };
         let answer = Answer::streaming(answered.body, masked, exchange, terms);
         return Ok(Response::from_parts(answered.head, answer));
@@ -100,6 +104,9 @@ pub(super) async fn send(
     let asked = veils.asked.filter(|_| converses);
     exchange.switched(&answered.head.headers);
     headers::towards_caller_switching(&mut answered.head.headers);
+    if let Some(recorded) = exchange.recorded() {
+        recorded.switched(&answered.head, converses, asked.is_some());
+    }
     let frames = converses.then(Frames::default);
     way.signals.switch(Box::pin(carry(
         (caller, asked),
@@ -129,24 +136,33 @@ async fn carry(
         }
     };
     let noting = Noting { io: TokioIo::new(caller), failed: false, frames, cut: false, close: None };
-    let mut caller = Veiled::new(noting, asked);
+    let (of_caller, of_server) = (tap(&exchange, Side::Caller), tap(&exchange, Side::Model));
+    let lost = exchange.recorded().map(Recorded::lost_token);
+    let mut caller = Taped::new(Veiled::new(noting, asked), of_caller);
     let over = CancellationToken::new();
     let heard = Heard { io: TokioIo::new(server), exchange: &mut exchange, deaf: false, over: over.clone() };
-    let mut server = Veiled::new(heard, masked);
-    let grant = server.side.exchange.grant().cloned();
+    let mut server = Taped::new(Veiled::new(heard, masked), of_server);
+    let grant = server.io.side.exchange.grant().cloned();
     let spliced = tokio::select! {
         biased;
         () = revoked.cancelled() => {
-            server.side.exchange.finish(Outcome::Revoked);
-            if !caller.side.say(Close::Policy).await {
-                server.side.exchange.signals().revoke();
+            server.io.side.exchange.finish(Outcome::Revoked);
+            if !caller.io.side.say(Close::Policy).await {
+                server.io.side.exchange.signals().revoke();
             }
             return;
         }
         () = ended(grant.as_ref()) => {
-            server.side.exchange.finish(Outcome::ApprovalEnded);
-            if !caller.side.say(Close::Policy).await {
-                server.side.exchange.signals().answer_cut();
+            server.io.side.exchange.finish(Outcome::ApprovalEnded);
+            if !caller.io.side.say(Close::Policy).await {
+                server.io.side.exchange.signals().answer_cut();
+            }
+            return;
+        }
+        () = cancelled(lost) => {
+            server.io.side.exchange.finish(Outcome::RecordingFailed);
+            if !caller.io.side.say(Close::Unrecorded).await {
+                server.io.side.exchange.signals().answer_cut();
             }
             return;
         }
@@ -157,7 +173,8 @@ async fn carry(
             Ok(())
         }
     };
-    let unreadable = server.is_unreadable() || caller.is_unreadable();
+    let unreadable = server.io.is_unreadable() || caller.io.is_unreadable();
+    let caller = &mut caller.io;
     match spliced {
         Ok(()) => {
             exchange.finish(if caller.side.cut { Outcome::UpstreamCut } else { Outcome::Complete });
@@ -174,6 +191,19 @@ async fn carry(
                 exchange.signals().answer_cut();
             }
         }
+    }
+}
+
+/// What records one side, where it is recorded.
+fn tap(exchange: &Exchange, side: Side) -> Option<Tap> {
+    exchange.recorded().map(|recorded| recorded.tap(side))
+}
+
+/// Resolves when a token is cancelled; never without one.
+async fn cancelled(token: Option<CancellationToken>) {
+    match token {
+        Some(token) => token.cancelled().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -16,6 +16,8 @@ pub(super) enum Close {
     BadGateway,
     /// The model's server has sent what cannot be masked.
     Unreadable,
+    /// The conversation must be recorded and cannot be.
+    Unrecorded,
 }
 
 impl Close {
@@ -24,6 +26,7 @@ impl Close {
         let (code, reason): (u16, &str) = match self {
             Self::Policy => (1008, "the gateway: your login or approval has ended"),
             Self::Unreadable => (1011, "the gateway: the model's answer cannot be masked"),
+            Self::Unrecorded => (1011, "the gateway: the conversation cannot be recorded"),
             Self::BadGateway => (1014, "the gateway: the model's server cut the connection"),
         };
         let length = u8::try_from(2 + reason.len()).unwrap_or_default();

@@ -12,7 +12,8 @@ pub use dialect::{Dialect, Voice};
 pub use shape::{CODE_HEADER, REQUEST_ID_HEADER, grpc_message};
 
 use super::{
-    audit::AuditError, framing::Malformed, mask::NotUnderstood, policy::Verdict, upstream::UpstreamError,
+    audit::AuditError, framing::Malformed, mask::NotUnderstood, policy::Verdict, record::RecordError,
+    upstream::UpstreamError,
 };
 use crate::wire::{Refusal, code};
 
@@ -168,6 +169,16 @@ impl From<Refusal> for Problem {
     }
 }
 
+impl From<RecordError> for Problem {
+    fn from(_: RecordError) -> Self {
+        Self::new(
+            code::RECORDING_UNAVAILABLE,
+            "exchanges with this model are recorded, and this one cannot be, so it does not go on",
+        )
+        .remedy("tell the gateway's operator: the cause is in the gateway's log; try again later")
+    }
+}
+
 impl From<AuditError> for Problem {
     fn from(_: AuditError) -> Self {
         Self::new(
@@ -305,7 +316,9 @@ pub fn status(word: &str) -> StatusCode {
         | code::UPSTREAM_MALFORMED
         | code::MASKING_FAILED => StatusCode::BAD_GATEWAY,
         code::UPSTREAM_TIMEOUT => StatusCode::GATEWAY_TIMEOUT,
-        code::AUDIT_UNAVAILABLE | code::DRAINING => StatusCode::SERVICE_UNAVAILABLE,
+        code::AUDIT_UNAVAILABLE | code::RECORDING_UNAVAILABLE | code::DRAINING => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

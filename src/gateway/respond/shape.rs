@@ -138,6 +138,7 @@ impl Problem {
             | code::UPSTREAM_UNTRUSTED
             | code::UPSTREAM_CREDENTIAL
             | code::AUDIT_UNAVAILABLE
+            | code::RECORDING_UNAVAILABLE
             | code::DRAINING => 14,
             code::LOGIN_REQUIRED | code::LOCAL_KEY => 16,
             _ => 13,

@@ -174,6 +174,7 @@ async fn endless() -> (ModelConfig, tokio::sync::mpsc::UnboundedReceiver<()>) {
         body_limit: None,
         limits: Default::default(),
         mask: None,
+        record: Default::default(),
     };
     (model, ends)
 }

@@ -5,6 +5,8 @@
 //!    lock            held while a gateway runs; its process id inside
 //!    journal/        the audit journal's files, see [`journal`]
 //!    log/            the verifiable log's checkpoint and tiles, see [`log`]
+//!    recordings/     see [`recordings`]; elsewhere with `[storage] recordings`
+//!    recording.key   0600: what opens them where no recipients are configured
 //!    log.key         0600: what checkpoints are signed with; log.vkey, for everybody, is its public half
 //!  gateway.db        0600: sessions, one-time things, requests for approval, the audit ledger
 //! ```
@@ -16,7 +18,7 @@ use std::{
 };
 
 use crate::{
-    gateway::{approval, audit, identity, pipeline},
+    gateway::{approval, audit, identity, pipeline, record},
     secret,
 };
 
@@ -29,6 +31,7 @@ mod ledger;
 mod limits;
 mod lock;
 mod log;
+mod recordings;
 mod segment;
 mod sessions;
 mod sqlite;
@@ -111,7 +114,7 @@ struct Rooms {
     database: sqlite::Database,
     journal: Arc<journal::FileJournal>,
     log: Arc<log::FileLog>,
-    _lock: Arc<lock::Lock>,
+    lock: Arc<lock::Lock>,
 }
 
 impl Store {
@@ -131,7 +134,7 @@ impl Store {
         .await
         .map_err(|e| OpenError::file(&config.state)(io::Error::other(e)))??;
         let log = Arc::new(log::FileLog::new(&config.state, Arc::clone(&lock)));
-        Ok(Self { rooms: Arc::new(Rooms { database, journal: Arc::new(journal), log, _lock: lock }) })
+        Ok(Self { rooms: Arc::new(Rooms { database, journal: Arc::new(journal), log, lock }) })
     }
 
     /// What identity keeps.
@@ -162,6 +165,11 @@ impl Store {
     /// The verifiable side of the audit log.
     pub fn log(&self) -> Arc<dyn audit::LogStore> {
         Arc::<log::FileLog>::clone(&self.rooms.log)
+    }
+
+    /// Recordings, in this folder.
+    pub fn recordings(&self, folder: &Path) -> Arc<dyn record::Shelf> {
+        Arc::new(recordings::FileShelf::new(folder.to_owned(), Arc::clone(&self.rooms.lock)))
     }
 
     /// Closes the database's connections after what they are doing; later calls fail. The lock is held until the last clone is gone.

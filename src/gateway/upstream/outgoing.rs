@@ -297,8 +297,10 @@ impl Flow {
         if self.ended || self.body.is_end_stream() {
             return Poll::Ready(Ok(None));
         }
+        ready!(self.poll_watch(cx));
         Poll::Ready(match ready!(self.body.poll_frame(cx)) {
             Some(Ok(frame)) => {
+                self.watch_trailers(&frame);
                 if let Some(data) = frame.data_ref()
                     && self.watch.as_mut().is_some_and(|watch| !watch.passes(data))
                 {
@@ -316,6 +318,17 @@ impl Flow {
                 Ok(None)
             }
         })
+    }
+
+    /// Ready when whoever reads the body can read more.
+    fn poll_watch(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.watch.as_mut().map_or(Poll::Ready(()), |watch| watch.poll_ready(cx))
+    }
+
+    fn watch_trailers(&mut self, frame: &Frame<Bytes>) {
+        if let (Some(watch), Some(trailers)) = (&mut self.watch, frame.trailers_ref()) {
+            watch.trailers(trailers);
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -345,6 +358,9 @@ impl Flow {
     fn close(&mut self, meter: &Meter) {
         self.room = None;
         if let Some(hash) = self.hash.take() {
+            if let Some(watch) = &mut self.watch {
+                watch.ends();
+            }
             let mut sha256 = [0; 32];
             sha256.copy_from_slice(hash.finish().as_ref());
             // Set once: a body that was sent twice is the same both times.
@@ -388,10 +404,16 @@ impl Flow {
         let polled = match early {
             Some(frame) => Some(Ok(frame)),
             None if self.ended => None,
-            None => ready!(self.body.poll_frame(cx)),
+            None => {
+                ready!(self.poll_watch(cx));
+                ready!(self.body.poll_frame(cx))
+            }
         };
         Poll::Ready(match polled {
             Some(Ok(frame)) => {
+                if watched {
+                    self.watch_trailers(&frame);
+                }
                 if let Some(data) = frame.data_ref() {
                     if let Err(cut) = self.pass(data, watched, meter) {
                         return Poll::Ready(Some(Err(cut)));

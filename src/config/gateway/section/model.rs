@@ -19,6 +19,7 @@ use crate::{
             limits::{self, Amounts},
         },
         policy::ModelFacts,
+        record::{self, Failure, Level},
         upstream,
     },
     tls,
@@ -26,6 +27,9 @@ use crate::{
 
 /// The longest silence of an upstream when nothing is said.
 const IDLE: Duration = Duration::from_mins(10);
+
+/// The shortest time that recordings are kept.
+const MIN_KEEP: Duration = Duration::from_hours(1);
 
 /// The longest label, key or value, in characters.
 const MAX_LABEL: usize = 256;
@@ -68,7 +72,7 @@ pub(in crate::config::gateway) fn read(
         let finish_on_fin = table.read("on_client_fin", report, |value, report| {
             value.one_of(&[("leave", false), ("finish", true)], report)
         });
-        record(&mut table, report);
+        let record = record(&mut table, report);
         let mask = table.read("mask", report, |value, report| mask::of_model(value, customs, report));
         table.finish(report);
         let Some(name) = name else { continue };
@@ -83,6 +87,7 @@ pub(in crate::config::gateway) fn read(
             body_limit: limits.body,
             limits: limits.amounts,
             mask,
+            record,
         }));
     }
     (models, facts)
@@ -221,14 +226,15 @@ fn group_amounts(value: &Value<'_>, report: &mut Report) -> Option<BTreeMap<Stri
     Some(groups)
 }
 
-/// Recording: only what it already is can be said, so that nobody relies on more.
-fn record(table: &mut Table<'_>, report: &mut Report) {
-    if let Some(value) = table.take("record") {
-        let off = value.one_of(&[("off", true), ("metadata", false), ("full", false)], report);
-        if off == Some(false) {
-            let word = value.string(report).unwrap_or_default();
-            value.unsupported(&format!("record = \"{word}\""), report);
-        }
-    }
-    table.unsupported(&["record_failure"], report);
+/// What is recorded of a model's exchanges.
+fn record(table: &mut Table<'_>, report: &mut Report) -> record::Terms {
+    let level = table.read("record", report, |value, report| {
+        value.one_of(&[("off", Level::Off), ("metadata", Level::Metadata), ("full", Level::Full)], report)
+    });
+    let failure = table.read("record_failure", report, |value, report| {
+        value.one_of(&[("refuse", Failure::Refuse), ("continue", Failure::Continue)], report)
+    });
+    let keep = table
+        .read("keep", report, |value, report| value::duration(value, MIN_KEEP..=Duration::from_hours(24 * 10_000), report));
+    record::Terms { level: level.unwrap_or_default(), failure: failure.unwrap_or_default(), keep }
 }

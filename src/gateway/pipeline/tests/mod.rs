@@ -11,6 +11,7 @@ mod grpc;
 mod limits;
 mod masking;
 mod protocols;
+mod recording;
 mod refusals;
 mod servers;
 mod signing;

@@ -43,6 +43,7 @@ use crate::{
         identity::{Caller, Lease},
         mask,
         policy::{ModelFacts, Policies},
+        record::{self, Recordings, doubles::MemoryShelf},
         respond::Dialect,
         upstream,
     },
@@ -96,6 +97,7 @@ pub(super) fn model(name: &str, url: &str) -> ModelConfig {
         body_limit: None,
         limits: Default::default(),
         mask: None,
+        record: Default::default(),
     }
 }
 
@@ -123,6 +125,8 @@ pub(super) struct World {
     pub(super) pipeline: Pipeline,
     pub(super) approvals: approval::Approvals,
     pub(super) journal: MemoryJournal,
+    pub(super) shelf: MemoryShelf,
+    pub(super) recordings: Recordings,
     scribe: Scribe,
     /// Moves the clock that limits go by.
     pub(super) hand: Hand,
@@ -173,6 +177,7 @@ impl World {
         let policies = Arc::new(ArcSwap::from_pointee(policies));
         let (limits, hand) = uncounted().await;
         let approvals = approval::doubles::office(Arc::clone(&policies), clock.clone()).await;
+        let (shelf, recordings) = record::doubles::memory(clock.clone());
         let pipeline = Pipeline::new(
             models,
             policies,
@@ -180,10 +185,11 @@ impl World {
             scribe.clone(),
             limits,
             mask::Keys::new(&[0; 32]),
+            recordings.clone(),
             clock,
         )
         .unwrap();
-        Self { pipeline, approvals, journal, scribe, hand }
+        Self { pipeline, approvals, journal, shelf, recordings, scribe, hand }
     }
 
     /// One model called `m`.

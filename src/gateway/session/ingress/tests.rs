@@ -60,6 +60,7 @@ impl Stage {
             body_limit: None,
             limits: Default::default(),
             mask: None,
+            record: Default::default(),
         };
         Self { world: World::start_with(vec![config]).await, model }
     }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -16,6 +17,17 @@ use crate::gateway::framing;
 pub(crate) trait Watch: Send {
     /// Whether these bytes may go on; false cuts the request here.
     fn passes(&mut self, bytes: &[u8]) -> bool;
+
+    /// Ready when it can read more.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+
+    /// The body's trailers.
+    fn trailers(&mut self, _: &HeaderMap) {}
+
+    /// The body is complete. May be said twice.
+    fn ends(&mut self) {}
 }
 
 /// A body whose bytes become others before anything else looks at them.
