@@ -58,8 +58,9 @@ impl Bench {
         let (dir, store) = open().await;
         let (log, sequencer) = Log::open(store.log(), store.ledger(), "bench").await.unwrap();
         let stop = CancellationToken::new();
-        let scribe =
-            Scribe::open(config, store.journal(), store.ledger(), Clock::system(), stop.clone()).await.unwrap();
+        let scribe = Scribe::open(config, store.journal(), store.ledger(), Clock::system(), stop.clone())
+            .await
+            .unwrap();
         log.follow(sequencer, &scribe);
         Self { scribe, log, stop, _dir: dir }
     }
@@ -73,7 +74,10 @@ impl Bench {
                 let mut done = 0_u64;
                 while began.elapsed() < LASTS {
                     let event = exchange(done, SystemTime::UNIX_EPOCH, 0);
-                    let intent = scribe.intend(Event { id: String::new(), time: String::new(), ..event.clone() }).await.unwrap();
+                    let intent = scribe
+                        .intend(Event { id: String::new(), time: String::new(), ..event.clone() })
+                        .await
+                        .unwrap();
                     intent.finish(event).unwrap();
                     done += 1;
                     // Many exchanges take turns; one that never waits would keep the others off.
@@ -180,9 +184,24 @@ fn exchange(n: u64, first: SystemTime, all: u64) -> Event {
         model: Some("fraud-detector".into()),
         session: Some(format!("ses_{person}")),
         exchange: Some(format!("ex_{n:032}")),
-        decision: Some(Decision { verdict: "permit".into(), policies: vec!["ml-team".into()], approval: None }),
-        request: Some(Request { method: "POST".into(), path: "/v1/chat/completions".into(), bytes: 180, ..Request::default() }),
-        response: Some(Response { status: 200, bytes: 900, duration_ms: 120, outcome: "complete".into(), ..Response::default() }),
+        decision: Some(Decision {
+            verdict: "permit".into(),
+            policies: vec!["ml-team".into()],
+            approval: None,
+        }),
+        request: Some(Request {
+            method: "POST".into(),
+            path: "/v1/chat/completions".into(),
+            bytes: 180,
+            ..Request::default()
+        }),
+        response: Some(Response {
+            status: 200,
+            bytes: 900,
+            duration_ms: 120,
+            outcome: "complete".into(),
+            ..Response::default()
+        }),
         evidence: Some(Evidence { client: Some(leg.clone()), upstream: Some(leg) }),
         ..Event::default()
     }

@@ -45,7 +45,8 @@ fn the_gateway_and_a_verified_bundle_report_the_same() {
     world.stop();
     let stranger = world.laptop("stranger");
     let key = fs::read_to_string(folder.join("key")).unwrap();
-    let args = ["audit", "report", "--bundle", folder.to_str().unwrap(), "--key", key.trim(), "--since", "1d"];
+    let args =
+        ["audit", "report", "--bundle", folder.to_str().unwrap(), "--key", key.trim(), "--since", "1d"];
     let offline = stranger.json(&[&args[..], &["-o", "json"]].concat());
     for part in ["exchanges", "client", "upstream", "models", "callers", "days", "relaxed", "masked"] {
         assert_eq!(offline[part], online[part], "{part}");
@@ -72,7 +73,10 @@ fn the_gateway_and_a_verified_bundle_report_the_same() {
     fs::write(&tile, bytes).unwrap();
     let refused = stranger.run(&args);
     assert_eq!(refused.status.code(), Some(8), "{}", text(&refused.stderr));
-    assert!(refused.stdout.is_empty() && text(&refused.stderr).contains("first bad index: 0"), "nothing of it is believed");
+    assert!(
+        refused.stdout.is_empty() && text(&refused.stderr).contains("first bad index: 0"),
+        "nothing of it is believed"
+    );
 }
 
 #[test]

@@ -64,7 +64,11 @@ impl Approvals {
             return None;
         }
         let model = || name(event.model.as_deref().unwrap_or_default());
-        Some(self.by_id.entry(id.clone()).or_insert_with(|| Approval { id, model: model(), ..Approval::default() }))
+        Some(self.by_id.entry(id.clone()).or_insert_with(|| Approval {
+            id,
+            model: model(),
+            ..Approval::default()
+        }))
     }
 
     /// In the order in which they were last changed.

@@ -107,7 +107,11 @@ fn columns(bars: Vec<Bar>, title: &str, what: &str, bad: &str) -> String {
         let x = at * step;
         let height = scaled(bar.whole, highest, HEIGHT).max(u64::from(bar.whole > 0));
         let red = scaled(bar.bad, highest, HEIGHT).max(u64::from(bar.bad > 0)).min(height);
-        let name = if bar.first == bar.last { text(&bar.first) } else { format!("{} – {}", text(&bar.first), text(&bar.last)) };
+        let name = if bar.first == bar.last {
+            text(&bar.first)
+        } else {
+            format!("{} – {}", text(&bar.first), text(&bar.last))
+        };
         let gap = u64::from(wide > 3);
         let _ = write!(
             chart,
@@ -128,7 +132,11 @@ fn columns(bars: Vec<Bar>, title: &str, what: &str, bad: &str) -> String {
     if bars.len() > 1 {
         let _ = write!(chart, "<text x=\"{end}\" y=\"{}\" text-anchor=\"end\">{last}</text>", HEIGHT + 14);
     }
-    let _ = write!(chart, "</svg><figcaption>{title}; the highest column is {} {what}.</figcaption></figure>", number(highest));
+    let _ = write!(
+        chart,
+        "</svg><figcaption>{title}; the highest column is {} {what}.</figcaption></figure>",
+        number(highest)
+    );
     chart
 }
 

@@ -23,7 +23,8 @@ pub(super) fn controls(report: &Report, interrupted: u64) -> Vec<Control> {
         Control {
             framework: "SOC 2".to_owned(),
             id: "CC6.7".to_owned(),
-            about: "information is protected while it is transmitted, and its movement is restricted".to_owned(),
+            about: "information is protected while it is transmitted, and its movement is restricted"
+                .to_owned(),
             evidence: [figures.transmission(), figures.removal()].concat(),
             attention: [figures.ask_about_leg(true), figures.ask_about_leg(false)].concat(),
         },
@@ -37,7 +38,9 @@ pub(super) fn controls(report: &Report, interrupted: u64) -> Vec<Control> {
         Control {
             framework: "HIPAA".to_owned(),
             id: "§164.312(e)".to_owned(),
-            about: "transmitted information is guarded against being read (encryption) and altered (integrity)".to_owned(),
+            about:
+                "transmitted information is guarded against being read (encryption) and altered (integrity)"
+                    .to_owned(),
             evidence: [figures.transmission(), figures.integrity()].concat(),
             attention: [
                 figures.ask_about_leg(true),
@@ -85,7 +88,9 @@ impl Figures<'_> {
         [
             when(access.failed_logins, || format!("{} logins failed", access.failed_logins)),
             when(unmasked.total, || "answers were shown unmasked by policy: see “Unmasked”".to_owned()),
-            when(changes.total, || "the gateway was started, or its configuration changed: see “Changes”".to_owned()),
+            when(changes.total, || {
+                "the gateway was started, or its configuration changed: see “Changes”".to_owned()
+            }),
         ]
         .concat()
     }
@@ -118,10 +123,16 @@ impl Figures<'_> {
         [
             when(leg.plaintext, || format!("{which}: {} exchanges were not encrypted", leg.plaintext)),
             when(leg.local, || {
-                format!("{which}: {} exchanges went over a socket of the gateway's machine, not encrypted", leg.local)
+                format!(
+                    "{which}: {} exchanges went over a socket of the gateway's machine, not encrypted",
+                    leg.local
+                )
             }),
             when(leg.unverified, || {
-                format!("{which}: {} exchanges were encrypted to a server that was not verified", leg.unverified)
+                format!(
+                    "{which}: {} exchanges were encrypted to a server that was not verified",
+                    leg.unverified
+                )
             }),
         ]
         .concat()
@@ -140,17 +151,28 @@ impl Figures<'_> {
         };
         let Report { client, upstream, exchanges, .. } = self.report;
         vec![
-            format!("versions, caller to gateway: {}; gateway to model: {}", names(&client.versions), names(&upstream.versions)),
-            format!("{} of {} exchanges had a post-quantum key exchange on each leg", exchanges.post_quantum, exchanges.total),
+            format!(
+                "versions, caller to gateway: {}; gateway to model: {}",
+                names(&client.versions),
+                names(&upstream.versions)
+            ),
+            format!(
+                "{} of {} exchanges had a post-quantum key exchange on each leg",
+                exchanges.post_quantum, exchanges.total
+            ),
         ]
     }
 
     fn keys(&self) -> Vec<String> {
-        vec![format!("{} events of certificates: made, renewed, rotated, refused, expiring", self.report.certificates.total)]
+        vec![format!(
+            "{} events of certificates: made, renewed, rotated, refused, expiring",
+            self.report.certificates.total
+        )]
     }
 
     fn ask_about_keys(&self) -> Vec<String> {
-        let bad = |kind: &&super::Count| kind.name == "certificate_refused" || kind.name == "certificate_expiring";
+        let bad =
+            |kind: &&super::Count| kind.name == "certificate_refused" || kind.name == "certificate_expiring";
         let count: u64 = self.report.events.kinds.iter().filter(bad).map(|kind| kind.count).sum();
         when(count, || format!("{count} certificates were refused or about to expire: see “Certificates”"))
     }
@@ -158,9 +180,15 @@ impl Figures<'_> {
     fn integrity(&self) -> Vec<String> {
         match &self.report.checkpoint {
             Some(head) if head.verified => {
-                vec![format!("each of the log's {} events was checked against its signed head when this report was made", head.size)]
+                vec![format!(
+                    "each of the log's {} events was checked against its signed head when this report was made",
+                    head.size
+                )]
             }
-            Some(head) => vec![format!("the log of {} events is a Merkle tree with a signed head: see “Verify”", head.size)],
+            Some(head) => vec![format!(
+                "the log of {} events is a Merkle tree with a signed head: see “Verify”",
+                head.size
+            )],
             None => Vec::new(),
         }
     }
@@ -168,7 +196,9 @@ impl Figures<'_> {
     fn ask_about_integrity(&self) -> Vec<String> {
         let covers = self.report.checkpoint.as_ref().is_some_and(|head| head.covers);
         [
-            when(u64::from(!covers), || "the signed head does not cover every event of this report yet".to_owned()),
+            when(u64::from(!covers), || {
+                "the signed head does not cover every event of this report yet".to_owned()
+            }),
             when(self.report.gaps.total, || format!("{} gaps: see “Gaps”", self.report.gaps.total)),
             when(self.interrupted, || format!("{} exchanges have no end", self.interrupted)),
         ]

@@ -52,7 +52,8 @@ fn summary(report: &Report) -> String {
     let exchanges = &report.exchanges;
     let whole = exchanges.total;
     if report.events.total == 0 {
-        return "<p class=\"verdict\">The log has no event of this time: there is nothing to report on.</p>".to_owned();
+        return "<p class=\"verdict\">The log has no event of this time: there is nothing to report on.</p>"
+            .to_owned();
     }
     if whole == 0 {
         return "<p class=\"verdict\">No model was used in this time.</p>".to_owned();
@@ -71,7 +72,10 @@ fn summary(report: &Report) -> String {
         ));
     }
     if exchanges.unknown > 0 {
-        said.push(format!("Of {} exchanges the log does not say how they were carried.", number(exchanges.unknown)));
+        said.push(format!(
+            "Of {} exchanges the log does not say how they were carried.",
+            number(exchanges.unknown)
+        ));
     }
     if said.is_empty() {
         said.push(format!("<b>All {} exchanges were encrypted on each leg they had.</b>", number(whole)));

@@ -77,13 +77,15 @@ impl Legs {
             figures.encrypted += 1;
             figures.unverified += u64::from(leg.verified == Some(false));
         }
-        let named = |text: &str| match protection {
-            Protection::Plaintext => NONE,
-            Protection::Local => LOCAL,
-            _ if text.is_empty() => UNSAID,
-            _ => return text.to_owned(),
-        }
-        .to_owned();
+        let named = |text: &str| {
+            match protection {
+                Protection::Plaintext => NONE,
+                Protection::Local => LOCAL,
+                _ if text.is_empty() => UNSAID,
+                _ => return text.to_owned(),
+            }
+            .to_owned()
+        };
         self.versions.add(&named(&leg.tls), 1);
         self.ciphers.add(&named(&leg.cipher), 1);
         self.groups.add(&named(&leg.group), 1);

@@ -33,13 +33,7 @@ pub(super) struct Lives {
 
 impl Lives {
     pub(super) fn new() -> Self {
-        Self {
-            gaps: First::of(SHOWN),
-            interrupted: 0,
-            latest: None,
-            runs: None,
-            stopped_at: String::new(),
-        }
+        Self { gaps: First::of(SHOWN), interrupted: 0, latest: None, runs: None, stopped_at: String::new() }
     }
 
     /// Exchanges whose end nobody saw.
@@ -134,7 +128,8 @@ impl Lives {
     pub(super) fn listed(mut self, unread: u64, until: &str) -> Listed<Gap> {
         if self.runs == Some(false) {
             let from = std::mem::take(&mut self.stopped_at);
-            let detail = "the gateway was stopped, and was not started again in the time of the report".to_owned();
+            let detail =
+                "the gateway was stopped, and was not started again in the time of the report".to_owned();
             self.gap("stopped", &from, "", detail);
         }
         let mut gaps = self.gaps.listed();

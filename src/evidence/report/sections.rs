@@ -24,7 +24,11 @@ pub(super) fn write(report: &Report, page: &mut String) {
         ("gaps", "Gaps", gaps(report)),
         ("use", "Callers and models", usage(report)),
         ("controls", "Controls", controls(report)),
-        ("verify", "Verify this", report.checkpoint.as_ref().map(|head| verify(report, head)).unwrap_or_default()),
+        (
+            "verify",
+            "Verify this",
+            report.checkpoint.as_ref().map(|head| verify(report, head)).unwrap_or_default(),
+        ),
     ];
     for (id, title, body) in sections.iter().filter(|(_, _, body)| !body.is_empty()) {
         // Writing into a string cannot fail.
@@ -300,9 +304,13 @@ fn controls(report: &Report) -> String {
 
 fn verify(report: &Report, head: &Head) -> String {
     let covers = match (head.verified, head.covers) {
-        (true, true) => "When this report was made, each event of the log was checked against the head below.",
+        (true, true) => {
+            "When this report was made, each event of the log was checked against the head below."
+        }
         (false, true) => "The head below is signed over every event that these figures are of.",
-        (_, false) => "The head below does not cover the last events of this report yet: ask for a checkpoint again.",
+        (_, false) => {
+            "The head below does not cover the last events of this report yet: ask for a checkpoint again."
+        }
     };
     let mut again = "hoopctl audit report --bundle audit".to_owned();
     if !report.since.is_empty() {

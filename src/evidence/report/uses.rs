@@ -40,7 +40,8 @@ pub(super) struct Uses {
 impl Uses {
     pub(super) fn exchange(&mut self, event: &Event, manner: Manner) {
         self.caller(event, manner);
-        let relaxed = event.evidence.as_ref().and_then(|both| both.upstream.as_ref()).filter(|leg| leg.relaxed);
+        let relaxed =
+            event.evidence.as_ref().and_then(|both| both.upstream.as_ref()).filter(|leg| leg.relaxed);
         let model = name(event.model.as_deref().unwrap_or_default());
         let of_model = slot(&mut self.models, model.clone(), OTHERS.to_owned(), MOST, |name| ModelUse {
             name: name.clone(),
@@ -104,12 +105,13 @@ impl Uses {
         let Some(caller) = &event.caller else { return };
         let (subject, provider) = (name(&caller.subject), name(&caller.provider));
         let others = (String::new(), OTHERS.to_owned());
-        let used = slot(&mut self.callers, (provider, subject), others, MOST, |(provider, subject)| CallerUse {
-            user: subject.clone(),
-            subject: subject.clone(),
-            provider: provider.clone(),
-            ..CallerUse::default()
-        });
+        let used =
+            slot(&mut self.callers, (provider, subject), others, MOST, |(provider, subject)| CallerUse {
+                user: subject.clone(),
+                subject: subject.clone(),
+                provider: provider.clone(),
+                ..CallerUse::default()
+            });
         // The newest address: people change theirs.
         if used.subject == name(&caller.subject) {
             used.user = user(event);

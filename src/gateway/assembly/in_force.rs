@@ -50,7 +50,9 @@ impl InForce {
                 .filter(|old| *old != self.policies_sha256),
             policy_files: before.map(|old| names(differ(&old.policies, &self.policies))).unwrap_or_default(),
             models_added: names(self.models.keys().filter(|name| !old.models.contains_key(*name)).collect()),
-            models_removed: names(old.models.keys().filter(|name| !self.models.contains_key(*name)).collect()),
+            models_removed: names(
+                old.models.keys().filter(|name| !self.models.contains_key(*name)).collect(),
+            ),
             models_changed: names(
                 self.models
                     .iter()
@@ -59,7 +61,9 @@ impl InForce {
                     .collect(),
             ),
             parts_changed: before
-                .map(|old| differ(&old.parts, &self.parts).into_iter().map(|part| (*part).to_owned()).collect())
+                .map(|old| {
+                    differ(&old.parts, &self.parts).into_iter().map(|part| (*part).to_owned()).collect()
+                })
                 .unwrap_or_default(),
         }
     }
@@ -90,7 +94,8 @@ fn shown(value: &impl Debug) -> Hash {
 
 /// The keys that are only in one of the two, or have another digest.
 fn differ<'a, K: Ord>(old: &'a BTreeMap<K, Hash>, new: &'a BTreeMap<K, Hash>) -> Vec<&'a K> {
-    let mut differ: Vec<&K> = old.iter().filter(|(key, hash)| new.get(*key) != Some(*hash)).map(|(key, _)| key).collect();
+    let mut differ: Vec<&K> =
+        old.iter().filter(|(key, hash)| new.get(*key) != Some(*hash)).map(|(key, _)| key).collect();
     differ.extend(new.keys().filter(|key| !old.contains_key(*key)));
     differ.sort();
     differ

@@ -37,7 +37,8 @@ impl Gateway {
     /// A changed configuration cannot be taken up, as whoever read it found: the audit log is told.
     pub fn refused(&self, why: &str) {
         let why: String = why.chars().take(MOST_SAID).collect();
-        let detail = format!("a changed configuration was not taken up, the last good one stays in force: {why}");
+        let detail =
+            format!("a changed configuration was not taken up, the last good one stays in force: {why}");
         witness::tell(&self.rooms.scribe, &self.rooms.clock, "gateway_reload_refused", detail);
     }
 

@@ -57,12 +57,7 @@ pub(super) struct Indexer {
 
 impl Indexer {
     /// An indexer that goes on where the ledger stands.
-    pub(super) fn new(
-        parts: Arc<Parts>,
-        writer: Arc<Writer>,
-        outages: Arc<Outages>,
-        position: u64,
-    ) -> Self {
+    pub(super) fn new(parts: Arc<Parts>, writer: Arc<Writer>, outages: Arc<Outages>, position: u64) -> Self {
         writer.set_indexed(position);
         Self { parts, writer, outages, read: position, committed: position, said: None }
     }

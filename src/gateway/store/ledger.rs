@@ -257,7 +257,9 @@ fn of_person<'a>(
     let each: Vec<String> = columns
         .iter()
         .map(|column| {
-            format!("SELECT seq FROM events WHERE {column} = ${named} AND time >= ${since} AND time < ${until}")
+            format!(
+                "SELECT seq FROM events WHERE {column} = ${named} AND time >= ${since} AND time < ${until}"
+            )
         })
         .collect();
     sql.push_str(&format!(" AND seq IN ({})", each.join(" UNION ")));
@@ -402,7 +404,8 @@ mod tests {
         ] {
             let plan = plan(&store, filter.clone()).await;
             for column in indices {
-                let wanted = format!("USING COVERING INDEX events_{column}_time ({column}=? AND time>? AND time<?)");
+                let wanted =
+                    format!("USING COVERING INDEX events_{column}_time ({column}=? AND time>? AND time<?)");
                 assert!(plan.contains(&wanted), "{filter:?}: {plan}");
             }
             assert!(plan.contains("SEARCH events USING INTEGER PRIMARY KEY (rowid=?)"), "{filter:?}: {plan}");
