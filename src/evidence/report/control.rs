@@ -140,7 +140,7 @@ impl Figures<'_> {
 
     fn removal(&self) -> Vec<String> {
         let Report { masked, exchanges, .. } = self.report;
-        let values: u64 = masked.shown.iter().map(|masked| masked.values).sum();
+        let values = masked.shown.iter().fold(0_u64, |sum, masked| sum.saturating_add(masked.values));
         vec![format!("{values} values were masked in the answers of {} exchanges", exchanges.total)]
     }
 

@@ -126,8 +126,8 @@ impl Folding {
             "exchange" => self.exchange(event, &time),
             "login" => self.access.logins += 1,
             "renewal" => self.access.renewals += 1,
-            "login_failed" => self.access.failed_logins += event.count.unwrap_or(1),
-            "unknown_caller" => self.access.unknown_callers += event.count.unwrap_or(1),
+            "login_failed" => add(&mut self.access.failed_logins, event.count),
+            "unknown_caller" => add(&mut self.access.unknown_callers, event.count),
             "recording_read" => self.access.recording_reads += 1,
             "audit_read" => self.access.audit_reads += 1,
             "plaintext_attempt" => self.attempt(event, &time),
@@ -240,6 +240,11 @@ impl Folding {
         report.controls = control::controls(&report, interrupted);
         report
     }
+}
+
+/// Adds what an event stands for, which a log may say as it likes.
+fn add(sum: &mut u64, count: Option<u64>) {
+    *sum = sum.saturating_add(count.unwrap_or(1));
 }
 
 /// Whether an entry is the event itself, not the digest of one that is too long.

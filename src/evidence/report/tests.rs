@@ -245,7 +245,7 @@ fn the_page_says_what_was_not_encrypted_and_the_json_reads_back() {
         "{page}"
     );
     assert!(page.contains("The log has 7 <a href=\"#gaps\">gaps</a>."));
-    assert!(page.contains("hoopctl audit verify --key &#39;gateway.example.test/audit+0a1b2c3d+AT==&#39; --checkpoint report.checkpoint"));
+    assert!(page.contains("hoopctl audit verify --key 'gateway.example.test/audit+0a1b2c3d+AT==' --checkpoint report.checkpoint"));
     let json = serde_json::to_value(&report).unwrap();
     assert_eq!(json["schema"], 1);
     assert_eq!(json["upstream"]["versions"][0]["percent"], 25.0);
@@ -370,7 +370,7 @@ fn huge_and_many_values_make_a_small_report() {
     for event in spoiled {
         folding.entry(0, event.to_string().as_bytes());
     }
-    for n in 0_u64..2000 {
+    for n in 0_u64..300 {
         for event in &mut events {
             for (pointer, name) in [
                 ("/model", "m"),
