@@ -1,6 +1,6 @@
 //! One command, one table: hoopctl against direct TLS, a bare tunnel, haproxy and nginx in the same two-leg shape
 //! (local port → TLS → gateway → TLS → model), interleaved in one run. `cargo bench`, or `cargo bench -- --quick`;
-//! Words behind `--` measure one thing: `policy`, `audit`, `callers`, `masking`, `requests`, `memory`, `streams`, `soak`, `round-trips`, `loss`
+//! Words behind `--` measure one thing: `anomalies`, `policy`, `audit`, `callers`, `masking`, `requests`, `memory`, `streams`, `soak`, `round-trips`, `loss`
 //! (see docs/benchmarks.md).
 #![allow(
     missing_docs,
@@ -17,6 +17,7 @@
     reason = "a benchmark that cannot measure must stop"
 )]
 
+mod anomalies;
 mod audit;
 mod bare;
 mod callers;
@@ -36,6 +37,8 @@ mod report;
 mod shapes;
 mod soak;
 mod streams;
+#[path = "../tests/world/usage.rs"]
+mod usage;
 
 use std::time::Duration;
 
@@ -53,6 +56,8 @@ fn main() {
         Some("part-bare-gateway") => runtime.block_on(bare::gateway(&args[1..])),
         // What callers cost, likewise.
         Some("callers") => runtime.block_on(callers::measure()),
+        // The rules alone, over simulated companies.
+        Some("anomalies") => anomalies::measure(),
         // The decision alone, in seconds rather than minutes.
         Some("policy") => {
             for policies in [1, 100, 1_000] {

@@ -1823,7 +1823,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__revoke)
-            opts="-o -q -v -h --gateway --profile --output --quiet --verbose --color --credential-store --transport --help"
+            opts="-o -q -v -h --lift --gateway --profile --output --quiet --verbose --color --credential-store --transport --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -365,6 +365,7 @@ memory\t''"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand revoke" -l transport -d 'How to reach the gateway: auto races QUIC and TLS over TCP [env: HOOPCTL_TRANSPORT] [default: auto]' -r -f -a "auto\t''
 quic\t''
 tcp\t''"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand revoke" -l lift -d 'Lift what unusual use of this user was answered with'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand revoke" -s q -l quiet -d 'Nothing on stderr but warnings and errors [env: HOOPCTL_QUIET]'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand revoke" -s v -l verbose -d 'More on stderr; twice for debugging [env: HOOPCTL_VERBOSE]'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand revoke" -s h -l help -d 'Print help (see more with \'--help\')'

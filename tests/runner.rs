@@ -9,6 +9,7 @@
     reason = "a helper that cannot go on fails its test"
 )]
 
+mod anomalies;
 mod approvals;
 mod architecture;
 mod audit;

@@ -41,7 +41,7 @@ impl Kind {
     /// The kind that a code of [`crate::wire::code`] stands for; unknown codes are failures.
     pub fn of_code(word: &str) -> Self {
         match word {
-            code::DENIED | code::LOCAL_REFUSED | code::LOCAL_KEY => Self::Denied,
+            code::DENIED | code::CALLER_SUSPENDED | code::LOCAL_REFUSED | code::LOCAL_KEY => Self::Denied,
             code::LOGIN_REQUIRED => Self::LoginNeeded,
             code::APPROVAL_REQUIRED => Self::ApprovalPending,
             code::APPROVAL_DENIED => Self::ApprovalDenied,
@@ -212,6 +212,7 @@ mod tests {
     fn every_code_that_programs_decide_by_has_its_kind() {
         let cases = [
             (code::DENIED, Kind::Denied),
+            (code::CALLER_SUSPENDED, Kind::Denied),
             (code::LOGIN_REQUIRED, Kind::LoginNeeded),
             (code::APPROVAL_REQUIRED, Kind::ApprovalPending),
             (code::APPROVAL_DENIED, Kind::ApprovalDenied),

@@ -54,7 +54,7 @@ pub struct Event {
     /// For kinds other than `exchange`: what happened, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// For events without a caller: where from.
+    /// The address that an exchange came from; for events without a caller: where from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// Of `plaintext_attempt`, `unknown_caller` and `login_failed`: how many the event stands for; absent is one.
@@ -66,6 +66,9 @@ pub struct Event {
     /// Of `gateway_start` and `gateway_reload`: what is in force, and what changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub configuration: Option<Configuration>,
+    /// For `anomaly`: what is unusual.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anomaly: Option<Anomaly>,
 }
 
 /// What is in force, and what changed. Names and digests: no value of a configuration is in it.
@@ -233,6 +236,24 @@ pub struct Leg {
     /// Upstream only: which server answered, where the model has several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+}
+
+/// What is unusual about a caller's use.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Anomaly {
+    /// Which rule says so: `rate`, `volume`, `model`, `hour`, `network`, `denials`, `masked` or `extraction`.
+    pub rule: String,
+    /// What is usual for the caller.
+    pub usual: String,
+    /// What was seen.
+    pub seen: String,
+    /// How unusual it is, on the rule's own scale.
+    pub score: f64,
+    /// What followed: `notify`, `require_approval` or `suspend`.
+    pub answer: String,
+    /// Until when, unless it is lifted before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
 }
 
 /// Where the recording lies.

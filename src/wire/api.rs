@@ -169,6 +169,15 @@ pub struct Revoked {
     pub ids: Vec<String>,
 }
 
+/// Answer of `POST /api/v1/suspensions/lift`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lifted {
+    /// 1.
+    pub schema: u32,
+    /// How many answers to alarms about unusual use were lifted.
+    pub lifted: usize,
+}
+
 /// One of `GET /api/v1/models`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Model {

@@ -52,6 +52,8 @@ impl Refusal {
 pub mod code {
     /// Policy says no. Exit code 3, HTTP 403.
     pub const DENIED: &str = "denied";
+    /// The caller is suspended because of unusual use, until an administrator lifts it or its time is over. Exit code 3, HTTP 403.
+    pub const CALLER_SUSPENDED: &str = "caller_suspended";
     /// Policy wants a person's yes first. HTTP 403; exit code 75 with `--no-wait`.
     pub const APPROVAL_REQUIRED: &str = "approval_required";
     /// A person said no, or nobody answered in time. Exit code 5.

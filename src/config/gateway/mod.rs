@@ -84,6 +84,7 @@ fn read(text: &str, report: &mut Report) -> Option<Config> {
     let tls = section::tls::read(&mut root, gateway.public_url.as_ref(), report);
     let (database, recordings) = section::storage::read(&mut root, &gateway.state, report);
     let audit = section::audit::read(&mut root, report);
+    let anomalies = section::anomalies::read(&mut root, report);
     let approvals = section::approvals::read(&mut root, report);
     let sessions = section::sessions::read(&mut root, report);
     let providers = section::identity::read(&mut root, gateway.public_url.as_ref(), report);
@@ -128,6 +129,7 @@ fn read(text: &str, report: &mut Report) -> Option<Config> {
         approval_lapse: approvals.lapse,
         notify: approvals.notify,
         audit,
+        anomalies,
         recordings,
         metrics: gateway.metrics,
     })

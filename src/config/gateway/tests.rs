@@ -1,5 +1,6 @@
 //! What is wrong, right and worth a look in `gateway.toml`.
 
+mod anomalies;
 mod cases;
 mod masks;
 mod watched;

@@ -13,7 +13,7 @@ use crate::{
     clock::Clock,
     gateway::{
         approval::Approvals,
-        audit::{Log, Scribe},
+        audit::{Log, Scribe, anomalies::Answers},
         identity::{Caller, Identities},
         pipeline::Pipeline,
         policy::{Action, Context, Outcome, Policies, Question, Resource},
@@ -52,6 +52,8 @@ pub struct ApiState {
     pub approvals: Approvals,
     /// Who may read the audit log and revoke.
     pub policies: Arc<ArcSwap<Policies>>,
+    /// What alarms about unusual use were answered with.
+    pub answers: Answers,
     /// The audit log.
     pub scribe: Scribe,
     /// Its verifiable side.

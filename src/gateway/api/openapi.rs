@@ -103,6 +103,14 @@ fn operation(route: Route) -> Value {
             ),
             "Revocation",
         ),
+        Route::Lift => with_body(
+            described(
+                "liftSuspension",
+                "Lifts what unusual use of a user was answered with; needs the permission administer",
+                content("Lifted"),
+            ),
+            "Revocation",
+        ),
         Route::Approvals => {
             let summary = "Requests for approval: the caller's own, those they may decide; with read_audit or administer, all";
             with(described("approvals", summary, content("Approvals")), "parameters", approval_parameters())
@@ -275,6 +283,9 @@ fn schemas() -> Value {
         "Revoked": object(json!({
             "schema": schema, "sessions": { "type": "integer", "description": "How many were ended." }, "ids": texts,
         }), &["schema", "sessions", "ids"]),
+        "Lifted": object(json!({
+            "schema": schema, "lifted": { "type": "integer", "description": "How many answers to alarms were lifted." },
+        }), &["schema", "lifted"]),
         "Approval": object(json!({
             "schema": schema, "id": text, "state": { "enum": ["pending", "approved", "denied", "expired"] },
             "model": text, "requester": text, "reason": maybe,

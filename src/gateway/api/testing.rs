@@ -76,7 +76,8 @@ impl World {
             clock.clone(),
         )
         .unwrap();
-        let state = ApiState { identities, pipeline, approvals, policies, scribe, log, clock };
+        let answers = audit::anomalies::Answers::open(store.anomalies(), clock.now()).await.unwrap();
+        let state = ApiState { identities, pipeline, approvals, policies, answers, scribe, log, clock };
         Self { state, store, _dir: dir }
     }
 }

@@ -36,7 +36,10 @@ use super::{
         self, Approvals,
         notify::{Notifier, NotifyConfig, Surroundings},
     },
-    audit::{self, Log, Scribe},
+    audit::{
+        self, Log, Scribe,
+        anomalies::{self, Anomalies},
+    },
     certs::{self, Certificates},
     identity::{self, Identities},
     mask,
@@ -86,6 +89,8 @@ pub struct Config {
     pub notify: NotifyConfig,
     /// How durable the audit log is.
     pub audit: audit::Config,
+    /// What is unusual, and what follows.
+    pub anomalies: anomalies::Config,
     /// Where recordings lie, and who opens them.
     pub recordings: record::Config,
     /// Where Prometheus metrics and health are served; never the public port.
@@ -138,6 +143,7 @@ struct Rooms {
     pipeline: Pipeline,
     recordings: Recordings,
     notifier: Arc<Notifier>,
+    anomalies: Anomalies,
 }
 
 /// Tasks beside the listeners: key rotation, metrics, the audit indexer. Ended at the latest when dropped.
@@ -147,6 +153,7 @@ struct Background {
     rotation: CancellationToken,
     limits: CancellationToken,
     notices: CancellationToken,
+    anomalies: CancellationToken,
     scribe: CancellationToken,
 }
 
@@ -158,6 +165,7 @@ impl Background {
             rotation: CancellationToken::new(),
             limits: CancellationToken::new(),
             notices: CancellationToken::new(),
+            anomalies: CancellationToken::new(),
             scribe: CancellationToken::new(),
         }
     }
@@ -168,6 +176,7 @@ impl Background {
         self.rotation.cancel();
         self.limits.cancel();
         self.notices.cancel();
+        self.anomalies.cancel();
         self.tasks.close();
         self.tasks.wait().await;
         // The ends of exchanges are written once their recordings are.
@@ -185,6 +194,7 @@ impl Drop for Background {
         self.phases.stop();
         self.rotation.cancel();
         self.notices.cancel();
+        self.anomalies.cancel();
         self.scribe.cancel();
     }
 }
@@ -363,10 +373,12 @@ impl Rooms {
         identities.judge_models(Box::new(move |caller, name| {
             models.models_for(caller, None, None).iter().any(|model| model.name == name)
         }));
-        let state =
-            api::ApiState { identities, pipeline, approvals, policies, scribe, log, clock: clock.clone() };
+        let anomalies = look_out(config, clock, (&store, &scribe), &identities, background).await?;
+        pipeline.heed(anomalies.answers().clone());
+        let (answers, clock) = (anomalies.answers().clone(), clock.clone());
+        let state = api::ApiState { identities, pipeline, approvals, policies, answers, scribe, log, clock };
         let notifier = notifier(&config.notify, &state, background).await?;
-        let api::ApiState { identities, pipeline, approvals, policies, scribe, log, clock } = state;
+        let api::ApiState { identities, pipeline, approvals, policies, scribe, log, clock, .. } = state;
         Ok(Self {
             clock,
             store,
@@ -378,6 +390,7 @@ impl Rooms {
             pipeline,
             recordings,
             notifier,
+            anomalies,
         })
     }
 
@@ -387,6 +400,7 @@ impl Rooms {
             pipeline: self.pipeline.clone(),
             approvals: self.approvals.clone(),
             policies: Arc::clone(&self.policies),
+            answers: self.anomalies.answers().clone(),
             scribe: self.scribe.clone(),
             log: self.log.clone(),
             clock: self.clock.clone(),
@@ -426,6 +440,26 @@ async fn notifier(
     let prepared = notifier.prepare(config).await.map_err(|e| StartError::notify(&e))?;
     notifier.adopt(prepared).await;
     Ok(notifier)
+}
+
+/// Looks for unusual use from here on.
+async fn look_out(
+    config: &Config,
+    clock: &Clock,
+    (store, scribe): (&Store, &Scribe),
+    identities: &Arc<Identities>,
+    background: &Background,
+) -> Result<Anomalies, StartError> {
+    let (settings, now) = (config.anomalies.clone(), clock.now());
+    let (anomalies, follower) = Anomalies::open(settings, store.anomalies(), store.ledger(), now)
+        .await
+        .map_err(|e| StartError::audit(&e))?;
+    let identities = Arc::clone(identities);
+    let interrupt: anomalies::Interrupt =
+        Arc::new(move |provider, subject| identities.interrupt(provider, subject));
+    let stop = background.anomalies.clone();
+    background.tasks.spawn(follower.run(scribe.clone(), clock.clone(), interrupt, stop));
+    Ok(anomalies)
 }
 
 /// What the hashes of masked values are made with, kept over restarts so that a session's stay what they were.
@@ -495,7 +529,8 @@ async fn serve_operator(
     let measured = rooms.pipeline.meters();
     let recording = rooms.recordings.meters();
     let scribe = rooms.scribe.clone();
-    let operator = Operator::new(meters, (measured, recording), upstreams, scribe, certificates.clone(), phases.clone());
+    let measured = (meters, measured, recording, rooms.anomalies.meters());
+    let operator = Operator::new(measured, upstreams, scribe, certificates.clone(), phases.clone());
     background.tasks.spawn(operator.serve(listener, phases, rooms.clock.clone()));
     Ok(Some(bound))
 }

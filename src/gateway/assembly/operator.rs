@@ -17,7 +17,7 @@ use crate::{
     clock::{self, Clock},
     gateway::{
         accept::{self, https},
-        audit::{Scribe, Stats},
+        audit::{Scribe, Stats, anomalies},
         certs::Certificates,
         pipeline, record,
         session::Phases,
@@ -60,8 +60,12 @@ struct Exchanges {
 
 impl Operator {
     pub(super) fn new(
-        meters: &accept::Meters,
-        (exchanging, recording): (&pipeline::Meters, &record::Meters),
+        (meters, exchanging, recording, alarms): (
+            &accept::Meters,
+            &pipeline::Meters,
+            &record::Meters,
+            &anomalies::Meters,
+        ),
         upstreams: Upstreams,
         scribe: Scribe,
         certificates: Certificates,
@@ -72,6 +76,7 @@ impl Operator {
         registry.register("build", "This program", build);
         meters.register(&mut registry);
         exchanging.register(&mut registry);
+        alarms.register(&mut registry);
         recording.register(&mut registry);
         registry.register_collector(Box::new(upstreams));
         let certificate_expiry = Family::<Which, Gauge>::default();

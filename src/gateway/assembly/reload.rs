@@ -58,6 +58,7 @@ impl Gateway {
         rooms.policies.store(Arc::new(policies));
         rooms.identities.adopt(providers);
         rooms.notifier.adopt(told).await;
+        rooms.anomalies.configure(config.anomalies.clone());
         let needs_restart = needs_restart(&self.started_with, &config);
         let change = new.configuration(Some(&in_force));
         *in_force = new;

@@ -171,6 +171,7 @@ pub(in crate::gateway) fn config(folder: &Path) -> Config {
         approval_lapse: approval::DEFAULT_LAPSE,
         notify: approval::notify::NotifyConfig::default(),
         audit: audit::Config::default(),
+        anomalies: audit::anomalies::Config::default(),
         recordings: record::Config { folder: folder.join("recordings"), recipients: Default::default() },
         metrics: Some((Ipv4Addr::LOCALHOST, 0).into()),
     }

@@ -116,7 +116,9 @@ impl MemoryLedger {
         self.with(|s| {
             let outcome =
                 |e: &Entry| e.event.response.as_ref().map(|r| r.outcome.clone()).unwrap_or_default();
-            s.entries.iter().map(|e| (e.event.id.clone(), outcome(e))).collect()
+            // What is told of outages is no outcome of anything.
+            let told = s.entries.iter().filter(|e| e.event.kind != "audit_outage");
+            told.map(|e| (e.event.id.clone(), outcome(e))).collect()
         })
     }
 }

@@ -13,6 +13,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use crate::evidence::event::Event;
 
+pub mod anomalies;
 #[cfg(test)]
 pub(crate) mod doubles;
 mod groups;

@@ -207,6 +207,11 @@ impl Identities {
         marked.map(|()| ended)
     }
 
+    /// Ends what runs of a caller, on every connection. Credentials and sessions stay: what is begun later is decided anew.
+    pub fn interrupt(&self, provider: &str, subject: &str) {
+        self.sessions.leases.interrupt(provider, subject);
+    }
+
     /// The roots that laptops should believe this gateway by, now and whenever they change; `None` where its certificate is not of
     /// its own CA.
     pub fn roots(&self) -> Option<watch::Receiver<Announcement>> {

@@ -25,6 +25,8 @@ pub struct Lease {
     session: String,
     held: ArcSwap<Held>,
     ended: CancellationToken,
+    /// What runs under it, until it is interrupted.
+    streams: ArcSwap<CancellationToken>,
     reason: OnceLock<Refusal>,
     timer: OnceLock<AbortHandle>,
     registry: Weak<Leases>,
@@ -57,6 +59,12 @@ impl Lease {
         self.ended.child_token()
     }
 
+    /// Cancelled when what runs now has to end: with the lease, or when the caller is interrupted. The lease may go on then, and what is
+    /// begun later with it.
+    pub fn streams(&self) -> CancellationToken {
+        self.streams.load().child_token()
+    }
+
     /// When the lease ends unless it is renewed.
     pub fn expires_at(&self) -> SystemTime {
         self.held.load().expires_at
@@ -84,14 +92,21 @@ impl Lease {
     }
 
     fn new(caller: Caller, expires_at: SystemTime, registry: Weak<Leases>) -> Self {
+        let ended = CancellationToken::new();
         Self {
             session: caller.session.clone(),
             held: ArcSwap::from_pointee(Held { caller: Arc::new(caller), expires_at }),
-            ended: CancellationToken::new(),
+            streams: ArcSwap::from_pointee(ended.child_token()),
+            ended,
             reason: OnceLock::new(),
             timer: OnceLock::new(),
             registry,
         }
+    }
+
+    /// Ends what runs under it now.
+    pub(in crate::gateway) fn interrupt(&self) {
+        self.streams.swap(Arc::new(self.ended.child_token())).cancel();
     }
 
     fn end(&self, reason: Refusal) {
@@ -151,6 +166,20 @@ impl Leases {
         for lease in live {
             if providers.contains(lease.held.load().caller.provider.as_str()) {
                 lease.end(reason.clone());
+            }
+        }
+    }
+
+    /// Ends what runs under every lease of a caller.
+    pub(super) fn interrupt(&self, provider: &str, subject: &str) {
+        let live: Vec<Arc<Lease>> = self.map().values().flatten().filter_map(Weak::upgrade).collect();
+        for lease in live {
+            let is_theirs = {
+                let held = lease.held.load();
+                held.caller.provider == provider && held.caller.subject == subject
+            };
+            if is_theirs {
+                lease.interrupt();
             }
         }
     }
@@ -253,6 +282,22 @@ mod tests {
         ends.ended().cancelled().await;
         assert_eq!(ends.check(START).unwrap_err().message, "revoked by bob");
         assert!(stays.check(START).is_ok());
+    }
+
+    #[tokio::test]
+    async fn an_interruption_ends_what_runs_and_not_the_lease() {
+        let clock = Clock::manual(START).0;
+        let leases = Arc::new(Leases::default());
+        let theirs = leases.grant(caller(), START + LIFE, clock.clone());
+        let other = leases.grant(Caller { subject: "bob".to_owned(), ..caller() }, START + LIFE, clock);
+        let (running, others) = (theirs.streams(), other.streams());
+        leases.interrupt("dev", "alice");
+        assert!(running.is_cancelled() && !others.is_cancelled());
+        assert!(theirs.check(START).is_ok() && !theirs.ended().is_cancelled());
+        let later = theirs.streams();
+        assert!(!later.is_cancelled());
+        leases.end("ses_1", &over());
+        assert!(later.is_cancelled(), "what ends the lease ends what was begun later");
     }
 
     #[tokio::test]

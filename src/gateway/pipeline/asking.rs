@@ -17,6 +17,7 @@ use super::{
 use crate::{
     gateway::{
         approval::{Asking, Grant, Request},
+        audit::anomalies::Held,
         identity::Caller,
         policy::{Action, Context, Outcome, Permit, Policies, Question, Resource, Terms, Verdict},
         respond::Problem,
@@ -110,6 +111,8 @@ pub(super) async fn admit(
     draft: &mut Draft,
 ) -> Result<Admitted, Problem> {
     loop {
+        // Whoever is suspended goes no further, also after a wait.
+        way.stages.unsuspended(&caller)?;
         let verdict = match permitted(way, &model, &caller, asked) {
             Ok((permit, grant)) => return Ok(Admitted { caller, model, permit, grant }),
             Err(verdict) => verdict,
@@ -139,7 +142,7 @@ async fn wait(way: &Arc<Way>, caller: &Caller, request: &Arc<Request>) -> Result
     let decision = approvals.decision(&request.id);
     let _waiting = way.signals.wait();
     let told = way.arrival.notices.as_ref().map(|notices| notices.pending(request, approvals));
-    let ended = way.arrival.lease.ended();
+    let ended = way.arrival.lease.streams();
     let decision = tokio::select! {
         biased;
         () = ended.cancelled() => {
@@ -198,6 +201,9 @@ fn permitted(
 ) -> Result<(Permit, Option<Grant>), Verdict> {
     let question = question(way, model, caller, asked, Action::Invoke);
     let policies = way.stages.policies.load();
+    if let Some(demand) = way.stages.demand(caller) {
+        return way.stages.permitted_anew(&question, model, &policies, &demand);
+    }
     let verdict = match policies.authorize(&question, false) {
         Ok(permit) => return Ok((permit, None)),
         Err(verdict) => verdict,
@@ -252,12 +258,16 @@ impl Stages {
         let model = self.model(name).ok_or_else(unknown)?;
         let policies = self.policies.load_full();
         let question = self.usual(caller, source, transport, &model, Action::Invoke);
-        let verdict = policies.decide(&question, false);
+        self.unsuspended(caller)?;
+        let verdict = match self.demand(caller) {
+            Some(demand) => demanded(&question, &policies, &demand),
+            None => policies.decide(&question, false),
+        };
         match verdict.outcome {
             Outcome::Permit => Err(Problem::approval_needless(name)),
             Outcome::Deny => Err(Problem::refused(&verdict, caller.user(), name)),
             Outcome::Ask => {
-                if let Some(grant) = self.usable(caller, &model, &policies, &question)
+                if let Some(grant) = self.usable(&model, &policies, &question)
                     && let Some(request) = self.approvals.get(&grant.id).await.map_err(store_failed)?
                 {
                     return Ok(request);
@@ -270,15 +280,67 @@ impl Stages {
     /// The approval that would let the question pass.
     pub(super) fn usable(
         &self,
-        caller: &Caller,
         model: &Model,
         policies: &Policies,
         question: &Question<'_>,
     ) -> Option<Grant> {
+        let caller = question.caller;
+        if let Some(demand) = self.demand(caller) {
+            return self.permitted_anew(question, model, policies, &demand).ok().and_then(|(_, grant)| grant);
+        }
         let approved = policies.decide(question, true);
         (approved.outcome == Outcome::Permit)
             .then(|| self.granted(caller, model, policies, &approved.policies))?
     }
+
+    /// # Errors
+    /// When the caller is suspended.
+    pub(super) fn unsuspended(&self, caller: &Caller) -> Result<(), Problem> {
+        let suspension = self.answers.get().and_then(|held| held.suspension(caller, self.clock.now()));
+        suspension.map_or(Ok(()), |held| Err(Problem::suspended(&held)))
+    }
+
+    /// The answer to an alarm by which every exchange of the caller's needs a person's yes.
+    pub(super) fn demand(&self, caller: &Caller) -> Option<Arc<Held>> {
+        self.answers.get().and_then(|held| held.demand(caller, self.clock.now()))
+    }
+
+    /// The permit of somebody whose exchanges all need a yes, given after the alarm; approvals from before it do not count.
+    fn permitted_anew(
+        &self,
+        question: &Question<'_>,
+        model: &Model,
+        policies: &Policies,
+        demand: &Held,
+    ) -> Result<(Permit, Option<Grant>), Verdict> {
+        let verdict = demanded(question, policies, demand);
+        if verdict.outcome == Outcome::Ask {
+            let grants = self.approvals.grants(question.caller, &model.config.name, &model.identity);
+            let good = |grant: &Grant| grant.terms.iter().any(|met| verdict.terms.contains(met));
+            if let Some(grant) = grants.into_iter().find(good) {
+                let permit = policies.authorize(question, false);
+                return Ok((permit.or_else(|_| policies.authorize(question, true))?, Some(grant)));
+            }
+        }
+        Err(verdict)
+    }
+}
+
+/// What policy says to somebody whose exchanges all need a yes: *ask* where it would permit or ask. The yes is given as each policy that
+/// permits wants it, by its approvers and for its time; under a name of its own, so that it is another than the policy's.
+fn demanded(question: &Question<'_>, policies: &Policies, demand: &Held) -> Verdict {
+    let mut verdict = policies.decide(question, false);
+    if verdict.outcome == Outcome::Permit {
+        verdict.terms = verdict.policies.iter().filter_map(|id| policies.terms(id)).cloned().collect();
+        verdict.outcome = Outcome::Ask;
+    }
+    if verdict.outcome == Outcome::Ask {
+        for terms in &mut verdict.terms {
+            terms.policy = format!("{} (unusual {}, {})", terms.policy, demand.rule, demand.id);
+        }
+        verdict.missing = Some(format!("an approval, because of unusual use ({})", demand.rule));
+    }
+    verdict
 }
 
 fn store_failed(error: crate::gateway::identity::StoreError) -> Problem {

@@ -73,7 +73,10 @@ impl Visit {
     /// Keeps an eye on the lease for as long as what it returns is held. Needs a runtime.
     fn watch(&self, lease: &Arc<Lease>) -> Arc<()> {
         let mut authorities = lock(&self.authorities);
-        let same = |known: &&Authority| std::ptr::eq(known.lease.as_ptr(), Arc::as_ptr(lease));
+        // One whose watch has ended was interrupted, and what begins now is under another.
+        let same = |known: &&Authority| {
+            std::ptr::eq(known.lease.as_ptr(), Arc::as_ptr(lease)) && !known.watch.is_finished()
+        };
         if let Some(known) = authorities.iter().find(same) {
             return Arc::clone(&known.held);
         }
@@ -81,7 +84,7 @@ impl Visit {
             authorities.retain(|known| Arc::strong_count(&known.held) > 1);
         }
         let held = Arc::new(());
-        let watch = tokio::spawn(cut_in_time(lease.ended(), Arc::downgrade(&held), self.overdue.clone()));
+        let watch = tokio::spawn(cut_in_time(lease.streams(), Arc::downgrade(&held), self.overdue.clone()));
         authorities.push(Authority {
             lease: Arc::downgrade(lease),
             held: Arc::clone(&held),
@@ -114,7 +117,7 @@ pub(super) async fn pass(
     visit: &Visit,
 ) -> Response<Answer> {
     let lease = Arc::clone(&arrival.lease);
-    let (ended, held) = (lease.ended(), visit.watch(&lease));
+    let (ended, held) = (lease.streams(), visit.watch(&lease));
     let signals = Signals::of_one(Arc::clone(&visit.abandoned));
     let way = Arc::new(Way::new(Arc::clone(&stages), arrival, Arc::clone(&signals), ended.clone()));
     let (head, body) = request.into_parts();
@@ -129,8 +132,11 @@ pub(super) async fn pass(
         () = ended.cancelled() => {
             // Said before the walk is dropped, whose exchange asks for it.
             signals.revoke();
-            let why = lease.check(stages.clock.now()).err().unwrap_or_else(over);
-            return Problem::from(why).answer(voice, &id::new("req", stages.clock.now())).map(Answer::made);
+            let problem = match lease.check(stages.clock.now()) {
+                Err(why) => Problem::from(why),
+                Ok(caller) => stages.unsuspended(&caller).err().unwrap_or_else(|| over().into()),
+            };
+            return problem.answer(voice, &id::new("req", stages.clock.now())).map(Answer::made);
         }
     };
     if let Some(switched) = signals.take_switched() {

@@ -133,7 +133,6 @@ impl Draft {
     }
 
     pub(super) fn caller(&mut self, caller: &Caller, way: &Way) {
-        self.event.source = None;
         self.event.caller = Some(event::Caller {
             subject: caller.subject.clone(),
             email: caller.email.clone(),

@@ -36,7 +36,11 @@ mod websocket;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+};
 
 use arc_swap::ArcSwap;
 use http::{Request, Response, request::Parts};
@@ -53,7 +57,7 @@ pub use super::respond::Dialect;
 use super::{
     analyse::AnalyserError,
     approval::{self, Approvals},
-    audit::Scribe,
+    audit::{Scribe, anomalies::Answers},
     identity::{Caller, Lease},
     mask,
     policy::{ModelFacts, Policies},
@@ -143,6 +147,8 @@ struct Stages {
     recordings: Recordings,
     waiting: asking::Waiters,
     meters: Meters,
+    /// What alarms about unusual use were answered with.
+    answers: OnceLock<Answers>,
     clock: Clock,
 }
 
@@ -204,8 +210,16 @@ impl Pipeline {
             recordings,
             waiting,
             meters,
+            answers: OnceLock::new(),
             clock,
         })))
+    }
+
+    /// Says once who is suspended, and who needs a person's yes. Before that, nobody is.
+    pub fn heed(&self, answers: Answers) {
+        if self.0.answers.set(answers).is_err() {
+            tracing::error!("what alarms are answered with is decided by one alone");
+        }
     }
 
     /// What is measured of the exchanges.
@@ -269,7 +283,7 @@ impl Pipeline {
     /// Serves HTTP/1.1 or HTTP/2 on one stream until it ends, and then ends the stream: with FIN when all is said, with a reset of
     /// [`crate::wire::stream::reset`] when the answer under way is not the whole. Dropping the future aborts what is under way.
     pub async fn serve(&self, stream: Stream, arrival: Arrival) {
-        let ended = arrival.lease.ended();
+        let ended = arrival.lease.streams();
         serve::serve(Arc::clone(&self.0), stream, arrival, ended).await;
     }
 

@@ -116,9 +116,11 @@ impl Stages {
             .filter_map(|model| {
                 let invoke = self.usual(caller, source, transport, model, Action::Invoke);
                 let access = match policies.decide(&invoke, false).outcome {
-                    Outcome::Permit => "permit",
-                    Outcome::Ask if self.usable(caller, model, &policies, &invoke).is_some() => "permit",
-                    Outcome::Ask => "ask",
+                    Outcome::Permit if self.demand(caller).is_none() => "permit",
+                    Outcome::Permit | Outcome::Ask if self.usable(model, &policies, &invoke).is_some() => {
+                        "permit"
+                    }
+                    Outcome::Permit | Outcome::Ask => "ask",
                     // Nothing to choose; `list` alone opens no door.
                     Outcome::Deny => return None,
                 };

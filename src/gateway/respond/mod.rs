@@ -12,10 +12,20 @@ pub use dialect::{Dialect, Voice};
 pub use shape::{CODE_HEADER, REQUEST_ID_HEADER, grpc_message};
 
 use super::{
-    audit::AuditError, framing::Malformed, mask::NotUnderstood, policy::Verdict, record::RecordError,
+    audit::{
+        AuditError,
+        anomalies::{Held, NotLifted},
+    },
+    framing::Malformed,
+    mask::NotUnderstood,
+    policy::Verdict,
+    record::RecordError,
     upstream::UpstreamError,
 };
-use crate::wire::{Refusal, code};
+use crate::{
+    clock::rfc3339,
+    wire::{Refusal, code},
+};
 
 /// A "no" on its way to the caller: what happened, the next step, and the HTTP status it travels under.
 ///
@@ -145,6 +155,19 @@ impl Problem {
         problem.remedy("list the models you may use: hoopctl models")
     }
 
+    /// The caller is suspended, by the answer to an anomaly.
+    pub fn suspended(held: &Held) -> Self {
+        let (user, until) = (held.user(), rfc3339(held.until));
+        Self::new(
+            code::CALLER_SUSPENDED,
+            format!(
+                "{user} may not use models until {until}: unusual use was noticed ({}, {})",
+                held.rule, held.id
+            ),
+        )
+        .remedy(format!("ask an administrator of the gateway, who can lift it: hoopctl revoke --lift {user}"))
+    }
+
     /// What policy said, when it was no.
     pub fn refused(verdict: &Verdict, user: &str, model: &str) -> Self {
         let why = match &verdict.missing {
@@ -186,6 +209,21 @@ impl From<AuditError> for Problem {
             "the gateway's audit log cannot be written, so nothing was forwarded to the model",
         )
         .remedy("tell the gateway's operator: the cause is in the gateway's log")
+    }
+}
+
+impl From<NotLifted> for Problem {
+    fn from(error: NotLifted) -> Self {
+        match error {
+            NotLifted::Own => {
+                Self::new(code::DENIED, error.to_string()).remedy("ask another administrator of the gateway")
+            }
+            NotLifted::Audit(error) => {
+                tracing::error!(%error, "what callers are held by cannot be lifted");
+                Self::new(code::AUDIT_UNAVAILABLE, "it cannot be recorded that it is lifted, so it stays")
+                    .remedy("try again; the gateway's log says why")
+            }
+        }
     }
 }
 
@@ -304,9 +342,11 @@ pub fn status(word: &str) -> StatusCode {
     match word {
         code::BAD_REQUEST => StatusCode::BAD_REQUEST,
         code::LOGIN_REQUIRED | code::LOCAL_KEY => StatusCode::UNAUTHORIZED,
-        code::DENIED | code::APPROVAL_REQUIRED | code::APPROVAL_DENIED | code::LOCAL_REFUSED => {
-            StatusCode::FORBIDDEN
-        }
+        code::DENIED
+        | code::CALLER_SUSPENDED
+        | code::APPROVAL_REQUIRED
+        | code::APPROVAL_DENIED
+        | code::LOCAL_REFUSED => StatusCode::FORBIDDEN,
         code::MODEL_UNKNOWN => StatusCode::NOT_FOUND,
         code::TLS_REQUIRED => StatusCode::UPGRADE_REQUIRED,
         code::LIMIT => StatusCode::TOO_MANY_REQUESTS,

@@ -132,7 +132,11 @@ impl Problem {
             code::BAD_REQUEST => 3,
             code::UPSTREAM_TIMEOUT => 4,
             code::MODEL_UNKNOWN => 5,
-            code::DENIED | code::APPROVAL_REQUIRED | code::APPROVAL_DENIED | code::LOCAL_REFUSED => 7,
+            code::DENIED
+            | code::CALLER_SUSPENDED
+            | code::APPROVAL_REQUIRED
+            | code::APPROVAL_DENIED
+            | code::LOCAL_REFUSED => 7,
             code::LIMIT => 8,
             code::UPSTREAM_UNREACHABLE
             | code::UPSTREAM_UNTRUSTED

@@ -218,9 +218,12 @@ fn select(filter: &Filter, limit: usize) -> Result<(String, Vec<Value<'_>>), Aud
         values.push(Value::Text(entity));
         sql.push_str(&format!(" AND seq IN (SELECT seq FROM masked WHERE entity = ${})", values.len()));
     }
+    // Pages are read in their order: found by time, all that is left would be sorted for each of them. A `+` keeps the index out.
+    let (from, to) =
+        if filter.after.is_some() { ("+time >=", "+time <") } else { ("time >=", "time <") };
     let numbers = [
-        ("time >=", filter.since.map(unix_millis)),
-        ("time <", filter.until.map(unix_millis)),
+        (from, filter.since.map(unix_millis)),
+        (to, filter.until.map(unix_millis)),
         ("seq >", filter.after.map(cursor).transpose()?),
     ];
     for (column, number) in numbers {

@@ -22,6 +22,7 @@ use crate::{
     secret,
 };
 
+mod anomalies;
 mod approvals;
 #[cfg(test)]
 mod crash_tests;
@@ -154,6 +155,11 @@ impl Store {
 
     /// The searchable side of the audit log.
     pub fn ledger(&self) -> Arc<dyn audit::Ledger> {
+        Arc::new(self.clone())
+    }
+
+    /// What is usual, and what alarms were answered with.
+    pub fn anomalies(&self) -> Arc<dyn audit::anomalies::Keep> {
         Arc::new(self.clone())
     }
 

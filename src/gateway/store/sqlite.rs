@@ -118,7 +118,7 @@ mod tests {
         sqlx::query(newer).execute(&database.writer).await.unwrap();
         database.close().await;
         let error = Database::open(&path).await.err().unwrap();
-        assert!(matches!(error, OpenError::Newer { found: 9999, known: 13, .. }), "{error}");
+        assert!(matches!(error, OpenError::Newer { found: 9999, known: 15, .. }), "{error}");
         assert!(error.remedy().contains("newer"));
     }
 

@@ -1,5 +1,6 @@
 //! One file for each section of `gateway.toml`.
 
+pub(super) mod anomalies;
 pub(super) mod approvals;
 pub(super) mod audit;
 mod credential;

@@ -7,7 +7,7 @@ pub(super) const CASES: &[(char, &str, usize, &str, &str)] = &[
     ('B', "x = 1\nx = 2", 2, "this is not TOML: duplicate key", ""),
     // Keys and types.
     ('B', "[modle]\nname = 1", 1, "unknown key `modle` in this file", "did you mean `model`?"),
-    ('B', "zzzzzz = 1", 1, "unknown key `zzzzzz`", "known: approvals, audit, entity, gateway"),
+    ('B', "zzzzzz = 1", 1, "unknown key `zzzzzz`", "known: anomalies, approvals, audit, entity"),
     ('M', "upstrem = \"x\"", 1, "unknown key `upstrem` in [[model]]", "did you mean `upstream`?"),
     ('B', "[tls]\nzzzzzz = {}", 2, "unknown key `zzzzzz` in [tls]", "known: acme, certificate, key"),
     ('B', "model = 3", 1, "`model` is a whole number, not sections", "[[model]]"),
@@ -15,6 +15,36 @@ pub(super) const CASES: &[(char, &str, usize, &str, &str)] = &[
     ('M', "labels = \"x\"", 1, "`labels` is a string, not a table", "{ key = value }"),
     ('M', "labels = { risk = 3 }", 1, "`risk` in `labels` is a whole number", "a string in quotes"),
     ('M', "pins = \"x\"", 1, "`pins` is a string, not a list", "[\"…\""),
+    // [anomalies]
+    (
+        'B',
+        "[anomalies]\nanswer = \"block\"",
+        2,
+        "`answer` cannot be \"block\"",
+        "known: off, notify, require_approval, suspend",
+    ),
+    ('B', "[anomalies]\nwarm_up = \"1h\"", 2, "`warm_up` is \"1h\", which is out of bounds", "from 86400s"),
+    (
+        'B',
+        "[anomalies]\ncool_down = \"8d\"",
+        2,
+        "`cool_down` is \"8d\", which is out of bounds",
+        "to 604800s",
+    ),
+    ('B', "[anomalies]\nhold = \"1y\"", 2, "`hold` is \"1y\", which is not a duration", "\"10m\""),
+    ('B', "[anomalies]\nrates = {}", 2, "unknown key `rates` in [anomalies]", "did you mean `rate`?"),
+    ('B', "[anomalies]\nrate = \"off\"", 2, "`rate` is a string, not a table", "{ key = value }"),
+    ('B', "[anomalies]\nrate = { score = 0.5 }", 2, "`score` is out of bounds", "from 1 to 1000"),
+    ('B', "[anomalies]\nrate = { score = nan }", 2, "`score` is out of bounds", "from 1 to 1000"),
+    ('B', "[anomalies]\nrate = { score = \"high\" }", 2, "`score` is a string, not a number", "a number"),
+    ('B', "[anomalies]\nrate = { least = 0 }", 2, "`least` is out of bounds", "from 1 to"),
+    (
+        'B',
+        "[anomalies]\nnetwork = { least = 5 }",
+        2,
+        "unknown key `least` in `network`",
+        "known: answer, score",
+    ),
     // [approvals]
     (
         'B',

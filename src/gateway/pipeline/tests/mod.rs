@@ -8,6 +8,7 @@ mod dialects;
 mod ends;
 mod framing;
 mod grpc;
+mod held;
 mod limits;
 mod masking;
 mod protocols;

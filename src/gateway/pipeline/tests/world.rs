@@ -219,7 +219,7 @@ impl World {
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         let link = Arc::new(Link::default());
         let stream = TestStream { io: Some(theirs), link: Arc::clone(&link) };
-        let revoked = CancellationToken::new();
+        let revoked = arrival.lease.streams();
         let served =
             tokio::spawn(serve::serve(Arc::clone(&self.pipeline.0), stream, arrival, revoked.clone()));
         Client { io: ours, link, revoked, served }
