@@ -1,6 +1,6 @@
 //! One command, one table: hoopctl against direct TLS, a bare tunnel, haproxy and nginx in the same two-leg shape
 //! (local port → TLS → gateway → TLS → model), interleaved in one run. `cargo bench`, or `cargo bench -- --quick`;
-//! Words behind `--` measure one thing: `anomalies`, `policy`, `callers`, `masking`, `requests`, `memory`, `streams`, `soak`, `round-trips`, `loss`
+//! Words behind `--` measure one thing: `anomalies`, `policy`, `audit`, `callers`, `masking`, `requests`, `memory`, `streams`, `soak`, `round-trips`, `loss`
 //! (see docs/benchmarks.md).
 #![allow(
     missing_docs,
@@ -18,6 +18,7 @@
 )]
 
 mod anomalies;
+mod audit;
 mod bare;
 mod callers;
 mod far;
@@ -66,6 +67,8 @@ fn main() {
                 );
             }
         }
+        // The scribe, the ledger and the verifiable log alone.
+        Some("audit") => audit::measure(&runtime, number(&args, 1, 10_000_000)),
         // The engine and the lanes alone.
         Some("masking") => masking::measure(),
         // Small requests alone: what a change of the path costs or saves.

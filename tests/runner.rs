@@ -25,6 +25,7 @@ mod masking;
 mod networks;
 mod path;
 mod recordings;
+mod report;
 mod schema;
 #[cfg(target_os = "linux")]
 mod secrets;

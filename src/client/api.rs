@@ -33,7 +33,21 @@ impl Link {
         path: &str,
         body: Option<&B>,
     ) -> Result<T, ClientError> {
-        let body = self.answer(api_request(method, path, body)?).await?;
+        self.api_within(CALL, method, path, body).await
+    }
+
+    /// As [`api`](Self::api), of a call that may take longer: the gateway reads all of a time's audit log for it, say.
+    ///
+    /// # Errors
+    /// As [`api`](Self::api), with this time in place of 60 s.
+    pub async fn api_within<B: Serialize + Sync, T: DeserializeOwned>(
+        &self,
+        within: Duration,
+        method: &str,
+        path: &str,
+        body: Option<&B>,
+    ) -> Result<T, ClientError> {
+        let body = self.answer(within, api_request(method, path, body)?).await?;
         let text: &[u8] = if body.is_empty() { b"null" } else { &body };
         serde_json::from_slice(text).map_err(|e| {
             ClientError::failed("protocol", format!("the gateway's answer to {path} is not understood: {e}"))
@@ -46,7 +60,7 @@ impl Link {
     /// # Errors
     /// As [`api`](Self::api), whatever the answer holds.
     pub async fn api_bytes(&self, path: &str) -> Result<Bytes, ClientError> {
-        self.answer(api_request("GET", path, None::<&()>)?).await
+        self.answer(CALL, api_request("GET", path, None::<&()>)?).await
     }
 
     /// One answer of the gateway's API that may be of any length, to be read piece by piece.
@@ -59,24 +73,24 @@ impl Link {
             let stream = self.open(Target::Api).await?;
             Ok::<_, ClientError>(send(stream, request).await?.into_parts())
         });
-        let (head, body) = begun.await.unwrap_or_else(|_| Err(silent()))?;
+        let (head, body) = begun.await.unwrap_or_else(|_| Err(silent(CALL)))?;
         if head.status.is_success() {
             return Ok(Pieces(body));
         }
-        let body = timeout(CALL, Limited::new(body, MAX_ANSWER).collect()).await.map_err(|_| silent())?;
+        let body = timeout(CALL, Limited::new(body, MAX_ANSWER).collect()).await.map_err(|_| silent(CALL))?;
         let body = body.map_err(|e| of_stream(e.as_ref()))?.to_bytes();
         Err(https::refused(head.status, &body))
     }
 
     /// The body of a successful answer.
-    async fn answer(&self, request: Request<Full<Bytes>>) -> Result<Bytes, ClientError> {
-        let answer = timeout(CALL, async {
+    async fn answer(&self, within: Duration, request: Request<Full<Bytes>>) -> Result<Bytes, ClientError> {
+        let answer = timeout(within, async {
             let stream = self.open(Target::Api).await?;
             let (head, body) = send(stream, request).await?.into_parts();
             let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(|e| of_stream(e.as_ref()))?;
             Ok::<_, ClientError>((head.status, body.to_bytes()))
         });
-        let (status, body) = answer.await.unwrap_or_else(|_| Err(silent()))?;
+        let (status, body) = answer.await.unwrap_or_else(|_| Err(silent(within)))?;
         if status.is_success() { Ok(body) } else { Err(https::refused(status, &body)) }
     }
 
@@ -125,7 +139,7 @@ impl Pieces {
     /// When the answer ends before it is complete, or nothing more of it comes within 60 s.
     pub async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
         loop {
-            let frame = timeout(CALL, self.0.frame()).await.map_err(|_| silent())?;
+            let frame = timeout(CALL, self.0.frame()).await.map_err(|_| silent(CALL))?;
             let Some(frame) = frame else { return Ok(None) };
             if let Ok(piece) = frame.map_err(|e| of_stream(&e))?.into_data() {
                 return Ok(Some(piece));
@@ -134,8 +148,8 @@ impl Pieces {
     }
 }
 
-fn silent() -> ClientError {
-    ClientError::unreachable(format!("the gateway did not answer within {} s", CALL.as_secs()))
+fn silent(within: Duration) -> ClientError {
+    ClientError::unreachable(format!("the gateway did not answer within {} s", within.as_secs()))
 }
 
 fn api_request<B: Serialize>(

@@ -85,7 +85,11 @@ impl Stage {
         let taking_up = async {
             while let Some(change) = changes.recv().await {
                 match change {
-                    Err(mistakes) => tell(&format!("not taken up, {}", told(&mistakes))),
+                    Err(mistakes) => {
+                        let told = told(&mistakes);
+                        self.gateway.refused(&told);
+                        tell(&format!("not taken up, {told}"));
+                    }
                     Ok(config) => match self.gateway.reload(config).await {
                         Ok(_) => tell("taken up: the next request is decided by what the files say now"),
                         Err(error) => tell(&format!("not taken up, {error}")),

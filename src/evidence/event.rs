@@ -57,9 +57,43 @@ pub struct Event {
     /// The address that an exchange came from; for events without a caller: where from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
+    /// Of `plaintext_attempt`, `unknown_caller` and `login_failed`: how many the event stands for; absent is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+    /// Of `audit_outage`: from when on nothing could be recorded, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Of `gateway_start` and `gateway_reload`: what is in force, and what changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<Configuration>,
     /// For `anomaly`: what is unusual.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anomaly: Option<Anomaly>,
+}
+
+/// What is in force, and what changed. Names and digests: no value of a configuration is in it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Configuration {
+    /// SHA-256 over the names and texts of the policy files, hex.
+    pub policies_sha256: String,
+    /// The same before the change, where it was another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policies_before: Option<String>,
+    /// Policy files that were added, removed or altered. At most 64 are named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policy_files: Vec<String>,
+    /// Models that are new; at a start, all of them. At most 64 are named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models_added: Vec<String>,
+    /// Models that are there no more. At most 64 are named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models_removed: Vec<String>,
+    /// Models that are configured otherwise than before. At most 64 are named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models_changed: Vec<String>,
+    /// Other parts of `gateway.toml` that changed, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts_changed: Vec<String>,
 }
 
 /// Who made the exchange.

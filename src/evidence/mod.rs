@@ -6,5 +6,6 @@ pub mod leaf;
 pub mod ocsf;
 pub mod playback;
 pub mod recording;
+pub mod report;
 pub mod tlog;
 pub mod trace;

@@ -7,6 +7,7 @@ use super::{error::Outcome, invocation::Invocation};
 mod bundle;
 mod export;
 mod query;
+mod report;
 mod verify;
 
 pub(super) use self::{
@@ -28,6 +29,8 @@ enum What {
     Query(query::Query),
     /// Write events for other programs, or the whole log for verifying it elsewhere
     Export(export::Export),
+    /// Report how everything was encrypted, for an auditor: one page, or JSON
+    Report(report::Report),
     /// Prove that nothing in the log was altered, dropped or cut off
     Verify(verify::Verify),
 }
@@ -37,6 +40,7 @@ pub(super) async fn perform(args: Audit, with: &Invocation) -> Outcome {
     match args.what {
         What::Query(query) => query::perform(query, with).await,
         What::Export(export) => export::perform(export, with).await,
+        What::Report(report) => report::perform(report, with).await,
         What::Verify(verify) => verify::perform(verify, with).await,
     }
 }

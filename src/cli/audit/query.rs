@@ -314,6 +314,29 @@ mod tests {
     }
 
     #[test]
+    fn hostile_bytes_in_every_cell_are_shown_and_not_obeyed() {
+        let hostile = "a\u{1b}[2J\0\r\n\t\u{7}\u{9b}\u{202e}\u{2028}b".to_owned() + &"x".repeat(100_000);
+        let mut page = page();
+        let event = &mut page.events[0];
+        (event.time, event.kind, event.model) = (hostile.clone(), hostile.clone(), Some(hostile.clone()));
+        event.caller.as_mut().unwrap().subject = hostile.clone();
+        event.decision.as_mut().unwrap().verdict = hostile.clone();
+        event.response.as_mut().unwrap().outcome = hostile.clone();
+        let request = event.request.as_mut().unwrap();
+        (request.method, request.path) = (hostile.clone(), hostile);
+        for output in [Output::Human, Output::Json, Output::Jsonl] {
+            let (printer, out, _) = paper::printer(output);
+            print(&page, &printer).unwrap();
+            let text = out.text();
+            for one in ['\u{1b}', '\0', '\r', '\t', '\u{7}', '\u{9b}', '\u{202e}', '\u{2028}'] {
+                assert!(!text.contains(one), "{output:?}: {one:?}");
+            }
+            let lines = if output == Output::Human { 3 } else { text.lines().count() };
+            assert_eq!(text.lines().count(), lines, "a cell begins no line");
+        }
+    }
+
+    #[test]
     fn people_get_a_table() {
         let (printer, out, _) = paper::printer(Output::Human);
         print(&page(), &printer).unwrap();

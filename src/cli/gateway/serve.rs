@@ -82,6 +82,8 @@ async fn take_up(gateway: &Gateway, change: Change, with: &Invocation) {
         Ok(config) => config,
         Err(mistakes) => {
             let told: Vec<String> = mistakes.iter().map(sentence).collect();
+            let plain: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+            gateway.refused(&plain.join("; "));
             return with.printer.warn(&format!("{kept}\n{}", told.join("\n")));
         }
     };

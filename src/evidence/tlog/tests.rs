@@ -444,6 +444,27 @@ fn dropped_reordered_and_changed_events_are_found_at_their_index() {
     assert_eq!(with(&|all| all.truncate(590)).index, 590);
 }
 
+/// A log beyond 256 full bundles, so that hashes stand on three levels, as in one of a million.
+#[test]
+fn one_bad_event_among_very_many_is_found_at_its_index() {
+    let all = leaves(66_000);
+    let mut log = log_of(&all);
+    assert_eq!(check(&log, Vec::new()), Ok(()));
+    for bad in [0, 255, 256, 40_000, 65_535, 65_536, 65_999] {
+        let index = bad / 256;
+        let chunk = all.chunks(256).nth(index).unwrap();
+        let mut bundle = Vec::new();
+        for (at, leaf) in chunk.iter().enumerate() {
+            let leaf = if index * 256 + at == bad { b"bad" } else { leaf.as_slice() };
+            assert!(push_entry(&mut bundle, leaf));
+        }
+        let path = Tile { kind: Kind::Entries, index: index as u64, width: chunk.len() as u64 }.to_string();
+        let good = log.files.insert(path.clone(), bundle).unwrap();
+        assert_eq!(check(&log, Vec::new()).unwrap_err().index, bad as u64);
+        log.files.insert(path, good);
+    }
+}
+
 #[test]
 fn a_log_made_anew_with_its_own_key_is_found_by_a_kept_head() {
     let mut changed = leaves(600);

@@ -83,6 +83,7 @@ impl Attempts {
             kind: self.kind.event.to_owned(),
             detail: Some(attempt.detail),
             source: Some(attempt.source),
+            count: (attempt.count > 1).then_some(attempt.count),
             ..Event::default()
         };
         if let Err(error) = self.scribe.record(event).await {
@@ -95,6 +96,7 @@ impl Attempts {
 struct Attempt {
     source: String,
     detail: String,
+    count: u64,
 }
 
 /// Attempts since the last turn, beyond those told at once.
@@ -117,7 +119,7 @@ impl Window {
         }
         self.more.insert(place, 0);
         let detail = kind.one.to_owned();
-        Some(Attempt { source: source.to_canonical().to_string(), detail })
+        Some(Attempt { source: source.to_canonical().to_string(), detail, count: 1 })
     }
 
     fn turn(&mut self, kind: Kind) -> Vec<Attempt> {
@@ -127,7 +129,7 @@ impl Window {
         let mut told: Vec<_> = counted
             .chain([("many".to_owned(), others)])
             .filter(|(_, more)| *more > 0)
-            .map(|(source, more)| Attempt { source, detail: format!("{more} {}", kind.more) })
+            .map(|(source, more)| Attempt { source, detail: format!("{more} {}", kind.more), count: more })
             .collect();
         told.sort_by(|a, b| a.source.cmp(&b.source));
         told

@@ -147,12 +147,7 @@ mod tests {
             let event = Event { id: format!("ev_{n}"), kind: "exchange".into(), ..Event::default() };
             world.state.scribe.record(event).await.unwrap();
         }
-        let grown = async {
-            while world.state.log.size() < events {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(30), grown).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(30), world.state.log.covers(events)).await.unwrap();
         world
     }
 

@@ -32,6 +32,7 @@ mod log;
 mod openapi;
 mod reading;
 mod recordings;
+mod report;
 mod routes;
 mod serve;
 mod sessions;

@@ -69,6 +69,10 @@ fn operation(route: Route) -> Value {
             let summary = "Audit events: the caller's own; with the permission read_audit, everybody's";
             with(described("auditEvents", summary, content("Events")), "parameters", event_parameters())
         }
+        Route::Report => {
+            let summary = "The encryption-in-transit report of a time; needs the permission read_audit";
+            with(described("auditReport", summary, content("Report")), "parameters", report_parameters())
+        }
         Route::LogKey => {
             let summary = "The public key of the verifiable log, a vkey of c2sp.org/signed-note";
             described("auditLogKey", summary, plain("text/plain"))
@@ -277,6 +281,18 @@ fn exchange_parameters() -> Value {
     ])
 }
 
+fn report_parameters() -> Value {
+    let time = json!({ "type": "string", "format": "date-time" });
+    let parameters = [
+        ("since", "Events of this time or later; without it from the log's beginning."),
+        ("until", "Events before this time; without it up to now."),
+    ];
+    parameters
+        .map(|(name, description)| json!({ "name": name, "in": "query", "description": description, "schema": time.clone() }))
+        .into_iter()
+        .collect()
+}
+
 /// An object schema: fields with their schemas, those required by name.
 fn object(fields: Value, required: &[&str]) -> Value {
     json!({ "type": "object", "properties": fields, "required": required })
@@ -334,6 +350,14 @@ fn schemas() -> Value {
             "exchanges": { "type": "array", "items": reference("Event") },
             "next": { "type": ["integer", "null"], "description": "`after` of the next page; null when there is none." },
         }), &["schema", "sessions", "exchanges", "next"]),
+        "Report": object(json!({
+            "schema": schema, "made_at": text, "made_by": text, "since": text, "until": text,
+            "exchanges": object(json!({
+                "total": { "type": "integer" }, "encrypted": { "type": "integer" }, "unencrypted": { "type": "integer" },
+                "unknown": { "type": "integer" }, "post_quantum": { "type": "integer" },
+            }), &["total", "encrypted", "unencrypted", "unknown", "post_quantum"]),
+            "checkpoint": { "type": ["object", "null"], "description": "The log's signed head, and whether it covers every event of the report." },
+        }), &["schema", "made_at", "since", "until", "exchanges", "checkpoint"]),
         "ModelTokenRequest": object(json!({ "model": text }), &["model"]),
         "ModelToken": object(json!({
             "schema": schema, "token": text, "token_type": { "const": "Bearer" },

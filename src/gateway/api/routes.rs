@@ -5,7 +5,7 @@ use axum::{
     routing::{MethodRouter, get, post},
 };
 
-use super::{ApiState, approvals, callers, events, log, openapi, recordings, sessions};
+use super::{ApiState, approvals, callers, events, log, openapi, recordings, report, sessions};
 
 /// A route of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,7 @@ pub(super) enum Route {
     Models,
     Credentials,
     Events,
+    Report,
     LogKey,
     LogCheckpoint,
     LogTile,
@@ -33,11 +34,12 @@ pub(super) enum Route {
 }
 
 impl Route {
-    pub(super) const ALL: [Self; 20] = [
+    pub(super) const ALL: [Self; 21] = [
         Self::Me,
         Self::Models,
         Self::Credentials,
         Self::Events,
+        Self::Report,
         Self::LogKey,
         Self::LogCheckpoint,
         Self::LogTile,
@@ -60,7 +62,7 @@ impl Route {
     pub(super) fn method(self) -> &'static str {
         match self {
             Self::Me | Self::Models | Self::Events | Self::Openapi => "GET",
-            Self::LogKey | Self::LogCheckpoint | Self::LogTile | Self::LogProof => "GET",
+            Self::Report | Self::LogKey | Self::LogCheckpoint | Self::LogTile | Self::LogProof => "GET",
             Self::Sessions | Self::Session | Self::Recording => "GET",
             Self::Approvals | Self::Approval => "GET",
             Self::Credentials | Self::Tokens | Self::Revocations => "POST",
@@ -75,6 +77,7 @@ impl Route {
             Self::Models => "/api/v1/models",
             Self::Credentials => "/api/v1/credentials",
             Self::Events => "/api/v1/audit/events",
+            Self::Report => "/api/v1/audit/report",
             Self::LogKey => "/api/v1/audit/log/key",
             Self::LogCheckpoint => "/api/v1/audit/log/checkpoint",
             Self::LogTile => "/api/v1/audit/log/tile/{*path}",
@@ -99,6 +102,7 @@ impl Route {
             Self::Models => get(callers::models),
             Self::Credentials => post(callers::credentials),
             Self::Events => get(events::events),
+            Self::Report => get(report::report),
             Self::LogKey => get(log::key),
             Self::LogCheckpoint => get(log::checkpoint),
             Self::LogTile => get(log::tile),

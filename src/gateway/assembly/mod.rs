@@ -4,6 +4,7 @@ mod audited;
 mod error;
 mod exposition;
 mod face;
+mod in_force;
 mod operator;
 mod reload;
 #[cfg(test)]
@@ -29,7 +30,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{audited::Audited, operator::Operator, upstreams::Upstreams};
+use self::{audited::Audited, in_force::InForce, operator::Operator, upstreams::Upstreams};
 use super::{
     accept::{self, Listeners, Reception},
     api,
@@ -125,7 +126,8 @@ pub struct Gateway {
     certificates: Certificates,
     rooms: Rooms,
     started_with: Config,
-    reloading: Mutex<()>,
+    /// What is in force; held while a change is taken up.
+    in_force: Mutex<InForce>,
     listening: JoinHandle<()>,
     background: Background,
 }
@@ -253,7 +255,9 @@ impl Gateway {
         };
         let (address, certified) = (listeners.address(), listeners.certified_address());
         let started = format!("hoopctl {} listens on {address}", env!("CARGO_PKG_VERSION"));
-        witness::tell(&rooms.scribe, &clock, "gateway_start", started);
+        let in_force = InForce::of(&config, &rooms.policies.load());
+        let configuration = in_force.configuration(None);
+        witness::tell_configuration(&rooms.scribe, &clock, "gateway_start", started, configuration);
         let listening = tokio::spawn(listeners.serve(reception, background.phases.clone()));
         tracing::info!(%address, url = %config.accept.public_url, "the gateway serves");
         Ok(Self {
@@ -263,7 +267,7 @@ impl Gateway {
             certificates,
             rooms,
             started_with: config,
-            reloading: Mutex::default(),
+            in_force: Mutex::new(in_force),
             listening,
             background,
         })

@@ -2,8 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Config, Gateway, error::ReloadError, witness};
+use super::{
+    Config, Gateway,
+    error::ReloadError,
+    in_force::{InForce, sentence},
+    witness,
+};
 use crate::gateway::{certs, policy::Policies};
+
+/// The most characters of a mistake in an event.
+const MOST_SAID: usize = 2000;
 
 /// What a reload has done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,8 +26,24 @@ impl Gateway {
     ///
     /// # Errors
     /// When a provider, a policy or a model is wrong; the last good configuration stays in force.
-    pub async fn reload(&self, mut config: Config) -> Result<Reloaded, ReloadError> {
-        let _one_at_a_time = self.reloading.lock().await;
+    pub async fn reload(&self, config: Config) -> Result<Reloaded, ReloadError> {
+        let reloaded = self.take_up(config).await;
+        if let Err(error) = &reloaded {
+            self.refused(&error.to_string());
+        }
+        reloaded
+    }
+
+    /// A changed configuration cannot be taken up, as whoever read it found: the audit log is told.
+    pub fn refused(&self, why: &str) {
+        let why: String = why.chars().take(MOST_SAID).collect();
+        let detail =
+            format!("a changed configuration was not taken up, the last good one stays in force: {why}");
+        witness::tell(&self.rooms.scribe, &self.rooms.clock, "gateway_reload_refused", detail);
+    }
+
+    async fn take_up(&self, mut config: Config) -> Result<Reloaded, ReloadError> {
+        let mut in_force = self.in_force.lock().await;
         config.settle_port(self.address.port());
         let rooms = &self.rooms;
         let policies = policies(&config)?;
@@ -31,13 +55,20 @@ impl Gateway {
             .await
             .map_err(|e| ReloadError::identity(&e))?;
         rooms.pipeline.reload(config.models.clone()).map_err(|e| ReloadError::pipeline(&e))?;
+        let new = InForce::of(&config, &policies);
         rooms.policies.store(Arc::new(policies));
         rooms.identities.adopt(providers);
         rooms.notifier.adopt(told).await;
         rooms.sinks.adopt(sinks).await;
         rooms.anomalies.configure(config.anomalies.clone());
         let needs_restart = needs_restart(&self.started_with, &config);
-        witness::tell(&rooms.scribe, &rooms.clock, "gateway_reload", "a changed configuration was taken up");
+        let change = new.configuration(Some(&in_force));
+        *in_force = new;
+        let mut detail = format!("a changed configuration was taken up: {}", sentence(&change));
+        if !needs_restart.is_empty() {
+            detail.push_str(&format!("; at the next start only: {}", needs_restart.join(", ")));
+        }
+        witness::tell_configuration(&rooms.scribe, &rooms.clock, "gateway_reload", detail, change);
         Ok(Reloaded { needs_restart })
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use crate::{
     clock::{Clock, rfc3339},
     evidence::{
-        event::{self, Event, SCHEMA},
+        event::{self, Configuration, Event, SCHEMA},
         recording::sha256_text,
     },
     gateway::{
@@ -39,7 +39,7 @@ pub(super) fn witness(scribe: Scribe, clock: Clock) -> Witness {
         let (more, tell) = failures.lock().unwrap_or_else(PoisonError::into_inner).note(failed, now);
         if let Some(more) = more {
             let detail = format!("{more} more logins failed in a minute before this");
-            note(&scribe, Event { detail: Some(detail), ..blank(&clock, "login_failed") });
+            note(&scribe, Event { detail: Some(detail), count: Some(more), ..blank(&clock, "login_failed") });
         }
         if tell {
             note(&scribe, event_of(happening, &clock));
@@ -205,7 +205,19 @@ impl Failures {
     }
 }
 
-/// Writes an event of the gateway itself: `gateway_start`, `gateway_stop`, `gateway_reload`.
+/// Writes an event that says what configuration is in force: `gateway_start`, `gateway_reload`.
+pub(super) fn tell_configuration(
+    scribe: &Scribe,
+    clock: &Clock,
+    kind: &str,
+    detail: String,
+    configuration: Configuration,
+) {
+    let configuration = Some(configuration);
+    note(scribe, Event { detail: Some(detail), configuration, ..blank(clock, kind) });
+}
+
+/// Writes another event of the gateway itself: `gateway_stop`, `gateway_reload_refused`.
 pub(super) fn tell(scribe: &Scribe, clock: &Clock, kind: &str, detail: impl Into<String>) {
     note(scribe, Event { detail: Some(detail.into()), ..blank(clock, kind) });
 }

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     AuditError, Entry, Parts, Record,
+    outage::Outages,
     record::{Tag, parse},
     writer::Writer,
 };
@@ -45,6 +46,7 @@ pub(super) struct Bell {
 pub(super) struct Indexer {
     parts: Arc<Parts>,
     writer: Arc<Writer>,
+    outages: Arc<Outages>,
     /// Read up to here.
     read: u64,
     /// Committed to the ledger up to here; what lies between held no complete event.
@@ -55,9 +57,9 @@ pub(super) struct Indexer {
 
 impl Indexer {
     /// An indexer that goes on where the ledger stands.
-    pub(super) fn new(parts: Arc<Parts>, writer: Arc<Writer>, position: u64) -> Self {
+    pub(super) fn new(parts: Arc<Parts>, writer: Arc<Writer>, outages: Arc<Outages>, position: u64) -> Self {
         writer.set_indexed(position);
-        Self { parts, writer, read: position, committed: position, said: None }
+        Self { parts, writer, outages, read: position, committed: position, said: None }
     }
 
     /// Up to where the ledger has the journal.
@@ -121,6 +123,10 @@ impl Indexer {
             mended = blocking(move || writer.mend()).await;
         }
         let mut indexed = self.index().await;
+        // Also when nobody comes any more, the log says what it could not record.
+        if indexed.is_ok() && mended.is_ok() && self.outages.tell(&self.writer, &self.parts.clock) {
+            indexed = self.index().await;
+        }
         if indexed.is_ok() {
             indexed = self.tidy().await;
         }

@@ -19,8 +19,10 @@ pub(crate) mod doubles;
 mod groups;
 mod indexer;
 mod log;
+mod outage;
 mod record;
 mod recovery;
+mod report;
 mod scribe;
 pub mod sinks;
 #[cfg(test)]
@@ -182,6 +184,17 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     /// When the database cannot be read.
     async fn rows(&self, after: u64, most: usize) -> Result<Vec<Row>, AuditError>;
+
+    /// The first and the last place of events not before `since` and before `until`; `None` when there is no such event. Between them may
+    /// lie events of other times.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    async fn places(
+        &self,
+        since: Option<SystemTime>,
+        until: SystemTime,
+    ) -> Result<Option<(u64, u64)>, AuditError>;
 
     /// Puts events back in their places, in one transaction.
     ///

@@ -16,6 +16,7 @@ use super::{
     AuditError, Config, Filter, Journal, Ledger, Left, Page, Parts, Row, SessionFilter, Tuning,
     groups::Groups,
     indexer::{Bell, Indexer, Progress},
+    outage::{Missed, Outages},
     record::{Tag, encode},
     recovery,
     writer::Writer,
@@ -42,8 +43,11 @@ struct Desk {
     /// Present with `durability = "power-loss"`.
     groups: Option<Arc<Groups>>,
     counters: Counters,
+    outages: Arc<Outages>,
     keeps_input: bool,
     keeps_output: bool,
+    /// Held by the one who reads the ledger at length: several at once would only slow each other, and exchanges.
+    reading: tokio::sync::Mutex<()>,
     /// The indexer, and the one who syncs.
     tasks: TaskTracker,
 }
@@ -139,7 +143,9 @@ impl Scribe {
         let writer = Arc::new(Writer::new(Arc::clone(&parts.journal), parts.tuning.max_lag));
         let position = parts.ledger.journal_position().await?;
         // Before the lag is judged: a journal that the ledger is far behind of is caught up with here, whatever its size.
-        let mut indexer = Indexer::new(Arc::clone(&parts), Arc::clone(&writer), position);
+        let outages = Arc::new(Outages::default());
+        let mut indexer =
+            Indexer::new(Arc::clone(&parts), Arc::clone(&writer), Arc::clone(&outages), position);
         indexer.index().await?;
         let interrupted = recovery::recover(&parts, &writer, position).await?;
         indexer.index().await?;
@@ -166,7 +172,20 @@ impl Scribe {
         tasks.close();
         let counters = Counters { interrupted: AtomicU64::new(interrupted), ..Counters::default() };
         let Config { keeps_input, keeps_output, .. } = config;
-        let desk = Desk { parts, writer, bell, progress, groups, counters, keeps_input, keeps_output, tasks };
+        let reading = tokio::sync::Mutex::default();
+        let desk = Desk {
+            parts,
+            writer,
+            bell,
+            progress,
+            groups,
+            counters,
+            outages,
+            keeps_input,
+            keeps_output,
+            reading,
+            tasks,
+        };
         Ok(Self { desk: Arc::new(desk) })
     }
 
@@ -188,11 +207,12 @@ impl Scribe {
         let desk = &self.desk;
         let began = desk.parts.clock.now();
         let event = stamp(event, began);
-        let appended = encode(Tag::Intent, &event).and_then(|record| desk.writer.intend(record));
+        let record = desk.encoded(Tag::Intent, &event)?;
+        let appended = desk.missed(Missed::Exchange, began, desk.writer.intend(record));
         let (ticket, position) = desk.count(&desk.counters.intended, appended)?;
         // From here on the intent finishes itself, also when the wait below fails or is cancelled.
         let intent = Intent { desk: Arc::clone(desk), event, ticket, began, done: false };
-        desk.durable(position).await?;
+        desk.missed(Missed::Exchange, began, desk.durable(position).await)?;
         Ok(intent)
     }
 
@@ -267,6 +287,21 @@ impl Scribe {
         self.desk.tasks.wait().await;
     }
 
+    /// What the scribe works with.
+    pub(super) fn parts(&self) -> &Arc<Parts> {
+        &self.desk.parts
+    }
+
+    /// The journal's end: a [`Self::barrier`] there sees everything recorded before the call.
+    pub(super) fn end(&self) -> u64 {
+        self.desk.writer.end()
+    }
+
+    /// Waits for the turn to read the ledger at length.
+    pub(super) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.desk.reading.lock().await
+    }
+
     /// The indexer's rounds, for those who follow it.
     pub(super) fn progress(&self) -> watch::Receiver<Progress> {
         self.desk.progress.clone()
@@ -274,13 +309,14 @@ impl Scribe {
 
     fn append(&self, event: Event) -> Result<u64, AuditError> {
         let desk = &self.desk;
-        let event = stamp(event, desk.parts.clock.now());
-        let appended = encode(Tag::Event, &event).and_then(|record| desk.writer.event(&record));
+        let now = desk.parts.clock.now();
+        let record = desk.encoded(Tag::Event, &stamp(event, now))?;
+        let appended = desk.missed(Missed::Event, now, desk.writer.event(&record));
         desk.count(&desk.counters.recorded, appended)
     }
 
     /// Waits until the ledger has the journal up to `position`.
-    async fn barrier(&self, position: u64) -> Result<(), AuditError> {
+    pub(super) async fn barrier(&self, position: u64) -> Result<(), AuditError> {
         let mut progress = self.desk.progress.clone();
         let failures = {
             let now = progress.borrow();
@@ -302,6 +338,27 @@ impl Scribe {
 }
 
 impl Desk {
+    /// The record of an event; one that cannot be written at all is counted, and no outage.
+    fn encoded(&self, tag: Tag, event: &Event) -> Result<Vec<u8>, AuditError> {
+        encode(tag, event).inspect_err(|_| {
+            self.counters.failed.fetch_add(1, Relaxed);
+        })
+    }
+
+    /// Remembers what could not be recorded, to tell it when recording works again; tells it when this worked.
+    fn missed<T>(
+        &self,
+        what: Missed,
+        now: SystemTime,
+        result: Result<T, AuditError>,
+    ) -> Result<T, AuditError> {
+        match &result {
+            Ok(_) => drop(self.outages.tell(&self.writer, &self.parts.clock)),
+            Err(error) => self.outages.note(what, now, error),
+        }
+        result
+    }
+
     /// Counts an append by its result and tells the indexer.
     fn count<T>(&self, counter: &AtomicU64, result: Result<T, AuditError>) -> Result<T, AuditError> {
         if result.is_ok() { counter } else { &self.counters.failed }.fetch_add(1, Relaxed);

@@ -356,3 +356,72 @@ async fn after_the_stop_everything_is_in_the_ledger() {
     world.scribe.closed().await;
     assert_eq!(world.ledger.outcomes().len(), 100);
 }
+
+/// A journal that takes nothing from now on.
+fn fails(world: &World) {
+    world.journal.with(|s| s.fail_append = Some(Box::new(|_| true)));
+}
+
+fn works_again(world: &World) {
+    world.journal.with(|s| s.fail_append = None);
+}
+
+/// What is told of outages: since when, and how many things were missed.
+fn outages(world: &World) -> Vec<(String, u64)> {
+    world.ledger.with(|s| {
+        let told = s.entries.iter().filter(|entry| entry.event.kind == "audit_outage");
+        told.map(|entry| (entry.event.since.clone().unwrap(), entry.event.count.unwrap())).collect()
+    })
+}
+
+#[tokio::test]
+async fn a_failure_to_audit_is_an_event_as_soon_as_auditing_works_again() {
+    let world = World::new().await;
+    fails(&world);
+    world.hand.advance(Duration::from_secs(1));
+    for _ in 0..2 {
+        world.scribe.intend(exchange()).await.unwrap_err();
+        world.hand.advance(Duration::from_secs(60));
+    }
+    world.scribe.record(Event { kind: "login".into(), ..Event::default() }).await.unwrap_err();
+    works_again(&world);
+    world.scribe.intend(exchange()).await.unwrap().finish(finished("complete")).unwrap();
+    world.scribe.query(&Filter::default()).await.unwrap();
+    assert_eq!(outages(&world), [("2027-01-15T08:00:01.000Z".to_owned(), 3)], "told once");
+    let detail = world.ledger.with(|s| s.entries[0].event.detail.clone().unwrap());
+    assert!(detail.contains("2 exchanges were refused, and 1 other events are not in the log"), "{detail}");
+}
+
+#[tokio::test]
+async fn a_failure_to_audit_is_told_also_when_nobody_comes_any_more() {
+    let world = World::new().await;
+    fails(&world);
+    world.scribe.intend(exchange()).await.unwrap_err();
+    works_again(&world);
+    let mut progress = world.scribe.progress();
+    while outages(&world).is_empty() {
+        tokio::time::timeout(Duration::from_secs(30), progress.changed()).await.unwrap().unwrap();
+    }
+    assert_eq!(outages(&world).len(), 1);
+}
+
+#[tokio::test]
+async fn a_clock_that_goes_back_loses_no_event_and_changes_no_order() {
+    let (journal, ledger) = (MemoryJournal::default(), MemoryLedger::default());
+    let later = World::with(Config::default(), TUNING, journal, ledger).await;
+    later.hand.advance(Duration::from_secs(3600));
+    later.scribe.record(Event { id: "ev_late".into(), ..exchange() }).await.unwrap();
+    let held = later.scribe.intend(Event { id: "ev_held".into(), ..exchange() }).await.unwrap();
+    // A process whose clock stands an hour earlier.
+    std::mem::forget(held);
+    let earlier = later.restarted().await;
+    earlier.scribe.record(Event { id: "ev_early".into(), ..exchange() }).await.unwrap();
+    drop(earlier.scribe.intend(exchange()).await.unwrap());
+    earlier.scribe.query(&Filter::default()).await.unwrap();
+    let ids: Vec<String> = earlier.ledger.outcomes().into_iter().map(|(id, _)| id).collect();
+    assert_eq!(ids[..3], ["ev_late", "ev_held", "ev_early"], "as they came, whatever their times");
+    let times = earlier.ledger.with(|s| [s.entries[0].event.time.clone(), s.entries[2].event.time.clone()]);
+    assert!(times[0] > times[1]);
+    let lasted = earlier.ledger.with(|s| s.entries[3].event.response.as_ref().unwrap().duration_ms);
+    assert_eq!(lasted, 0);
+}

@@ -1,7 +1,7 @@
 //! Answers questions: permit, ask or deny, and why.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     net::{IpAddr, Ipv4Addr},
     time::Duration,
 };
@@ -21,7 +21,7 @@ use super::{
     remembered::{self, Remembered},
     vocabulary,
 };
-use crate::{clock, gateway::identity::Caller};
+use crate::{clock, evidence::tlog::Hash, gateway::identity::Caller};
 
 /// The kinds of answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +114,8 @@ pub struct Policies {
     terms: HashMap<String, Terms>,
     /// The ids of those that hold for any action there is.
     for_anything: HashSet<String>,
+    /// The SHA-256 of each file by its name.
+    pub(super) files: BTreeMap<String, Hash>,
     count: usize,
     reads_requested_model: bool,
     warnings: Vec<Mistake>,
@@ -212,6 +214,11 @@ impl Policies {
         self.reads_requested_model
     }
 
+    /// The policies' files by name, each with the SHA-256 of its text.
+    pub fn files(&self) -> &BTreeMap<String, Hash> {
+        &self.files
+    }
+
     /// How many policies there are.
     pub fn len(&self) -> usize {
         self.count
@@ -245,6 +252,7 @@ impl Policies {
                 .map(|policy| policy.id().to_string())
                 .collect(),
             terms: terms.collect(),
+            files: BTreeMap::new(),
             count: policies.len(),
             reads_requested_model: policies.iter().any(|policy| Reads::of(policy).requested_model),
             index: Index::build(policies)?,
@@ -466,7 +474,7 @@ fn gateway_facts() -> ModelFacts {
         name: vocabulary::GATEWAY.to_owned(),
         dialect: String::new(),
         tls: "required".to_owned(),
-        labels: std::collections::BTreeMap::new(),
+        labels: BTreeMap::new(),
     }
 }
 

@@ -17,6 +17,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::evidence::tlog::sha256;
+
 pub use decide::{DEFAULT_LASTS, Near, Outcome, Permit, Policies, Terms, Verdict};
 pub use folder::{MAX_FILE, MAX_FILES};
 pub use question::{Action, Context, ModelFacts, Question, Resource};
@@ -88,8 +90,11 @@ impl Policies {
         if !checked.mistakes.is_empty() {
             return Err(checked.mistakes);
         }
-        Self::build(checked.policies, models, checked.warnings).map_err(|message| {
+        let mut policies = Self::build(checked.policies, models, checked.warnings).map_err(|message| {
             vec![Mistake { file: PathBuf::new(), line: None, column: None, message, remedy: None }]
-        })
+        })?;
+        let name = |file: &Path| file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned();
+        policies.files = sources.iter().map(|(file, text)| (name(file), sha256(text.as_bytes()))).collect();
+        Ok(policies)
     }
 }

@@ -11,12 +11,16 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use super::{AuditError, Ledger, Scribe, indexer::blocking};
 use crate::{
-    evidence::tlog::{
-        Checkpoint, HASHES, Hash, Kind, Misfit, Tile, VerifyingKey, from_tiles, inclusion, tiles,
+    evidence::{
+        report,
+        tlog::{
+            Checkpoint, HASHES, Hash, Kind, Misfit, Tile, VerifyingKey, from_tiles, inclusion, sha256, tiles,
+        },
     },
     secret::SecretString,
 };
@@ -93,6 +97,8 @@ struct Shared {
     store: Arc<dyn LogStore>,
     key: VerifyingKey,
     published: ArcSwap<Published>,
+    /// The published head's size, for those who wait for it to grow.
+    size: watch::Sender<u64>,
     tasks: TaskTracker,
 }
 
@@ -115,11 +121,13 @@ impl Log {
         .await?;
         opening::settle(&opened, &store, ledger.as_ref()).await?;
         let published = Published { head: opened.head.clone(), note: opened.note.clone() };
+        let size = watch::Sender::new(opened.head.size);
         let log = Self {
             shared: Arc::new(Shared {
                 store,
                 key: opened.key.public().clone(),
                 published: ArcSwap::from_pointee(published),
+                size,
                 tasks: TaskTracker::new(),
             }),
         };
@@ -151,6 +159,28 @@ impl Log {
     /// Events that the published checkpoint covers.
     pub fn size(&self) -> u64 {
         self.shared.published.load().head.size
+    }
+
+    /// Resolves when the published checkpoint covers so many events.
+    pub async fn covers(&self, events: u64) {
+        let mut size = self.shared.size.subscribe();
+        // The sender lives as long as this log.
+        let _ = size.wait_for(|size| *size >= events).await;
+    }
+
+    /// The published head for a report.
+    pub(super) fn head(&self) -> report::Head {
+        let published = self.shared.published.load();
+        let key = self.key();
+        report::Head {
+            origin: published.head.origin.clone(),
+            size: published.head.size,
+            root: published.head.root.to_string(),
+            key_sha256: sha256(key.as_bytes()).to_string(),
+            key,
+            note: published.note.clone(),
+            ..report::Head::default()
+        }
     }
 
     /// A tile of the published tree, also at a width it had earlier; `None` when the tree has no such tile.

@@ -105,6 +105,7 @@ impl Sequencer {
             .await?;
             self.tree = Arc::new(tree);
             self.log.shared.published.store(Arc::new(published));
+            self.log.shared.size.send_replace(self.tree.edge.size());
             if !more {
                 return Ok(());
             }
