@@ -245,7 +245,9 @@ fn the_page_says_what_was_not_encrypted_and_the_json_reads_back() {
         "{page}"
     );
     assert!(page.contains("The log has 7 <a href=\"#gaps\">gaps</a>."));
-    assert!(page.contains("hoopctl audit verify --key 'gateway.example.test/audit+0a1b2c3d+AT==' --checkpoint report.checkpoint"));
+    assert!(page.contains(
+        "hoopctl audit verify --key 'gateway.example.test/audit+0a1b2c3d+AT==' --checkpoint report.checkpoint"
+    ));
     let json = serde_json::to_value(&report).unwrap();
     assert_eq!(json["schema"], 1);
     assert_eq!(json["upstream"]["versions"][0]["percent"], 25.0);

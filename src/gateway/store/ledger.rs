@@ -255,8 +255,7 @@ fn select(filter: &Filter, limit: usize) -> Result<(String, Vec<Value<'_>>), Aud
         ));
     }
     // Pages are read in their order: found by time, all that is left would be sorted for each of them. A `+` keeps the index out.
-    let (from, to) =
-        if filter.after.is_some() { ("+time >=", "+time <") } else { ("time >=", "time <") };
+    let (from, to) = if filter.after.is_some() { ("+time >=", "+time <") } else { ("time >=", "time <") };
     let numbers = [
         (from, filter.since.map(unix_millis)),
         (to, filter.until.map(unix_millis)),
