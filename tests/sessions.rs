@@ -44,7 +44,10 @@ fn stream(model: &Model, user: &Laptop) -> (String, String) {
             answer
         }
     });
-    let chat = |text: &str| format!("data: {{\"choices\":[{{\"delta\":{{\"content\":{text:?}}}}}]}}\n\n");
+    let chat = |text: &str| {
+        let event = serde_json::json!({ "choices": [{ "delta": { "content": text } }] });
+        format!("data: {event}\n\n")
+    };
     eventually("the model is asked", || (model.say(chat("Hello ").as_bytes()) > 0).then_some(()));
     model.say(chat("\u{202e}world").as_bytes());
     model.hush();
