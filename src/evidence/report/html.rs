@@ -34,9 +34,9 @@ pub fn page(report: &Report) -> String {
     page.push_str(&summary(report));
     page.push_str(&tiles(report));
     sections::write(report, &mut page);
-    let _ = write!(
+    let _ = writeln!(
         page,
-        "<footer><p>Made {} by {}. The same figures as JSON: <code>hoopctl audit report --format json</code>.</p></footer></main></body></html>\n",
+        "<footer><p>Made {} by {}. The same figures as JSON: <code>hoopctl audit report --format json</code>.</p></footer></main></body></html>",
         moment(&report.made_at),
         text(&report.made_by),
     );

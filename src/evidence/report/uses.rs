@@ -1,6 +1,6 @@
 //! Who used which model: callers and models, uses of relaxed TLS, unmasked answers, masked entities.
 
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use super::{
     CallerUse, Listed, Masked, ModelUse, Relaxed, UnmaskedUse,
@@ -123,15 +123,15 @@ impl Uses {
 
     pub(super) fn tables(self) -> Tables {
         let mut relaxed: Vec<Relaxed> = self.relaxed.into_values().collect();
-        relaxed.sort_by(|a, b| b.exchanges.cmp(&a.exchanges));
+        relaxed.sort_by_key(|one| Reverse(one.exchanges));
         let mut masked: Vec<Masked> = self.masked.into_values().collect();
-        masked.sort_by(|a, b| b.values.cmp(&a.values));
+        masked.sort_by_key(|one| Reverse(one.values));
         let mut unmasked: Vec<UnmaskedUse> = self.unmasked.into_values().collect();
-        unmasked.sort_by(|a, b| b.exchanges.cmp(&a.exchanges));
+        unmasked.sort_by_key(|one| Reverse(one.exchanges));
         let mut callers: Vec<CallerUse> = self.callers.into_values().collect();
-        callers.sort_by(|a, b| b.exchanges.cmp(&a.exchanges));
+        callers.sort_by_key(|one| Reverse(one.exchanges));
         let mut models: Vec<ModelUse> = self.models.into_values().collect();
-        models.sort_by(|a, b| b.exchanges.cmp(&a.exchanges));
+        models.sort_by_key(|one| Reverse(one.exchanges));
         Tables {
             relaxed: listed(relaxed),
             masked: listed(masked),

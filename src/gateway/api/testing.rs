@@ -16,7 +16,7 @@ use crate::{
         certs::Authority,
         identity::{self, Caller, Identities},
         mask,
-        pipeline::{Pipeline, limits::Limits},
+        pipeline::{Means, Pipeline, limits::Limits},
         policy::Policies,
         record::{Recordings, doubles},
         store::{self, Store},
@@ -71,17 +71,16 @@ impl World {
         let policies = Arc::new(ArcSwap::from_pointee(policies));
         let limits = Limits::open(store.limits(), clock.clone()).await.unwrap();
         let approvals = approval::doubles::office(Arc::clone(&policies), clock.clone()).await;
-        let pipeline = Pipeline::new(
-            Vec::new(),
-            Arc::clone(&policies),
-            approvals.clone(),
-            scribe.clone(),
+        let means = Means {
+            policies: Arc::clone(&policies),
+            approvals: approvals.clone(),
+            scribe: scribe.clone(),
             limits,
-            mask::Keys::new(&[0; 32]),
+            mask_keys: mask::Keys::new(&[0; 32]),
             recordings,
-            clock.clone(),
-        )
-        .unwrap();
+            clock: clock.clone(),
+        };
+        let pipeline = Pipeline::new(Vec::new(), means).unwrap();
         let answers = audit::anomalies::Answers::open(store.anomalies(), clock.now()).await.unwrap();
         let state = ApiState { identities, pipeline, approvals, policies, answers, scribe, log, clock };
         Self { state, store, _dir: dir }

@@ -367,17 +367,16 @@ impl Rooms {
         .await
         .map_err(|e| StartError::approvals(&e))?;
         let limits = Limits::open(store.limits(), clock.clone()).await.map_err(|e| StartError::limits(&e))?;
-        let pipeline = Pipeline::new(
-            config.models.clone(),
-            Arc::clone(&policies),
-            approvals.clone(),
-            scribe.clone(),
-            limits.clone(),
-            mask_keys(&config.store.state)?,
-            recordings.clone(),
-            clock.clone(),
-        )
-        .map_err(|e| StartError::pipeline(&e))?;
+        let means = pipeline::Means {
+            policies: Arc::clone(&policies),
+            approvals: approvals.clone(),
+            scribe: scribe.clone(),
+            limits: limits.clone(),
+            mask_keys: mask_keys(&config.store.state)?,
+            recordings: recordings.clone(),
+            clock: clock.clone(),
+        };
+        let pipeline = Pipeline::new(config.models.clone(), means).map_err(|e| StartError::pipeline(&e))?;
         background.tasks.spawn(limits.keep(background.limits.clone()));
         let removed = witness::of_recordings(scribe.clone(), clock.clone());
         background.tasks.spawn(recordings.clone().keep(background.limits.clone(), removed));

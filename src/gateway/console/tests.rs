@@ -23,7 +23,7 @@ use crate::{
         certs::Authority,
         identity::{self, Caller, DevUser, Identities, ProviderConfig, ProviderKind},
         mask,
-        pipeline::{Pipeline, limits::Limits},
+        pipeline::{Means, Pipeline, limits::Limits},
         policy::{Policies, Terms},
         store::{self, Store},
     },
@@ -88,17 +88,16 @@ impl World {
         let policies = Arc::new(ArcSwap::from_pointee(policies));
         let approvals = doubles::office(Arc::clone(&policies), clock.clone()).await;
         let limits = Limits::open(store.limits(), clock.clone()).await.unwrap();
-        let pipeline = Pipeline::new(
-            Vec::new(),
+        let means = Means {
             policies,
-            approvals.clone(),
+            approvals: approvals.clone(),
             scribe,
             limits,
-            mask::Keys::new(&[0; 32]),
-            crate::gateway::record::doubles::unused(),
-            clock.clone(),
-        )
-        .unwrap();
+            mask_keys: mask::Keys::new(&[0; 32]),
+            recordings: crate::gateway::record::doubles::unused(),
+            clock: clock.clone(),
+        };
+        let pipeline = Pipeline::new(Vec::new(), means).unwrap();
         // After the pipeline, which has none and says so.
         approvals.models_are(BTreeMap::from([("fraud".to_owned(), "1".to_owned())]));
         let describe: crate::gateway::approval::notify::Describe = Arc::new(|request| {

@@ -136,6 +136,24 @@ pub struct Arrival {
 #[derive(Clone)]
 pub struct Pipeline(Arc<Stages>);
 
+/// What the stages work with.
+pub struct Means {
+    /// What decides.
+    pub policies: Arc<ArcSwap<Policies>>,
+    /// Who asks people.
+    pub approvals: Approvals,
+    /// Who writes the audit log.
+    pub scribe: Scribe,
+    /// What was used up.
+    pub limits: Limits,
+    /// What hashes in masked answers are keyed by.
+    pub mask_keys: mask::Keys,
+    /// Where exchanges are recorded.
+    pub recordings: Recordings,
+    /// The time.
+    pub clock: Clock,
+}
+
 /// What the stages share.
 struct Stages {
     models: ArcSwap<BTreeMap<String, Arc<Model>>>,
@@ -184,16 +202,8 @@ impl Pipeline {
     /// # Errors
     /// When a model cannot be served as configured: its CA, pins, client certificate or credential is unusable, or it would be
     /// plaintext though `required`.
-    pub fn new(
-        models: Vec<ModelConfig>,
-        policies: Arc<ArcSwap<Policies>>,
-        approvals: Approvals,
-        scribe: Scribe,
-        limits: Limits,
-        mask_keys: mask::Keys,
-        recordings: Recordings,
-        clock: Clock,
-    ) -> Result<Self, PipelineError> {
+    pub fn new(models: Vec<ModelConfig>, means: Means) -> Result<Self, PipelineError> {
+        let Means { policies, approvals, scribe, limits, mask_keys, recordings, clock } = means;
         let models = models::open(models, &BTreeMap::new(), &limits, &clock)?;
         approvals.models_are(models::identities(&models));
         recordings.keep_for(models::keeps(&models));

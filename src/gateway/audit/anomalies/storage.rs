@@ -82,8 +82,11 @@ pub(super) fn snapshot(cursor: u64, changes: &Changes) -> Result<Snapshot, Audit
     Ok(snapshot)
 }
 
+/// What is usual, as it was kept: for callers, and of models.
+pub(super) type Usual = (Vec<(Key, Profile)>, Vec<(u64, Seen)>);
+
 /// What was kept, as far as it can be read: a caller whose state cannot be begins anew.
-pub(super) fn read(kept: &Kept) -> (Vec<(Key, Profile)>, Vec<(u64, Seen)>) {
+pub(super) fn read(kept: &Kept) -> Usual {
     let caller = |(key, state): &(String, String)| {
         let read = serde_json::from_str(state).ok().zip(key.parse().ok());
         if read.is_none() {

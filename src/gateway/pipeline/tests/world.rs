@@ -26,7 +26,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::super::{
-    Arrival, ModelConfig, Pipeline,
+    Arrival, Means, ModelConfig, Pipeline,
     carried::Carrier,
     limits::{self, Limits, Row, StoreError},
     serve,
@@ -178,17 +178,16 @@ impl World {
         let (limits, hand) = uncounted().await;
         let approvals = approval::doubles::office(Arc::clone(&policies), clock.clone()).await;
         let (shelf, recordings) = record::doubles::memory(clock.clone());
-        let pipeline = Pipeline::new(
-            models,
+        let means = Means {
             policies,
-            approvals.clone(),
-            scribe.clone(),
+            approvals: approvals.clone(),
+            scribe: scribe.clone(),
             limits,
-            mask::Keys::new(&[0; 32]),
-            recordings.clone(),
+            mask_keys: mask::Keys::new(&[0; 32]),
+            recordings: recordings.clone(),
             clock,
-        )
-        .unwrap();
+        };
+        let pipeline = Pipeline::new(models, means).unwrap();
         Self { pipeline, approvals, journal, shelf, recordings, scribe, hand }
     }
 
