@@ -201,6 +201,7 @@ fn rows(event: &Event, events: &[Event]) -> Vec<(&'static str, String)> {
             .map(|request| format!("{} {}, {}", request.method, request.path, list::bytes(request.bytes))),
     );
     put("input", event.request.as_ref().and_then(|request| request.input.clone()));
+    put("output", event.response.as_ref().and_then(|response| response.output.clone()));
     put(
         "answered",
         event.response.as_ref().map(|response| {

@@ -17,7 +17,7 @@ use super::{
         error::{DONE, Failure, Outcome},
         invocation::Invocation,
     },
-    show,
+    list, show,
     source::{self, For},
 };
 use crate::{
@@ -117,8 +117,12 @@ fn report(proven: &Proven, with: &Invocation) -> Outcome {
     }
     let end = if proven.whole { "whole" } else { "whole up to where the gateway was killed" };
     printer.line(&format!(
-        "recording  {} of {}: {} segments, {} bytes, {end}\nsha256     {}",
-        proven.recording, proven.exchange, proven.segments, proven.bytes, proven.sha256
+        "recording  {} of {}: {} in {}, {end}\nsha256     {}",
+        proven.recording,
+        proven.exchange,
+        list::bytes(proven.bytes),
+        if proven.segments == 1 { "one segment".to_owned() } else { format!("{} segments", proven.segments) },
+        proven.sha256
     ))?;
     match (&proven.event, proven.index, proven.size) {
         (Some(event), Some(index), Some(size)) => {

@@ -42,6 +42,11 @@ pub(super) fn number(count: u64) -> String {
     spaced
 }
 
+/// A technical term, which is broken at its underscores where it must be.
+pub(super) fn term(foreign: &str) -> String {
+    text(foreign).replace('_', "_<wbr>")
+}
+
 /// A part of a whole as people read it. It is all only when it is all, and nothing only when it is nothing.
 pub(super) fn part(count: u64, whole: u64) -> String {
     let share = percent(count, whole);

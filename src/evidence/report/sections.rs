@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{
     Happening, Head, LegFigures, Listed, Report, Share, chart,
-    markup::{Column, Table, moment, number, part, text},
+    markup::{Column, Table, moment, number, part, term, text},
 };
 
 use Column::{Number, Whole, Words};
@@ -79,10 +79,10 @@ fn shares(title: &str, shares: &[Share]) -> String {
         return String::new();
     }
     let whole = shares.iter().map(|share| share.exchanges).sum();
-    let mut table = Table::new(&[(title, Words), ("Exchanges", Number), ("Share", Number), ("", Words)]);
+    let mut table = Table::new(&[(title, Whole), ("Exchanges", Number), ("Share", Number), ("", Words)]);
     for share in shares {
         table.row([
-            text(&share.name),
+            term(&share.name),
             number(share.exchanges),
             part(share.exchanges, whole),
             chart::share(share.exchanges, whole, share.unencrypted),
@@ -143,11 +143,11 @@ fn plaintext(report: &Report) -> String {
 }
 
 fn happenings(list: &Listed<Happening>, what: &str) -> String {
-    let mut table = Table::new(&[("When", Whole), ("What", Words), ("Who", Words), ("Detail", Words)]);
+    let mut table = Table::new(&[("When", Whole), ("What", Whole), ("Who", Words), ("Detail", Words)]);
     for happening in &list.shown {
         table.row([
             moment(&happening.time),
-            text(&happening.kind),
+            term(&happening.kind),
             text(if happening.user.is_empty() { "-" } else { &happening.user }),
             text(&happening.detail),
         ]);
@@ -237,10 +237,10 @@ fn recordings(report: &Report) -> String {
 }
 
 fn gaps(report: &Report) -> String {
-    let mut table = Table::new(&[("From", Whole), ("Until", Whole), ("What", Words), ("Detail", Words)]);
+    let mut table = Table::new(&[("From", Whole), ("Until", Whole), ("What", Whole), ("Detail", Words)]);
     for gap in &report.gaps.shown {
         let until = if gap.until.is_empty() { "-".to_owned() } else { moment(&gap.until) };
-        table.row([moment(&gap.from), until, text(&gap.kind), text(&gap.detail)]);
+        table.row([moment(&gap.from), until, term(&gap.kind), text(&gap.detail)]);
     }
     "<p class=\"note\">What the log does not show, or not whole: time without a gateway, exchanges without an end, damage, a clock that went back.</p>".to_owned()
         + &table.of(&report.gaps, "gaps")
