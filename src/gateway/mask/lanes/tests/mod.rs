@@ -19,7 +19,12 @@ pub(super) fn masking() -> Arc<Masking> {
 
 /// Everything is masked, and no field.
 fn labelled() -> Arc<Masking> {
-    let rules = Arc::new(Rules::everything(Style::Label));
+    styled(Style::Label)
+}
+
+/// The same, in any style.
+fn styled(style: Style) -> Arc<Masking> {
+    let rules = Arc::new(Rules::everything(style));
     Arc::new(Masking::new(rules, Arc::from([]), Arc::new(Key::new(&[7; 32]))))
 }
 
