@@ -1,5 +1,5 @@
-//! What masking costs: the engine on English prose, on technical documentation and on text full of values, every wire format through its lane, how much is held, and the
-//! memory of a stream.
+//! What masking costs: the engine on English prose, on technical documentation and on text full of values, every wire format through its
+//! lane, how much is held, and the memory of a stream.
 
 use std::{
     collections::BTreeMap,

@@ -1,7 +1,7 @@
 //! One command, one table: hoopctl against direct TLS, a bare tunnel, haproxy and nginx in the same two-leg shape
 //! (local port → TLS → gateway → TLS → model), interleaved in one run. `cargo bench`, or `cargo bench -- --quick`;
-//! Words behind `--` measure one thing: `anomalies`, `policy`, `audit`, `callers`, `masking`, `requests`, `memory`, `streams`, `soak`, `round-trips`, `loss`
-//! (see docs/benchmarks.md).
+//! Words behind `--` measure one thing: `anomalies`, `policy`, `audit`, `callers`, `masking`, `requests`, `recording`, `memory`, `streams`, `soak`,
+//! `round-trips`, `loss` (see docs/benchmarks.md).
 #![allow(
     missing_docs,
     unreachable_pub,
@@ -73,6 +73,8 @@ fn main() {
         Some("masking") => masking::measure(),
         // Small requests alone: what a change of the path costs or saves.
         Some("requests") => requests(&runtime, number(&args, 1, 10_000), number(&args, 2, 5)),
+        // What recording costs, over the same and not recorded.
+        Some("recording") => recording(&runtime, number(&args, 1, 3)),
         Some("memory") => memory::measure(&runtime),
         Some("streams") => streams::measure(&runtime, number(&args, 1, 2_000), number(&args, 2, 60)),
         Some("soak") => soak::measure(&runtime, number(&args, 1, 20.0)),
@@ -115,6 +117,29 @@ fn requests(runtime: &tokio::runtime::Runtime, total: usize, rounds: usize) {
             .map(|part| median(&rounds.iter().map(|round| round[part]).collect::<Vec<_>>()));
         println!("{:<14}{}", shape.name, parts.map(|part| format!("{part:>8.2}")).collect::<String>());
     }
+}
+
+/// The table's rows with and without recordings.
+fn recording(runtime: &tokio::runtime::Runtime, rounds: usize) {
+    let world = shapes::World::start();
+    let shapes = world.recorded();
+    let size = Size {
+        rounds,
+        requests: 5_000,
+        one_by_one: 1_000,
+        bulk: 256 << 20,
+        chunks: 200,
+        connections: 500,
+        idle: 0,
+    };
+    let mut report = Report::new(&shapes, &process::machine());
+    for round in 0..size.rounds {
+        for at in (0..shapes.len()).map(|n| (n + round) % shapes.len()) {
+            runtime.block_on(one_round(&shapes[at], &size, &mut report));
+        }
+    }
+    report.load_after(&process::load());
+    println!("{}", report.over("recorded", "not recorded"));
 }
 
 /// How much is measured.

@@ -38,6 +38,18 @@ impl Report {
         self.singles.push((row, value));
     }
 
+    /// Two shapes and the one over the other.
+    pub fn over(&self, shape: &'static str, base: &'static str) -> String {
+        let mut text =
+            format!("{}\n\n{:<50}{base:>14}{shape:>14}{:>8}\n", self.head, "median over the rounds", "ratio");
+        for row in &self.rows {
+            if let (Some(one), Some(other)) = (self.median(row, base), self.median(row, shape)) {
+                text += &format!("{row:<50}{one:>14.2}{other:>14.2}{:>8.2}\n", other / one);
+            }
+        }
+        text
+    }
+
     /// One cell.
     pub fn median(&self, row: &'static str, shape: &'static str) -> Option<f64> {
         self.cells.get(&(row, shape)).map(|values| median(values))

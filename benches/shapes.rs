@@ -116,7 +116,7 @@ impl World {
 
     /// Our ways to the model: over QUIC, over TLS, and direct ingress.
     pub fn ours(&self) -> Vec<Shape> {
-        vec![self.hoopctl("hoopctl quic", "quic"), self.hoopctl("hoopctl tls", "tcp"), self.ingress()]
+        vec![self.hoopctl("hoopctl quic", "quic", ""), self.hoopctl("hoopctl tls", "tcp", ""), self.ingress()]
     }
 
     /// The gateway's address.
@@ -250,8 +250,8 @@ impl World {
     }
 
     /// hoopctl's own pair. Each shape has a gateway of its own, so that its processor time is its own.
-    fn hoopctl(&self, name: &'static str, carrier: &str) -> Shape {
-        let mut other = self.other();
+    fn hoopctl(&self, name: &'static str, carrier: &str, model: &str) -> Shape {
+        let mut other = self.other(model);
         let (laptop, target) = other.connect(carrier, "home");
         let gateway = other.gateway.take().unwrap();
         // The folder must outlive the processes; the operating system cleans its temporary folder.
@@ -261,7 +261,7 @@ impl World {
 
     /// The gateway alone, its application with a token of its own.
     fn ingress(&self) -> Shape {
-        let mut other = self.other();
+        let mut other = self.other("");
         let ca = fs::read_to_string(other.file("state/ca.pem")).unwrap();
         let roots = hoopctl::tls::parse_certificates(&ca, "ca").unwrap();
         let mut tls = hoopctl::tls::https_client(&Trust::Roots(roots)).unwrap();
@@ -273,8 +273,13 @@ impl World {
         Shape { name: "ingress", target, pair: vec![gateway], subject: Some(subject) }
     }
 
-    /// A gateway of its own before the same model.
-    fn other(&self) -> Self {
+    /// hoopctl's pair over TLS, whose exchanges are recorded and are not.
+    pub fn recorded(&self) -> Vec<Shape> {
+        vec![self.hoopctl("not recorded", "tcp", ""), self.hoopctl("recorded", "tcp", "record = \"full\"\n")]
+    }
+
+    /// A gateway of its own before the same model, of which more may be said.
+    fn other(&self, model: &str) -> Self {
         let mut other = Self {
             dir: tempfile::tempdir().unwrap(),
             model_port: self.model_port,
@@ -284,7 +289,7 @@ impl World {
             gateway: None,
         };
         fs::copy(self.file("ca.pem"), other.file("ca.pem")).unwrap();
-        other.start_gateway("");
+        other.start_gateway(model);
         other
     }
 
