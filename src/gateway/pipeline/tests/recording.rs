@@ -15,6 +15,7 @@ use crate::{
         recording::{Entry, Side, What, check, sha256_text},
     },
     gateway::{
+        mask::{self, Rules, Style, Unknown},
         pipeline::ModelConfig,
         record::{Failure, Level, Terms, doubles::opened},
     },
@@ -142,6 +143,32 @@ async fn metadata_has_sizes_and_times_and_nothing_that_was_said() {
     });
     assert_eq!(sizes.collect::<Vec<_>>(), [(Side::Caller, 5, "metadata"), (Side::Model, 6, "metadata")]);
     assert_eq!(event.recording.unwrap().gaps, 0, "nothing is missing that should be there");
+}
+
+#[tokio::test]
+async fn what_a_caller_may_see_unmasked_is_masked_in_the_recording() {
+    let mut server = Scripted::start().await;
+    let mask = mask::Config {
+        rules: Rules::everything(Style::Label).into(),
+        fields: [].into(),
+        request: false,
+        unknown: Unknown::Refuse,
+        analyser: None,
+    };
+    let model = ModelConfig { mask: Some(mask), ..recorded(&server.url, Level::Full, Failure::Refuse) };
+    let policy = r#"@id("staff") permit(principal, action == Action::"invoke", resource);
+        @id("doctors") permit(principal, action == Action::"unmask", resource);"#;
+    let world = World::with_policy(vec![model], policy).await;
+    let body = format!(r#"{{"to":"{MAIL}"}}"#);
+    let told = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let (response, _line) = tokio::join!(world.connect().ask(get("/")), answer(&mut server, &told));
+    assert_eq!(text(response.into_body()).await, body, "the caller may");
+    let (entries, event) = recording(&world).await;
+    assert_eq!(said(&entries, Side::Model).0, r#"{"to":"[EMAIL]"}"#);
+    assert!(event.unmasked.is_some());
 }
 
 #[tokio::test]
